@@ -1,0 +1,54 @@
+# SPDX-License-Identifier: GPL-2.0
+#
+# Popcorn: several Linux kernels on one machine. The work is done by scripts/.
+
+help:
+	@echo 'make run           build all, boot two kernels and show them'
+	@echo 'make shell         the same, ending in a shell on the primary'
+	@echo 'make check         build all, run every test'
+	@echo 'make bench         build all, measure'
+	@echo
+	@echo 'make deps          install the packages that the build needs'
+	@echo 'make source        make the merged kernel tree build/src'
+	@echo 'make build         build the kernel and the popcorn command'
+	@echo 'make build-debug   build the debug kernel'
+	@echo 'make check-series  build after each patch, check patches and sizes'
+	@echo 'make clean         remove what was built'
+	@echo
+	@echo 'KERNEL_SRC=DIR     take a 6.12.y kernel tree instead of the'
+	@echo '                   linux-source-6.12 package'
+
+deps:
+	@scripts/deps
+
+source: deps
+	@scripts/prepare
+
+build: source
+	@scripts/build
+
+build-debug: source
+	@scripts/build debug
+
+run: build
+	@scripts/run
+
+shell: build
+	@scripts/vm
+
+check: build
+	@scripts/check
+
+bench: build
+	@scripts/bench
+
+check-series: source
+	@scripts/check-series
+
+clean:
+	rm -rf build/base build/base.* build/src build/src.* build/kernel* \
+		build/tools build/vm build/check build/series build/stage.*
+
+export KERNEL_SRC
+
+.PHONY: help deps source build build-debug run shell check bench check-series clean

@@ -1,0 +1,326 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Starting and parking the CPUs of other kernels: INIT, SIPI, doorbell.
+ *
+ * Only the primary sends INIT and SIPI. A CPU of a secondary is in one of
+ * three places:
+ *
+ *   parked	it waits for SIPI, or halts in the trampoline page with
+ *		interrupts off. It touches nothing but that page.
+ *   waiting	in the second stage of the trampoline, in its partition
+ *   running	in its kernel
+ *
+ * Parking works wherever the CPU is and whatever it does, also with interrupts
+ * off: INIT is not maskable (unless VMX or SVM blocks it, which is why
+ * secondaries run without them). That the INIT has arrived cannot be seen, but
+ * that the SIPI after it has: the CPU copies a cookie. Only then may its
+ * memory be used again.
+ */
+#define pr_fmt(fmt) "popcorn: " fmt
+
+#include <linux/delay.h>
+#include <linux/errno.h>
+#include <linux/gfp.h>
+#include <linux/io.h>
+#include <linux/ktime.h>
+#include <linux/mm.h>
+#include <linux/mutex.h>
+
+#include <asm/apic.h>
+#include <asm/hw_irq.h>
+#include <asm/popcorn.h>
+#include <asm/processor-flags.h>
+
+#include "../../../../kernel/popcorn/internal.h"
+#include "arch.h"
+
+/*
+ * Time for a CPU to come through the trampoline, ms. It takes microseconds;
+ * this is for virtual machines whose CPUs do not get to run.
+ */
+#define ARRIVE_MS	2000
+
+/* Tables for the first stage: at most 5 levels twice, the top in common. */
+#define TABLE_ORDER	4
+
+/* Head of the trampoline page: see trampoline.S. */
+struct pcn_trampoline {
+	u8	jump[8];
+	u32	command;
+	u32	ack;
+	u32	cookie;
+	u32	index;
+	u64	entry;
+	u32	cr3;
+	u32	cr4;
+	u64	efer;
+	u32	far32;
+	u16	far32_selector[2];
+	u32	far64;
+	u16	far64_selector[2];
+	u16	gdt_limit;
+	u32	gdt_base;
+	u16	gdt_pad;
+	u64	idt;
+	u64	gdt[4] __aligned(16);
+} __packed __aligned(16);
+
+extern const char pcn_trampoline[], pcn_trampoline_end[];
+extern const char pcn_trampoline_32[], pcn_trampoline_64[];
+
+/* The trampoline page serves one CPU at a time. */
+static DEFINE_MUTEX(pcn_launch_mutex);
+
+/* The page through the direct map, which has all RAM below 1 MiB. */
+static struct pcn_trampoline *trampoline(void)
+{
+	return __va(pcn_trampoline_page);
+}
+
+static void send_ipi(u32 apicid, u32 what)
+{
+	unsigned long flags;
+
+	/* Nothing may come between "idle" and the two writes of an xAPIC. */
+	local_irq_save(flags);
+	apic_wait_icr_idle();
+	apic_icr_write(what, apicid);
+	apic_wait_icr_idle();
+	local_irq_restore(flags);
+}
+
+/**
+ * pcn_arch_doorbell - interrupt a CPU of another kernel
+ * @apicid:	its physical APIC id
+ *
+ * Its X86_PLATFORM_IPI_VECTOR is raised.
+ *
+ * Context: any.
+ */
+void pcn_arch_doorbell(u32 apicid)
+{
+	send_ipi(apicid, APIC_DM_FIXED | X86_PLATFORM_IPI_VECTOR);
+}
+
+static void send_init(u32 apicid)
+{
+	send_ipi(apicid, APIC_INT_LEVELTRIG | APIC_INT_ASSERT | APIC_DM_INIT);
+	udelay(10);
+	send_ipi(apicid, APIC_INT_LEVELTRIG | APIC_DM_INIT);
+}
+
+/*
+ * INIT, then SIPI into the trampoline page. The second SIPI is for CPUs that
+ * lose the first, and ignored by a CPU that does not wait for one.
+ */
+static void send_init_sipi(u32 apicid)
+{
+	u32 sipi = APIC_DM_STARTUP | (pcn_trampoline_page >> PAGE_SHIFT);
+
+	send_init(apicid);
+	send_ipi(apicid, sipi);
+	udelay(200);
+	send_ipi(apicid, sipi);
+}
+
+/* Has *@word become @value within ARRIVE_MS? */
+static bool arrives(const u32 *word, u32 value)
+{
+	ktime_t limit = ktime_add_ms(ktime_get(), ARRIVE_MS);
+
+	while (smp_load_acquire(word) != value) {
+		if (ktime_after(ktime_get(), limit))
+			return smp_load_acquire(word) == value;
+		usleep_range(20, 100);
+	}
+	return true;
+}
+
+/* Park one CPU, wherever it is. */
+static int park_cpu(u32 apicid)
+{
+	struct pcn_trampoline *t = trampoline();
+
+	lockdep_assert_held(&pcn_launch_mutex);
+	t->command = PCN_TRAMPOLINE_PARK;
+	t->cookie++;
+	/* The CPU reads these after its SIPI, which is a serialising event. */
+	wmb();
+	send_init_sipi(apicid);
+	if (!arrives(&t->ack, t->cookie))
+		return -EIO;
+	send_init(apicid);
+	return 0;
+}
+
+static int park_all(struct pcn_kernel *k)
+{
+	unsigned int i;
+	int err = 0;
+
+	for (i = 0; i < k->nr_cpus; i++) {
+		if (!park_cpu(k->apicid[i]))
+			continue;
+		pr_err("kernel %u (%s): the CPU with APIC id %#x does not answer\n",
+		       k->kid, k->part.name, k->apicid[i]);
+		err = -EIO;
+	}
+	return err;
+}
+
+/**
+ * pcn_arch_fence - park all CPUs of a kernel
+ * @k:	the kernel, running or not
+ *
+ * Afterwards nothing of that kernel runs any more, for certain.
+ *
+ * Context: process, @k->op held.
+ * Return: 0, or -EIO when a CPU has not confirmed: its memory must not be
+ * used.
+ */
+int pcn_arch_fence(struct pcn_kernel *k)
+{
+	int err;
+
+	mutex_lock(&pcn_launch_mutex);
+	err = park_all(k);
+	mutex_unlock(&pcn_launch_mutex);
+	return err;
+}
+
+/**
+ * pcn_arch_stop_cpus - send INIT to all CPUs of a kernel and wait for nothing
+ * @k:	the kernel
+ *
+ * For a primary that is itself crashing.
+ *
+ * Context: any, interrupts off.
+ */
+void pcn_arch_stop_cpus(struct pcn_kernel *k)
+{
+	unsigned int i;
+
+	for (i = 0; i < k->nr_cpus; i++)
+		send_init(k->apicid[i]);
+}
+
+/* Page tables that take a CPU from the trampoline page into the partition. */
+static int make_tables(struct pcn_kernel *k, struct page **pages)
+{
+	struct pcn_table_pool pool = { .count = 1 << TABLE_ORDER };
+	int err;
+
+	/* CR3 is loaded in 32-bit mode. */
+	*pages = alloc_pages(GFP_KERNEL | GFP_DMA32, TABLE_ORDER);
+	if (!*pages)
+		return -ENOMEM;
+	pool.virt = page_address(*pages);
+	pool.phys = page_to_phys(*pages);
+	err = pcn_identity_map(&pool, 0, PMD_SIZE);
+	if (!err)
+		err = pcn_identity_map(&pool, k->part.start, PCN_BOOT_SIZE);
+	return err;
+}
+
+static void set_trampoline(struct pcn_kernel *k, u64 tables)
+{
+	struct pcn_trampoline *t = trampoline();
+	u32 base = pcn_trampoline_page;
+
+	t->command = PCN_TRAMPOLINE_START;
+	t->entry = k->part.start + PCN_BOOT_CODE;
+	t->cr3 = tables;
+	t->cr4 = X86_CR4_PAE | (pgtable_l5_enabled() ? X86_CR4_LA57 : 0);
+	t->efer = EFER_LME | (boot_cpu_has(X86_FEATURE_NX) ? EFER_NX : 0);
+	t->far32 = base + (pcn_trampoline_32 - pcn_trampoline);
+	t->far64 = base + (pcn_trampoline_64 - pcn_trampoline);
+	t->gdt_base = base + offsetof(struct pcn_trampoline, gdt);
+}
+
+/* Bring all CPUs of @k to their mailboxes. */
+static int gather(struct pcn_kernel *k, void *area)
+{
+	struct pcn_mailbox *mailbox = area + PCN_BOOT_MAILBOX;
+	struct pcn_trampoline *t = trampoline();
+	unsigned int i;
+
+	lockdep_assert_held(&pcn_launch_mutex);
+	for (i = 0; i < k->nr_cpus; i++) {
+		t->index = i;
+		wmb();	/* as in park_cpu() */
+		send_init_sipi(k->apicid[i]);
+		if (arrives(&mailbox[i].state, PCN_MAILBOX_WAITING))
+			continue;
+		pr_err("kernel %u (%s): the CPU with APIC id %#x does not start\n",
+		       k->kid, k->part.name, k->apicid[i]);
+		return -EIO;
+	}
+	return 0;
+}
+
+/* All CPUs into their mailboxes, then the boot CPU into the kernel. */
+static int launch(struct pcn_kernel *k, void *area, u64 entry, u64 params)
+{
+	struct pcn_mailbox *mailbox = area + PCN_BOOT_MAILBOX;
+	struct page *pages;
+	int err;
+
+	mutex_lock(&pcn_launch_mutex);
+	err = make_tables(k, &pages);
+	if (!err) {
+		set_trampoline(k, page_to_phys(pages));
+		err = gather(k, area);
+		if (err)
+			park_all(k);
+	}
+	if (pages)
+		__free_pages(pages, TABLE_ORDER);
+	mutex_unlock(&pcn_launch_mutex);
+	if (err)
+		return err;
+	mailbox[0].arg = params;
+	/* The waiting CPU reads the argument when it has seen the entry. */
+	smp_store_release(&mailbox[0].entry, entry);
+	return 0;
+}
+
+/**
+ * pcn_arch_start - start the loaded image
+ * @k:	the kernel; its CPUs are parked, its image was checked
+ *
+ * Returns as soon as the boot CPU has been sent into the kernel.
+ *
+ * Context: process, @k->op held.
+ * Return: 0; -ENOMEM; -ENOSPC; -EIO a CPU did not come through the
+ * trampoline (all are parked again).
+ */
+int pcn_arch_start(struct pcn_kernel *k)
+{
+	void *area = memremap(k->part.start, PCN_BOOT_SIZE, MEMREMAP_WB);
+	u64 entry, params;
+	int err;
+
+	if (!area)
+		return -ENOMEM;
+	err = pcn_place(k, area, &entry, &params);
+	if (!err)
+		err = launch(k, area, entry, params);
+	memunmap(area);
+	return err;
+}
+
+/**
+ * pcn_arch_init_primary - make the trampoline page ready
+ *
+ * Context: initcall.
+ * Return: 0, or -EBUSY when the doorbell's vector is in use.
+ */
+int __init pcn_arch_init_primary(void)
+{
+	BUILD_BUG_ON(offsetof(struct pcn_trampoline, gdt) != 80);
+	if (x86_platform_ipi_callback)
+		return -EBUSY;
+	memcpy(trampoline(), pcn_trampoline, pcn_trampoline_end - pcn_trampoline);
+	x86_platform_ipi_callback = pcn_watch_kick;
+	return 0;
+}

@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: GPL-2.0 WITH Linux-syscall-note */
+#ifndef _UAPI_LINUX_POPCORN_H
+#define _UAPI_LINUX_POPCORN_H
+
+/**
+ * DOC: Loading a kernel into a Popcorn partition
+ *
+ * kexec_file_load(2) with %KEXEC_FILE_POPCORN among its flags loads the image
+ * for the secondary kernel whose kid stands in bits 24 to 31 of the flags, and
+ * with %KEXEC_FILE_UNLOAD in addition drops what was loaded for it. Neither
+ * touches the images of an ordinary or a crash kexec.
+ */
+
+/* Flag of kexec_file_load(2): the image is for another Popcorn kernel */
+#define KEXEC_FILE_POPCORN		0x00000100
+
+/* The flag bits with the kid */
+#define KEXEC_FILE_POPCORN_KID_SHIFT	24
+#define KEXEC_FILE_POPCORN_KID_MASK	0xff000000
+
+/**
+ * KEXEC_FILE_POPCORN_FOR() - make the flags that address a kernel
+ * @kid:	index of the kernel, 0 to 255
+ *
+ * Return: %KEXEC_FILE_POPCORN and the kid, to be ORed with further flags.
+ */
+#define KEXEC_FILE_POPCORN_FOR(kid)	\
+	(KEXEC_FILE_POPCORN |		\
+	 ((unsigned long)(kid) << KEXEC_FILE_POPCORN_KID_SHIFT))
+
+/**
+ * KEXEC_FILE_POPCORN_KID() - take the kid out of the flags
+ * @flags:	flags of kexec_file_load(2)
+ *
+ * Return: index of the kernel that the flags address.
+ */
+#define KEXEC_FILE_POPCORN_KID(flags)			\
+	(((flags) & KEXEC_FILE_POPCORN_KID_MASK) >>	\
+	 KEXEC_FILE_POPCORN_KID_SHIFT)
+
+#endif /* _UAPI_LINUX_POPCORN_H */

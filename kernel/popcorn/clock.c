@@ -1,0 +1,259 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * One time on all kernels.
+ *
+ * All CPUs of the machine have one TSC. The primary publishes in the window
+ * how it makes CLOCK_MONOTONIC and CLOCK_REALTIME of it, at every update of
+ * its timekeeper. A secondary starts its own clocks from there, and follows:
+ * it runs them at the rate that the primary has (NTP's correction included)
+ * plus a little to take back what difference there is. CLOCK_REALTIME alone
+ * may be set, so that is done in one step when the primary has done it.
+ */
+#include <linux/clocksource.h>
+#include <linux/clocksource_ids.h>
+#include <linux/init.h>
+#include <linux/math64.h>
+#include <linux/pvclock_gtod.h>
+#include <linux/sched/clock.h>
+#include <linux/timekeeper_internal.h>
+#include <linux/timekeeping.h>
+#include <linux/timex.h>
+#include <linux/workqueue.h>
+
+#include <asm/popcorn.h>
+#include <asm/tsc.h>
+
+#include "internal.h"
+#include "secondary.h"
+
+/* How often a secondary looks, ms, and in how many ns it takes back 1 ns. */
+#define FOLLOW_MS	500
+#define SLEW_NS		(4LL * NSEC_PER_SEC)
+/* Slewing is bounded as adjtimex(2) bounds it: 10 % either way, in ppb. */
+#define RATE_MAX	(100LL * 1000 * 1000)
+/* One microsecond per tick of 10 ms, in ppb. */
+#define PPB_PER_TICK	(100LL * 1000)
+/* CLOCK_REALTIME is set when it is off by more than slewing explains, ns. */
+#define STEP_NS		(100LL * NSEC_PER_USEC)
+
+/* --- the primary: publish --- */
+
+static struct pcn_clock *published __ro_after_init;
+
+/* Called by the timekeeper, under its lock: no two at a time. */
+static int publish(struct notifier_block *nb, unsigned long was_set, void *priv)
+{
+	const struct timekeeper *tk = priv;
+	const struct tk_read_base *mono = &tk->tkr_mono;
+	struct pcn_clock *c = published;
+	bool tsc = mono->clock->id == CSID_X86_TSC;
+
+	/* Pairs with read_clock(): odd while the fields change. */
+	WRITE_ONCE(c->seq, c->seq + 1);
+	smp_wmb();
+	c->shift = mono->shift;
+	c->mult = tsc ? mono->mult : 0;
+	c->mult_nominal = mono->clock->mult;
+	c->cycles = mono->cycle_last;
+	c->mono = mono->xtime_nsec;
+	c->mono_ns = mono->base;
+	c->real_offset = tk->offs_real;
+	smp_wmb();
+	WRITE_ONCE(c->seq, c->seq + 1);
+	return NOTIFY_OK;
+}
+
+static struct notifier_block publisher = { .notifier_call = publish };
+
+/**
+ * pcn_clock_publish - publish this kernel's clock from now on
+ * @window:	the window, mapped
+ *
+ * Context: initcall of the primary.
+ */
+void __init pcn_clock_publish(struct pcn_window *window)
+{
+	published = &window->clock;
+	pvclock_gtod_register_notifier(&publisher);
+}
+
+/**
+ * pcn_clock_is_tsc - does the primary run on the TSC?
+ *
+ * Context: any, on the primary.
+ * Return: true if secondaries can follow its clock.
+ */
+bool pcn_clock_is_tsc(void)
+{
+	return READ_ONCE(published->mult);
+}
+
+/* --- a secondary: start from there and follow --- */
+
+static const struct pcn_clock *followed __ro_after_init;
+
+static void read_clock(const struct pcn_clock *from, struct pcn_clock *c)
+{
+	u32 seq;
+
+	do {
+		seq = READ_ONCE(from->seq);
+		smp_rmb();
+		*c = *from;
+		smp_rmb();
+	} while ((seq & 1) || seq != READ_ONCE(from->seq));
+}
+
+/* CLOCK_MONOTONIC of the primary at TSC value @tsc, ns. */
+static u64 mono_at(const struct pcn_clock *c, u64 tsc)
+{
+	return c->mono_ns + mul_u64_u32_shr(tsc - c->cycles, c->mult, c->shift) +
+	       (c->mono >> c->shift);
+}
+
+/**
+ * read_persistent_wall_and_boot_offset - where the clocks start
+ * @wall:	receives CLOCK_REALTIME
+ * @boot:	receives CLOCK_MONOTONIC
+ *
+ * The primary starts as it does without Popcorn; this replaces a weak
+ * function. A secondary takes over the time of the primary.
+ *
+ * Context: timekeeping_init(), interrupts off.
+ */
+void __init read_persistent_wall_and_boot_offset(struct timespec64 *wall,
+						 struct timespec64 *boot)
+{
+	struct pcn_clock c;
+	u64 mono;
+
+	if (!pcn_is_secondary()) {
+		read_persistent_clock64(wall);
+		*boot = ns_to_timespec64(local_clock());
+		return;
+	}
+	read_clock(&pcn_secondary_window()->clock, &c);
+	mono = mono_at(&c, rdtsc_ordered());
+	*boot = ns_to_timespec64(mono);
+	*wall = ns_to_timespec64(mono + c.real_offset);
+}
+
+static u64 read_boot_tsc(struct clocksource *cs)
+{
+	return rdtsc_ordered();
+}
+
+/*
+ * What a secondary starts with: without a PIT there is no tick yet that would
+ * make jiffies a clock. The real one takes over when it is registered.
+ */
+static struct clocksource boot_tsc = {
+	.name	= "popcorn-boot-tsc",
+	.rating	= 1,
+	.read	= read_boot_tsc,
+	.mask	= CLOCKSOURCE_MASK(64),
+	.flags	= CLOCK_SOURCE_IS_CONTINUOUS,
+};
+
+/**
+ * pcn_default_clock - the clock that timekeeping starts with
+ *
+ * Context: timekeeping_init(), and once more when clocksources are finished.
+ * Return: a clock, or NULL for the usual one.
+ */
+struct clocksource *__init pcn_default_clock(void)
+{
+	if (!pcn_is_secondary())
+		return NULL;
+	if (!boot_tsc.mult)
+		clocksource_register_khz(&boot_tsc, pcn_handoff()->tsc_khz);
+	return &boot_tsc;
+}
+
+/*
+ * By how many ns the primary is ahead, of several looks the one that was
+ * disturbed least.
+ */
+static s64 primary_is_ahead(const struct pcn_clock *c)
+{
+	u64 before, after, own, shortest = U64_MAX;
+	unsigned long flags;
+	s64 ahead = 0;
+	int i;
+
+	for (i = 0; i < 5; i++) {
+		local_irq_save(flags);
+		before = rdtsc_ordered();
+		own = ktime_get_ns();
+		after = rdtsc_ordered();
+		local_irq_restore(flags);
+		if (after - before >= shortest)
+			continue;
+		shortest = after - before;
+		ahead = mono_at(c, before + shortest / 2) - own;
+	}
+	return ahead;
+}
+
+/* Let the clocks run at 1 + @rate / 10^9 of the TSC's nominal rate. */
+static void set_rate(s64 rate)
+{
+	struct __kernel_timex tx = { .modes = ADJ_TICK | ADJ_FREQUENCY };
+	s64 ticks;
+
+	rate = clamp(rate, -RATE_MAX, RATE_MAX);
+	ticks = div_s64(rate, PPB_PER_TICK);
+	rate -= ticks * PPB_PER_TICK;
+	tx.tick = USEC_PER_SEC / USER_HZ + ticks;
+	/* adjtimex(2): parts per million with 16 bits of fraction. */
+	tx.freq = div_s64(rate << 16, 1000);
+	do_adjtimex(&tx);
+}
+
+static void step_realtime(s64 by)
+{
+	struct __kernel_timex tx = { .modes = ADJ_SETOFFSET | ADJ_NANO };
+	s32 rest;
+
+	tx.time.tv_sec = div_s64_rem(by, NSEC_PER_SEC, &rest);
+	if (rest < 0) {
+		tx.time.tv_sec--;
+		rest += NSEC_PER_SEC;
+	}
+	tx.time.tv_usec = rest;
+	do_adjtimex(&tx);
+}
+
+static void follow(struct work_struct *work)
+{
+	struct pcn_clock c;
+	s64 ahead, rate, set;
+
+	read_clock(followed, &c);
+	/* Not on its TSC any more: nothing to follow. */
+	if (c.mult) {
+		ahead = primary_is_ahead(&c);
+		rate = div_s64(((s64)c.mult - c.mult_nominal) * NSEC_PER_SEC,
+			       c.mult_nominal);
+		rate += div64_s64(ahead * NSEC_PER_SEC, SLEW_NS);
+		set_rate(rate);
+		set = c.real_offset - ktime_to_ns(ktime_mono_to_real(0));
+		if (abs(set) > STEP_NS)
+			step_realtime(set);
+	}
+	schedule_delayed_work(to_delayed_work(work), msecs_to_jiffies(FOLLOW_MS));
+}
+
+static DECLARE_DELAYED_WORK(follow_work, follow);
+
+/**
+ * pcn_clock_follow - follow the primary's clock from now on
+ * @window:	the window, mapped
+ *
+ * Context: initcall of a secondary.
+ */
+void __init pcn_clock_follow(const struct pcn_window *window)
+{
+	followed = &window->clock;
+	schedule_delayed_work(&follow_work, 0);
+}

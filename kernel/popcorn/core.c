@@ -1,0 +1,612 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * The kernels of this machine and their life cycle, as the primary has it:
+ *
+ *              load              start            init runs
+ *   offline  ------->  loaded  -------->  booting  ------->  running
+ *      ^ unload          ^  ^                |                 |  |
+ *      +-----------------+  |   died, limit  |    died, hung   |  | stop
+ *                        |  |                v                 |  v
+ *                        |  +- kill ----  failed  <------------+ stopping
+ *                        +--------------------------------------- parked
+ *
+ * One operation at a time has a kernel, by its op mutex, and alone changes
+ * its state. Whoever finds it taken is told so (-EBUSY); only a kill waits,
+ * and makes the holder give up. A death that nobody waits for is collected by
+ * the watch thread (watch.c).
+ *
+ * A kernel's CPUs are parked before its state says that it does not run: it
+ * is fenced first, and then announced.
+ */
+#define pr_fmt(fmt) "popcorn: " fmt
+
+#include <linux/errno.h>
+#include <linux/init.h>
+#include <linux/io.h>
+#include <linux/ktime.h>
+#include <linux/module.h>
+#include <linux/reboot.h>
+#include <linux/slab.h>
+#include <linux/string.h>
+
+#include <asm/apic.h>
+#include <asm/popcorn.h>
+#include <asm/reboot.h>
+
+#include "internal.h"
+
+unsigned int pcn_hang_ms = 1000;
+module_param_named(hang_ms, pcn_hang_ms, uint, 0644);
+MODULE_PARM_DESC(hang_ms, "a CPU of a secondary without heartbeat for so long is hung (ms)");
+
+static unsigned int boot_ms = 60000;
+module_param(boot_ms, uint, 0644);
+MODULE_PARM_DESC(boot_ms, "limit for a secondary to reach its init (ms)");
+
+static unsigned int stop_ms = 30000;
+module_param(stop_ms, uint, 0644);
+MODULE_PARM_DESC(stop_ms, "limit for a secondary to power off when asked to (ms)");
+
+static struct pcn_kernel *kernels[PCN_KERNELS_MAX] __ro_after_init;
+static struct pcn_window *window __ro_after_init;
+
+static const char * const state_names[PCN_STATE_MAX] = {
+	[PCN_OFFLINE]	= "offline",
+	[PCN_LOADED]	= "loaded",
+	[PCN_BOOTING]	= "booting",
+	[PCN_RUNNING]	= "running",
+	[PCN_STOPPING]	= "stopping",
+	[PCN_FAILED]	= "failed",
+};
+
+static const char * const end_names[PCN_END_MAX] = {
+	[PCN_END_NONE]		= "ended without a word",
+	[PCN_END_POWEROFF]	= "poweroff",
+	[PCN_END_HALT]		= "halt",
+	[PCN_END_REBOOT]	= "reboot",
+	[PCN_END_KEXEC]		= "kexec",
+	[PCN_END_PANIC]		= "panic",
+	[PCN_END_REFUSED]	= "refused",
+};
+
+/**
+ * pcn_state_name - a state in words
+ * @state:	the state
+ *
+ * Context: any.
+ * Return: its name as in sysfs.
+ */
+const char *pcn_state_name(enum pcn_state state)
+{
+	return state < PCN_STATE_MAX ? state_names[state] : "?";
+}
+
+/**
+ * pcn_find_kernel - the kernel with a number
+ * @kid:	its number
+ *
+ * Context: any; kernels are never removed.
+ * Return: the kernel, or NULL.
+ */
+struct pcn_kernel *pcn_find_kernel(unsigned int kid)
+{
+	return kid < PCN_KERNELS_MAX ? kernels[kid] : NULL;
+}
+
+/**
+ * pcn_for_each_secondary - call a function for every defined secondary
+ * @fn:	the function
+ *
+ * Context: what @fn needs.
+ */
+void pcn_for_each_secondary(void (*fn)(struct pcn_kernel *k))
+{
+	unsigned int kid;
+
+	if (pcn_is_secondary())
+		return;
+	for (kid = 1; kid < PCN_KERNELS_MAX; kid++)
+		if (kernels[kid])
+			fn(kernels[kid]);
+}
+
+/**
+ * pcn_op_begin - begin an operation on a kernel
+ * @k:	the kernel
+ *
+ * Context: process.
+ * Return: 0, to be followed by pcn_op_end(); or -EBUSY when another one is
+ * under way.
+ */
+int pcn_op_begin(struct pcn_kernel *k)
+{
+	return mutex_trylock(&k->op) ? 0 : -EBUSY;
+}
+
+/**
+ * pcn_op_end - end an operation on a kernel
+ * @k:	the kernel
+ *
+ * Context: process, after pcn_op_begin().
+ */
+void pcn_op_end(struct pcn_kernel *k)
+{
+	mutex_unlock(&k->op);
+}
+
+/**
+ * pcn_set_state - change the state of a kernel
+ * @k:		the kernel
+ * @state:	its new state
+ *
+ * Context: process, @k->op held.
+ */
+void pcn_set_state(struct pcn_kernel *k, enum pcn_state state)
+{
+	lockdep_assert_held(&k->op);
+	WRITE_ONCE(k->state, state);
+	sysfs_notify(&k->kobj, NULL, "state");
+}
+
+static void set_reason(struct pcn_kernel *k, const char *reason)
+{
+	lockdep_assert_held(&k->op);
+	strscpy(k->reason, reason);
+}
+
+/* State of a kernel that is parked and had no fault. */
+static enum pcn_state idle_state(const struct pcn_kernel *k)
+{
+	return k->image.kernel ? PCN_LOADED : PCN_OFFLINE;
+}
+
+/* Has the kernel ended by itself, or is it found hung? */
+static bool has_ended(const struct pcn_kernel *k)
+{
+	return smp_load_acquire(&k->area->control.stage) == PCN_STAGE_PARKED ||
+	       READ_ONCE(k->hung_cpu) >= 0;
+}
+
+/*
+ * What the secondary says of its end, or what the watch thread has found.
+ * Everything in the control block may be garbage. Returns the state that the
+ * end leads to.
+ */
+static enum pcn_state collect_end(struct pcn_kernel *k)
+{
+	unsigned int end = READ_ONCE(k->area->control.end);
+	char text[PCN_REASON_MAX];
+
+	memcpy(text, k->area->control.reason, sizeof(text));
+	text[sizeof(text) - 1] = '\0';
+	if (end >= PCN_END_MAX)
+		end = PCN_END_NONE;
+	if (end == PCN_END_NONE && k->hung_cpu >= 0) {
+		snprintf(k->reason, sizeof(k->reason),
+			 "hang: CPU %d without heartbeat for %u ms",
+			 k->hung_cpu, k->hung_ms);
+		return PCN_FAILED;
+	}
+	snprintf(k->reason, sizeof(k->reason), "%s%s%s", end_names[end],
+		 text[0] ? ": " : "", text);
+	if (end == PCN_END_NONE || end == PCN_END_PANIC || end == PCN_END_REFUSED)
+		return PCN_FAILED;
+	return idle_state(k);
+}
+
+/* Park the CPUs of @k and only then let it have @state. */
+static void finish(struct pcn_kernel *k, enum pcn_state state)
+{
+	int err = pcn_arch_fence(k);
+
+	k->fenced = !err;
+	if (err) {
+		set_reason(k, "a CPU does not answer; its memory is not used again");
+		state = PCN_FAILED;
+	}
+	if (state == PCN_FAILED)
+		pr_err("kernel %u (%s) failed: %s\n", k->kid, k->part.name,
+		       k->reason);
+	else
+		pr_info("kernel %u (%s) ended: %s\n", k->kid, k->part.name,
+			k->reason);
+	pcn_set_state(k, state);
+}
+
+/**
+ * pcn_collect - if a running kernel has ended, collect it
+ * @k:	the kernel
+ *
+ * Context: process, @k->op held.
+ */
+void pcn_collect(struct pcn_kernel *k)
+{
+	lockdep_assert_held(&k->op);
+	if (k->state == PCN_RUNNING && has_ended(k))
+		finish(k, collect_end(k));
+}
+
+/* A clean area for a new life. The secondary does not run. */
+static void reset_area(struct pcn_kernel *k)
+{
+	struct pcn_control *c = &k->area->control;
+
+	memset(c, 0, sizeof(*c));
+	c->generation = ++k->generation;
+	k->area->log.head = 0;
+	k->hung_cpu = -1;
+	k->reason[0] = '\0';
+	pcn_watch_forget(k);
+}
+
+static bool boot_decided(const struct pcn_kernel *k)
+{
+	return smp_load_acquire(&k->area->control.stage) >= PCN_STAGE_RUNNING ||
+	       atomic_read(&k->kill);
+}
+
+/*
+ * Wait until @k has reached its init. On failure *state is what it becomes
+ * when it has been fenced.
+ */
+static int wait_for_init(struct pcn_kernel *k, enum pcn_state *state)
+{
+	unsigned int limit = READ_ONCE(boot_ms);
+	u32 stage;
+	long left;
+
+	left = wait_event_interruptible_timeout(k->wait, boot_decided(k),
+						msecs_to_jiffies(limit));
+	stage = READ_ONCE(k->area->control.stage);
+	*state = idle_state(k);
+	if (atomic_read(&k->kill)) {
+		set_reason(k, "killed");
+		return -EHOSTDOWN;
+	}
+	if (stage == PCN_STAGE_RUNNING)
+		return 0;
+	if (left < 0) {
+		set_reason(k, "start was interrupted");
+		return -EINTR;
+	}
+	*state = PCN_FAILED;
+	if (left) {
+		/* It has panicked: give it time to say all of it. */
+		wait_event_timeout(k->wait, has_ended(k),
+				   msecs_to_jiffies(READ_ONCE(pcn_hang_ms)));
+		*state = collect_end(k);
+		return -EHOSTDOWN;
+	}
+	snprintf(k->reason, sizeof(k->reason), "boot: %s for %u ms",
+		 stage == PCN_STAGE_NONE ? "no sign of life" : "init not reached",
+		 limit);
+	return -ETIMEDOUT;
+}
+
+/* What stands against a start, or 0. */
+static int start_error(struct pcn_kernel *k)
+{
+	if (k->state == PCN_RUNNING)
+		return -EALREADY;
+	if (!k->image.kernel)
+		return -ENODATA;
+	if (!pcn_clock_is_tsc())
+		return -ENODEV;
+	if (!k->fenced && pcn_arch_fence(k))
+		return -EIO;
+	k->fenced = true;
+	return 0;
+}
+
+/**
+ * pcn_start - start a kernel and wait until it has reached its init
+ * @k:	the kernel
+ *
+ * Context: process, @k->op held. May sleep long; interruptible.
+ * Return: 0; -EALREADY it runs; -ENODATA nothing is loaded; -ENODEV the
+ * primary's clocksource is not the TSC; -EIO a CPU does not answer; -ENOMEM;
+ * -ETIMEDOUT, -EHOSTDOWN it did not come up, or was killed; -EINTR.
+ */
+int pcn_start(struct pcn_kernel *k)
+{
+	enum pcn_state state = PCN_FAILED;
+	ktime_t begin = ktime_get();
+	int err;
+
+	lockdep_assert_held(&k->op);
+	err = start_error(k);
+	if (err)
+		return err;
+	reset_area(k);
+	pcn_set_state(k, PCN_BOOTING);
+	err = pcn_arch_start(k);
+	if (err)
+		set_reason(k, err == -EIO ? "boot: a CPU does not start" :
+					    "boot: not enough memory");
+	else
+		err = wait_for_init(k, &state);
+	if (err) {
+		finish(k, state);
+		return err;
+	}
+	k->boot_us = ktime_us_delta(ktime_get(), begin);
+	pr_info("kernel %u (%s) runs\n", k->kid, k->part.name);
+	pcn_set_state(k, PCN_RUNNING);
+	return 0;
+}
+
+static bool stop_decided(const struct pcn_kernel *k)
+{
+	return has_ended(k) || atomic_read(&k->kill);
+}
+
+/**
+ * pcn_stop - ask a kernel to power off and wait until it has
+ * @k:	the kernel
+ *
+ * Context: process, @k->op held. May sleep long; interruptible.
+ * Return: 0; -ESRCH it does not run; -ETIMEDOUT, -EINTR: it runs on, and may
+ * still follow the request.
+ */
+int pcn_stop(struct pcn_kernel *k)
+{
+	long left;
+
+	lockdep_assert_held(&k->op);
+	if (k->state != PCN_RUNNING)
+		return -ESRCH;
+	pcn_set_state(k, PCN_STOPPING);
+	WRITE_ONCE(k->area->control.request, PCN_REQUEST_STOP);
+	pcn_arch_doorbell(k->apicid[0]);
+	left = wait_event_interruptible_timeout(k->wait, stop_decided(k),
+				msecs_to_jiffies(READ_ONCE(stop_ms)));
+	if (has_ended(k)) {
+		finish(k, collect_end(k));
+		return 0;
+	}
+	pcn_set_state(k, PCN_RUNNING);
+	if (atomic_read(&k->kill))
+		return -EHOSTDOWN;
+	return left < 0 ? -EINTR : -ETIMEDOUT;
+}
+
+/**
+ * pcn_kill - park a kernel's CPUs, whatever they do
+ * @k:	the kernel
+ *
+ * An operation that is under way gives up. Also takes the state failed back.
+ *
+ * Context: process, @k->op not held.
+ * Return: 0; -ESRCH it does not run; -EINTR; -EIO a CPU does not answer.
+ */
+int pcn_kill(struct pcn_kernel *k)
+{
+	bool alive = READ_ONCE(k->state) >= PCN_BOOTING;
+	int err;
+
+	atomic_inc(&k->kill);
+	wake_up_all(&k->wait);
+	err = mutex_lock_interruptible(&k->op);
+	atomic_dec(&k->kill);
+	if (err)
+		return err;
+	if (k->state == PCN_RUNNING || k->state == PCN_FAILED) {
+		if (k->state == PCN_RUNNING)
+			set_reason(k, "killed");
+		finish(k, idle_state(k));
+		if (!k->fenced)
+			err = -EIO;
+	} else if (!alive) {
+		err = -ESRCH;
+	}
+	pcn_op_end(k);
+	return err;
+}
+
+/**
+ * pcn_restart - stop a kernel if it runs, and start it from what is loaded
+ * @k:	the kernel
+ *
+ * Context: process, @k->op held. May sleep long; interruptible.
+ * Return: 0, or an error of pcn_stop() or pcn_start().
+ */
+int pcn_restart(struct pcn_kernel *k)
+{
+	int err = 0;
+
+	lockdep_assert_held(&k->op);
+	if (!k->image.kernel)
+		return -ENODATA;
+	if (k->state == PCN_RUNNING)
+		err = pcn_stop(k);
+	return err ?: pcn_start(k);
+}
+
+/* --- the end of the primary --- */
+
+static void bring_down(struct pcn_kernel *k)
+{
+	mutex_lock(&k->op);
+	if (k->state == PCN_RUNNING)
+		pcn_stop(k);
+	pcn_op_end(k);
+	pcn_kill(k);
+}
+
+/* Reboot, poweroff and kexec of the primary, the forced ones included. */
+static int on_reboot(struct notifier_block *nb, unsigned long action, void *data)
+{
+	pcn_for_each_secondary(bring_down);
+	return NOTIFY_DONE;
+}
+
+static struct notifier_block reboot_notifier = {
+	.notifier_call	= on_reboot,
+	.priority	= INT_MAX,
+};
+
+static void stop_cpus(struct pcn_kernel *k)
+{
+	if (READ_ONCE(k->state) >= PCN_BOOTING)
+		pcn_arch_stop_cpus(k);
+}
+
+static void (*original_shutdown)(void) __ro_after_init;
+
+/* Where a shutdown gets here without notifiers, nobody can be waited for. */
+static void shutdown(void)
+{
+	pcn_for_each_secondary(stop_cpus);
+	original_shutdown();
+}
+
+#ifdef CONFIG_CRASH_DUMP
+static void (*original_crash_shutdown)(struct pt_regs *regs) __ro_after_init;
+
+static void crash_shutdown(struct pt_regs *regs)
+{
+	pcn_for_each_secondary(stop_cpus);
+	original_crash_shutdown(regs);
+}
+#endif
+
+static void __init hook_shutdown(void)
+{
+	register_reboot_notifier(&reboot_notifier);
+	original_shutdown = machine_ops.shutdown;
+	machine_ops.shutdown = shutdown;
+#ifdef CONFIG_CRASH_DUMP
+	original_crash_shutdown = machine_ops.crash_shutdown;
+	machine_ops.crash_shutdown = crash_shutdown;
+#endif
+}
+
+/* --- the beginning --- */
+
+static struct pcn_kernel * __init new_kernel(unsigned int kid)
+{
+	struct pcn_kernel *k = kzalloc(sizeof(*k), GFP_KERNEL);
+
+	if (!k)
+		return NULL;
+	k->kid = kid;
+	k->hung_cpu = -1;
+	k->fenced = true;
+	mutex_init(&k->op);
+	mutex_init(&k->image_lock);
+	init_waitqueue_head(&k->wait);
+	return k;
+}
+
+/* Fill in what a secondary is reached by. */
+static int __init add_secondary(unsigned int kid, const struct pcn_partition *p)
+{
+	struct pcn_kernel *k = new_kernel(kid);
+	unsigned int cpu, i = 0;
+
+	if (!k)
+		return -ENOMEM;
+	k->part = *p;
+	k->nr_cpus = bitmap_weight(p->cpus, PCN_CPU_LIMIT);
+	k->apicid = kcalloc(k->nr_cpus, sizeof(*k->apicid), GFP_KERNEL);
+	k->heart = kcalloc(k->nr_cpus, sizeof(*k->heart), GFP_KERNEL);
+	if (!k->apicid || !k->heart)
+		return -ENOMEM;
+	for_each_set_bit(cpu, p->cpus, PCN_CPU_LIMIT)
+		k->apicid[i++] = pcn_arch_cpu_apicid(cpu);
+	k->area = (void *)window + PCN_AREA_OFFSET + kid * PCN_AREA_SIZE;
+	kernels[kid] = k;
+	return pcn_sysfs_add(k);
+}
+
+/* The primary as it sees itself: all CPUs that it has not given away. */
+static int __init add_primary(const struct pcn_partitions *all)
+{
+	struct pcn_kernel *k = new_kernel(0);
+	unsigned int kid;
+
+	if (!k)
+		return -ENOMEM;
+	strscpy(k->part.name, "primary");
+	bitmap_set(k->part.cpus, 0, pcn_arch_machine_cpus());
+	for (kid = 1; kid < PCN_KERNELS_MAX; kid++)
+		if (all->defined & BIT_ULL(kid))
+			bitmap_andnot(k->part.cpus, k->part.cpus,
+				      all->kernel[kid].cpus, PCN_CPU_LIMIT);
+	k->state = PCN_RUNNING;
+	kernels[0] = k;
+	return pcn_sysfs_add(k);
+}
+
+static int __init map_window(const struct pcn_partitions *all)
+{
+	u64 size, start = pcn_arch_window(&size);
+
+	window = memremap(start, size, MEMREMAP_WB);
+	if (!window)
+		return -ENOMEM;
+	memset(window, 0, size);
+	window->magic = PCN_WINDOW_MAGIC;
+	window->version = PCN_WINDOW_VERSION;
+	window->kernels = fls64(all->defined);
+	window->size = size;
+	window->primary_apicid = pcn_arch_cpu_apicid(0);
+	return 0;
+}
+
+static int __init init_primary(const struct pcn_partitions *all)
+{
+	unsigned int kid;
+	int err;
+
+	err = map_window(all);
+	if (!err)
+		err = pcn_arch_init_primary();
+	if (!err)
+		err = add_primary(all);
+	for (kid = 1; !err && kid < PCN_KERNELS_MAX; kid++)
+		if (all->defined & BIT_ULL(kid))
+			err = add_secondary(kid, &all->kernel[kid]);
+	if (err)
+		return err;
+	pcn_clock_publish(window);
+	hook_shutdown();
+	return pcn_watch_start();
+}
+
+/* A secondary as it sees itself. */
+static int __init init_self(const struct pcn_handoff *h)
+{
+	struct pcn_kernel *k = new_kernel(h->kid);
+	unsigned int i;
+
+	if (!k)
+		return -ENOMEM;
+	strscpy(k->part.name, h->name);
+	k->part.start = h->boot_area;
+	k->part.size = h->mem_size;
+	for (i = 0; i < h->cpus; i++)
+		if (h->cpu[i] < PCN_CPU_LIMIT)
+			__set_bit(h->cpu[i], k->part.cpus);
+	k->generation = h->generation;
+	k->state = PCN_RUNNING;
+	kernels[h->kid] = k;
+	return pcn_sysfs_add(k);
+}
+
+static int __init pcn_init(void)
+{
+	const struct pcn_partitions *all = pcn_arch_partitions();
+	int err;
+
+	if (!pcn_machine_is_shared())
+		return 0;
+	err = pcn_sysfs_init();
+	if (!err)
+		err = pcn_is_secondary() ? init_self(pcn_handoff()) :
+					   init_primary(all);
+	if (err)
+		pr_err("cannot set up the kernels of this machine: %d\n", err);
+	return err;
+}
+subsys_initcall(pcn_init);

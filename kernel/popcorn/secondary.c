@@ -1,0 +1,227 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * A secondary's side of its control block: what it tells the primary (how far
+ * it has come, that its CPUs are alive, how it ended, its log) and what the
+ * primary asks of it.
+ *
+ * The window is reached in three ways in the course of a boot:
+ *
+ *   __va()		before start_kernel(): the early page fault handler maps it
+ *   early_memremap()	from setup_arch() on, when __va() covers only RAM
+ *   memremap()		from init_IRQ() on, when page tables can be had
+ */
+#define pr_fmt(fmt) "popcorn: " fmt
+
+#include <linux/cpu.h>
+#include <linux/hrtimer.h>
+#include <linux/init.h>
+#include <linux/io.h>
+#include <linux/panic_notifier.h>
+#include <linux/percpu.h>
+#include <linux/reboot.h>
+#include <linux/utsname.h>
+#include <linux/workqueue.h>
+
+#include <asm/hw_irq.h>
+#include <asm/io.h>
+#include <asm/popcorn.h>
+
+#include "internal.h"
+#include "secondary.h"
+
+static struct pcn_area *area __ro_after_init;
+static struct pcn_window *window __ro_after_init;
+
+static DEFINE_PER_CPU(struct hrtimer, beat_timer);
+
+static u64 area_phys(void)
+{
+	return pcn_handoff()->window + PCN_AREA_OFFSET +
+	       pcn_handoff()->kid * PCN_AREA_SIZE;
+}
+
+static void set_stage(enum pcn_stage stage)
+{
+	/* What belongs to the stage is written before it. */
+	smp_store_release(&area->control.stage, stage);
+}
+
+/**
+ * pcn_secondary_entered - check the window and show the first sign of life
+ *
+ * Does not return when the window is not of this kernel's version.
+ *
+ * Context: before start_kernel().
+ */
+void __init pcn_secondary_entered(void)
+{
+	window = __va(pcn_handoff()->window);
+	area = __va(area_phys());
+	if (window->magic == PCN_WINDOW_MAGIC &&
+	    window->version == PCN_WINDOW_VERSION) {
+		strscpy(area->control.release, init_utsname()->release);
+		set_stage(PCN_STAGE_ENTERED);
+		return;
+	}
+	pcn_secondary_end(PCN_END_REFUSED, "window of another version");
+	set_stage(PCN_STAGE_PARKED);
+	for (;;)
+		native_halt();
+}
+
+static int on_panic(struct notifier_block *nb, unsigned long action, void *text)
+{
+	pcn_secondary_end(PCN_END_PANIC, text);
+	return NOTIFY_DONE;
+}
+
+static struct notifier_block panic_notifier = {
+	.notifier_call	= on_panic,
+	.priority	= INT_MAX,
+};
+
+/**
+ * pcn_secondary_map_window_early - keep the window in reach, and log into it
+ *
+ * In place of x86_init.oem.arch_setup.
+ *
+ * Context: setup_arch(), single threaded.
+ */
+void __init pcn_secondary_map_window_early(void)
+{
+	window = early_memremap(pcn_handoff()->window, PCN_AREA_OFFSET);
+	area = early_memremap(area_phys(), PCN_AREA_SIZE);
+	pcn_log_register_console(&area->log);
+	atomic_notifier_chain_register(&panic_notifier_list, &panic_notifier);
+}
+
+/**
+ * pcn_secondary_map_window - map the window for good
+ *
+ * In place of x86_init.irqs.pre_vector_init: the first time after vmalloc()
+ * works, and interrupts are still off.
+ *
+ * Context: init_IRQ(), single threaded.
+ */
+void __init pcn_secondary_map_window(void)
+{
+	void *all = memremap(pcn_handoff()->window, pcn_handoff()->window_size,
+			     MEMREMAP_WB);
+	void *early_area = area, *early_window = window;
+
+	if (!all)
+		panic("cannot map the message window");
+	window = all;
+	area = all + PCN_AREA_OFFSET + pcn_handoff()->kid * PCN_AREA_SIZE;
+	pcn_log_move(&area->log);
+	early_memunmap(early_area, PCN_AREA_SIZE);
+	early_memunmap(early_window, PCN_AREA_OFFSET);
+}
+
+/**
+ * pcn_secondary_window - the window, mapped
+ *
+ * Context: any, from setup_arch() on; before init_IRQ() only its head.
+ * Return: its address.
+ */
+struct pcn_window *pcn_secondary_window(void)
+{
+	return window;
+}
+
+/**
+ * pcn_secondary_end - tell the primary how this kernel ends
+ * @end:	how
+ * @reason:	why, in words, or NULL
+ *
+ * The first call counts: a panic stays one although it ends in a restart.
+ *
+ * Context: any.
+ */
+void pcn_secondary_end(enum pcn_end end, const char *reason)
+{
+	static atomic_t ended;
+
+	if (atomic_xchg(&ended, 1))
+		return;
+	if (reason)
+		strscpy(area->control.reason, reason);
+	WRITE_ONCE(area->control.end, end);
+	set_stage(PCN_STAGE_ENDING);
+}
+
+/**
+ * pcn_secondary_parked - tell the primary that no CPU runs any more
+ *
+ * Context: any; the last thing that a secondary does.
+ */
+void pcn_secondary_parked(void)
+{
+	set_stage(PCN_STAGE_PARKED);
+	pcn_arch_doorbell(READ_ONCE(window->primary_apicid));
+}
+
+static enum hrtimer_restart beat(struct hrtimer *timer)
+{
+	u64 *heart = &area->control.beat[smp_processor_id()];
+
+	WRITE_ONCE(*heart, *heart + 1);
+	hrtimer_forward_now(timer, ms_to_ktime(PCN_BEAT_MS));
+	return HRTIMER_RESTART;
+}
+
+/* From hard interrupt context: a CPU with interrupts off is to be missed. */
+static int start_beating(unsigned int cpu)
+{
+	struct hrtimer *timer = this_cpu_ptr(&beat_timer);
+
+	hrtimer_init(timer, CLOCK_MONOTONIC, HRTIMER_MODE_REL_PINNED_HARD);
+	timer->function = beat;
+	hrtimer_start(timer, 0, HRTIMER_MODE_REL_PINNED_HARD);
+	return 0;
+}
+
+static void power_off(struct work_struct *work)
+{
+	pr_notice("the primary asks for poweroff\n");
+	orderly_poweroff(true);
+}
+
+static DECLARE_WORK(power_off_work, power_off);
+
+/* The doorbell: the primary has changed @request. Hard interrupt context. */
+static void on_doorbell(void)
+{
+	if (READ_ONCE(area->control.request) == PCN_REQUEST_STOP)
+		schedule_work(&power_off_work);
+}
+
+static int __init secondary_init(void)
+{
+	int err;
+
+	if (!pcn_is_secondary())
+		return 0;
+	pr_info("kernel %u (%s) on %u CPUs\n", pcn_handoff()->kid,
+		pcn_handoff()->name, pcn_handoff()->cpus);
+	x86_platform_ipi_callback = on_doorbell;
+	err = cpuhp_setup_state(CPUHP_AP_ONLINE_DYN, "popcorn:beat",
+				start_beating, NULL);
+	if (err < 0)
+		return err;
+	/* A CPU that went offline could not be brought back. */
+	cpu_hotplug_disable();
+	pcn_clock_follow(window);
+	return 0;
+}
+device_initcall(secondary_init);
+
+static int __init secondary_running(void)
+{
+	if (!pcn_is_secondary())
+		return 0;
+	set_stage(PCN_STAGE_RUNNING);
+	pcn_arch_doorbell(READ_ONCE(window->primary_apicid));
+	return 0;
+}
+late_initcall_sync(secondary_running);

@@ -1,0 +1,139 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * The watch: finds out that a secondary has ended or hangs.
+ *
+ * Every CPU of a secondary counts its heart up from hard interrupt context.
+ * A thread of the primary looks at the hearts a few times in the time that a
+ * CPU may be silent. It measures silence in its own looks: if it was itself
+ * kept from running, the time in between counts as one interval, since
+ * whatever stopped it may have stopped the others too.
+ *
+ * Only this thread says that a kernel hangs. It does not change the state of
+ * a kernel that an operation has; that one waits for what is found here.
+ */
+#include <linux/jiffies.h>
+#include <linux/kthread.h>
+#include <linux/ktime.h>
+#include <linux/sched.h>
+#include <linux/wait.h>
+
+#include <asm/popcorn.h>
+
+#include "internal.h"
+
+static DECLARE_WAIT_QUEUE_HEAD(watch_wait);
+static atomic_t kicked;
+
+/* Milliseconds between two looks. */
+static unsigned int interval_ms(void)
+{
+	return clamp(READ_ONCE(pcn_hang_ms) / 8, 10U, (unsigned int)PCN_BEAT_MS);
+}
+
+/**
+ * pcn_watch_kick - a secondary has changed its control block
+ *
+ * The doorbell of the primary.
+ *
+ * Context: any, hard interrupt context as a rule.
+ */
+void pcn_watch_kick(void)
+{
+	atomic_set(&kicked, 1);
+	wake_up(&watch_wait);
+}
+
+/**
+ * pcn_watch_forget - a new life begins: no heart has beaten yet
+ * @k:	the kernel
+ *
+ * Context: process, @k->op held, @k not running.
+ */
+void pcn_watch_forget(struct pcn_kernel *k)
+{
+	unsigned int i;
+
+	for (i = 0; i < k->nr_cpus; i++)
+		WRITE_ONCE(k->heart[i].missed_ms, 0);
+}
+
+/* The global number of the CPU with index @i in its kernel. */
+static int cpu_number(const struct pcn_kernel *k, unsigned int i)
+{
+	unsigned int cpu;
+
+	for_each_set_bit(cpu, k->part.cpus, PCN_CPU_LIMIT)
+		if (!i--)
+			return cpu;
+	return -1;
+}
+
+static void look_at_heart(struct pcn_kernel *k, unsigned int i,
+			  unsigned int elapsed_ms)
+{
+	u64 beat = READ_ONCE(k->area->control.beat[i]);
+	struct pcn_heart *heart = &k->heart[i];
+
+	/* 0: this CPU has not come up yet. */
+	if (!beat || beat != heart->beat) {
+		heart->beat = beat;
+		heart->missed_ms = 0;
+		return;
+	}
+	heart->missed_ms += elapsed_ms;
+	if (heart->missed_ms < READ_ONCE(pcn_hang_ms))
+		return;
+	k->hung_ms = heart->missed_ms;
+	/* Last: this is what others look at. */
+	smp_store_release(&k->hung_cpu, cpu_number(k, i));
+}
+
+static unsigned int watch_elapsed_ms;
+
+static void look(struct pcn_kernel *k)
+{
+	enum pcn_state state = READ_ONCE(k->state);
+	unsigned int i;
+
+	if (state == PCN_RUNNING || state == PCN_STOPPING)
+		for (i = 0; i < k->nr_cpus && READ_ONCE(k->hung_cpu) < 0; i++)
+			look_at_heart(k, i, watch_elapsed_ms);
+	wake_up_all(&k->wait);
+	if (state != PCN_RUNNING || pcn_op_begin(k))
+		return;
+	pcn_collect(k);
+	pcn_op_end(k);
+}
+
+static int watch(void *unused)
+{
+	ktime_t last = ktime_get(), now;
+
+	while (!kthread_should_stop()) {
+		wait_event_idle_timeout(watch_wait, atomic_xchg(&kicked, 0),
+					msecs_to_jiffies(interval_ms()));
+		now = ktime_get();
+		watch_elapsed_ms = min_t(s64, ktime_ms_delta(now, last),
+					 2 * interval_ms());
+		last = now;
+		pcn_for_each_secondary(look);
+	}
+	return 0;
+}
+
+/**
+ * pcn_watch_start - start the watch thread
+ *
+ * Context: initcall of the primary.
+ * Return: 0 or -ENOMEM.
+ */
+int __init pcn_watch_start(void)
+{
+	struct task_struct *task = kthread_run(watch, NULL, "popcorn_watch");
+
+	if (IS_ERR(task))
+		return PTR_ERR(task);
+	/* It must not wait for ordinary load to see that others are alive. */
+	sched_set_fifo_low(task);
+	return 0;
+}

@@ -1,0 +1,237 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * popcorn - list and control the kernels of a Popcorn machine
+ *
+ * The command line: table of commands, options, help. What a command does is
+ * in the file named after it. popcorn(8) describes the whole.
+ */
+#include <getopt.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "popcorn.h"
+
+#define POPCORN_VERSION	"1.0"
+
+static const struct option opt_none[] = {
+	{ "help",	no_argument,		NULL, 'h' },
+	{ }
+};
+
+static const struct option opt_show[] = {
+	{ "help",	no_argument,		NULL, 'h' },
+	{ "json",	no_argument,		NULL, 'j' },
+	{ }
+};
+
+static const struct option opt_load[] = {
+	{ "help",	no_argument,		NULL, 'h' },
+	{ "initrd",	required_argument,	NULL, 'i' },
+	{ "append",	required_argument,	NULL, 'a' },
+	{ }
+};
+
+static const struct option opt_log[] = {
+	{ "help",	no_argument,		NULL, 'h' },
+	{ "follow",	no_argument,		NULL, 'f' },
+	{ }
+};
+
+/**
+ * struct command - a command and its command line
+ * @name:	the word
+ * @args:	what follows it, for help
+ * @help:	what it does, for help
+ * @run:	does it, returns an exit code
+ * @options:	long options
+ * @letters:	short options, as for getopt()
+ * @min:	how many arguments it must have besides the options
+ * @max:	and how many it may have
+ */
+struct command {
+	const char *name;
+	const char *args;
+	const char *help;
+	int (*run)(const struct pcn_call *c);
+	const struct option *options;
+	const char *letters;
+	int min;
+	int max;
+};
+
+static const struct command commands[] = {
+	{ "list", "[--json]",
+	  "Show all kernels in a table.",
+	  pcn_cmd_list, opt_show, "h", 0, 0 },
+	{ "status", "KERNEL [--json]",
+	  "Show all that is known of a kernel.",
+	  pcn_cmd_status, opt_show, "h", 1, 1 },
+	{ "load", "KERNEL IMAGE [--initrd FILE] [--append TEXT]",
+	  "Load a bzImage, initrd and command line for the next start.",
+	  pcn_cmd_load, opt_load, "h", 2, 2 },
+	{ "unload", "KERNEL...",
+	  "Drop what was loaded.",
+	  pcn_cmd_unload, opt_none, "h", 1, INT_MAX },
+	{ "start", "KERNEL...",
+	  "Start the loaded image; done when it has reached its init.",
+	  pcn_cmd_control, opt_none, "h", 1, INT_MAX },
+	{ "stop", "KERNEL...",
+	  "Ask the kernel to power off; done when it has.",
+	  pcn_cmd_control, opt_none, "h", 1, INT_MAX },
+	{ "kill", "KERNEL...",
+	  "End the kernel at once, without asking it.",
+	  pcn_cmd_control, opt_none, "h", 1, INT_MAX },
+	{ "restart", "KERNEL...",
+	  "Stop the kernel if it runs and start the loaded image again.",
+	  pcn_cmd_control, opt_none, "h", 1, INT_MAX },
+	{ "log", "[-f|--follow] KERNEL",
+	  "Show the kernel log of its present or last run.",
+	  pcn_cmd_log, opt_log, "hf", 1, 1 },
+};
+
+/* Print the help for the whole command. */
+static void print_usage(FILE *out)
+{
+	size_t i;
+
+	fputs("usage: popcorn COMMAND [ARGUMENT]...\n"
+	      "List and control the kernels of a Popcorn machine.\n\n", out);
+	for (i = 0; i < ARRAY_SIZE(commands); i++)
+		fprintf(out, "  popcorn %s %s\n        %s\n", commands[i].name,
+			commands[i].args, commands[i].help);
+	fputs("\nKERNEL is the number (kid) or the name of a kernel. To load, unload, start,\n"
+	      "stop, kill and restart, \"all\" means all kernels but the primary.\n"
+	      "popcorn COMMAND --help explains a command, popcorn(8) everything.\n",
+	      out);
+}
+
+/* Print the help for one command. */
+static void help_command(const struct command *cmd)
+{
+	printf("usage: popcorn %s %s\n%s\n", cmd->name, cmd->args, cmd->help);
+	if (strstr(cmd->args, "KERNEL"))
+		puts("\n  KERNEL         number (kid) or name of a kernel");
+	if (cmd->options == opt_show)
+		puts("  --json         print JSON");
+	if (cmd->options == opt_load)
+		puts("  IMAGE          file with a 64-bit relocatable bzImage\n"
+		     "  --initrd FILE  initial RAM disk; none if not given\n"
+		     "  --append TEXT  kernel command line");
+	if (cmd->options == opt_log)
+		puts("  -f, --follow   go on with what is logged from now on, over restarts too");
+	puts("  --help         this text");
+}
+
+/*
+ * Say how the command is used, after a message about what was wrong. Returns
+ * the exit code.
+ */
+static int wrong_usage(const struct command *cmd)
+{
+	fprintf(stderr, "usage: popcorn %s %s\n", cmd->name, cmd->args);
+	return PCN_USAGE;
+}
+
+/* Put one option where it belongs. Returns false if it is not one we know. */
+static bool take_option(struct pcn_call *c, int letter)
+{
+	switch (letter) {
+	case 'j':
+		c->json = true;
+		return true;
+	case 'f':
+		c->follow = true;
+		return true;
+	case 'i':
+		c->initrd = optarg;
+		return true;
+	case 'a':
+		c->append = optarg;
+		return true;
+	default:	/* getopt has said what is wrong */
+		return false;
+	}
+}
+
+/*
+ * Take the command line of a command apart and run it. Returns the exit code.
+ */
+static int run(const struct command *cmd, int argc, char **argv)
+{
+	struct pcn_call c = { .verb = cmd->name };
+	char whole_name[32];
+	int letter;
+
+	snprintf(whole_name, sizeof(whole_name), "popcorn %s", cmd->name);
+	argv[0] = whole_name;	/* for the messages of getopt */
+	while ((letter = getopt_long(argc, argv, cmd->letters, cmd->options,
+				     NULL)) != -1) {
+		if (letter == 'h') {
+			help_command(cmd);
+			return PCN_DONE;
+		}
+		if (!take_option(&c, letter))
+			return wrong_usage(cmd);
+	}
+	c.argc = argc - optind;
+	c.argv = argv + optind;
+	if (c.argc < cmd->min) {
+		pcn_error("%s: an argument is missing", cmd->name);
+		return wrong_usage(cmd);
+	}
+	if (c.argc > cmd->max) {
+		pcn_error("%s: one argument too many: '%s'", cmd->name,
+			  c.argv[cmd->max]);
+		return wrong_usage(cmd);
+	}
+	return cmd->run(&c);
+}
+
+/* Find a command by its name. Returns NULL if there is none. */
+static const struct command *find_command(const char *name)
+{
+	size_t i;
+
+	for (i = 0; i < ARRAY_SIZE(commands); i++)
+		if (!strcmp(commands[i].name, name))
+			return &commands[i];
+	return NULL;
+}
+
+/* Act on the first word: a command or an option. Returns the exit code. */
+static int dispatch(int argc, char **argv)
+{
+	const struct command *cmd;
+
+	if (argc < 2) {
+		print_usage(stderr);
+		return PCN_USAGE;
+	}
+	if (!strcmp(argv[1], "--help") || !strcmp(argv[1], "-h")) {
+		print_usage(stdout);
+		return PCN_DONE;
+	}
+	if (!strcmp(argv[1], "--version")) {
+		puts("popcorn " POPCORN_VERSION);
+		return PCN_DONE;
+	}
+	cmd = find_command(argv[1]);
+	if (!cmd) {
+		pcn_error("no command '%s'; see popcorn --help", argv[1]);
+		return PCN_USAGE;
+	}
+	return run(cmd, argc - 1, argv + 1);
+}
+
+int main(int argc, char **argv)
+{
+	int code = dispatch(argc, argv);
+
+	if ((fflush(stdout) || ferror(stdout)) && code == PCN_DONE) {
+		pcn_error("cannot write to standard output: %m");
+		code = PCN_FAILED;
+	}
+	return code;
+}

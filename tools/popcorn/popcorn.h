@@ -1,0 +1,99 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * popcorn - list and control the kernels of a Popcorn machine
+ *
+ * What the files of the command share.
+ */
+#ifndef _TOOLS_POPCORN_H
+#define _TOOLS_POPCORN_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#define ARRAY_SIZE(array)	(sizeof(array) / sizeof((array)[0]))
+#define __printf(fmt, args)	__attribute__((__format__(__printf__, fmt, args)))
+
+/* Exit codes: an interface, see EXIT STATUS in popcorn(8) */
+enum pcn_exit {
+	PCN_DONE	= 0,
+	PCN_FAILED	= 1,	/* for another reason than those below */
+	PCN_USAGE	= 2,
+	PCN_UNKNOWN	= 3,	/* no such kernel */
+	PCN_STATE	= 4,	/* nothing loaded, already running, not running */
+	PCN_BUSY	= 5,
+	PCN_PERM	= 6,
+	PCN_TIME	= 7,	/* a time limit passed */
+	PCN_DIED	= 8,	/* the kernel died while it booted */
+	PCN_IMAGE	= 9,	/* file, format, size or command line */
+	PCN_ABSENT	= 10,	/* no Popcorn support in this kernel */
+};
+
+/**
+ * struct pcn_kernel - one of the kernels that are defined
+ * @kid:	its index
+ * @name:	its name, never NULL
+ */
+struct pcn_kernel {
+	int kid;
+	char *name;
+};
+
+/**
+ * struct pcn_call - the command line, taken apart
+ * @verb:	name of the command
+ * @argv:	what is left without the options
+ * @argc:	number of these
+ * @initrd:	value of --initrd or NULL
+ * @append:	value of --append or NULL
+ * @json:	--json was given
+ * @follow:	--follow was given
+ */
+struct pcn_call {
+	const char *verb;
+	char **argv;
+	int argc;
+	const char *initrd;
+	const char *append;
+	bool json;
+	bool follow;
+};
+
+/* sysfs.c: the files below /sys/kernel/popcorn */
+int pcn_self(void);
+char *pcn_attr(int kid, const char *attr);
+int pcn_attr_open(int kid, const char *attr, int flags);
+const struct pcn_kernel *pcn_kernels(size_t *count);
+
+/* target.c: from the KERNEL of the command line to kernels */
+typedef int (*pcn_action)(const struct pcn_kernel *k, const struct pcn_call *c);
+const struct pcn_kernel *pcn_find(const char *verb, const char *which);
+int pcn_for_each(const struct pcn_call *c, int argc, pcn_action action);
+
+/* message.c: messages and memory */
+__printf(1, 2) void pcn_error(const char *fmt, ...);
+__printf(2, 3) _Noreturn void pcn_die(int code, const char *fmt, ...);
+const char *pcn_label(const struct pcn_kernel *k);
+int pcn_refused(const struct pcn_kernel *k, const char *verb, int err,
+		const char *detail);
+char *pcn_clean(char *text);
+char *pcn_human_size(uint64_t bytes, char *buf, size_t size);
+void *pcn_grow(void *data, size_t size);
+void pcn_write(const char *data, size_t len);
+
+/* image.c: files for load */
+int pcn_open_input(const char *who, const char *what, const char *path,
+		   off_t *size);
+const char *pcn_image_fault(int fd);
+uint64_t pcn_image_size(int fd);
+
+/* the commands */
+int pcn_cmd_list(const struct pcn_call *c);
+int pcn_cmd_status(const struct pcn_call *c);
+int pcn_cmd_load(const struct pcn_call *c);
+int pcn_cmd_unload(const struct pcn_call *c);
+int pcn_cmd_control(const struct pcn_call *c);
+int pcn_cmd_log(const struct pcn_call *c);
+
+#endif /* _TOOLS_POPCORN_H */

@@ -1,0 +1,563 @@
+#!/bin/sh
+# SPDX-License-Identifier: GPL-2.0
+# Test the popcorn command on a made-up sysfs tree: test_popcorn.sh BINARY
+#
+# Prints TAP version 13, exits with 1 if a test failed. What only a Popcorn
+# kernel can answer, the error numbers of its system calls, a seccomp filter
+# answers in its place (set up by python3; such tests are skipped without it).
+
+PLAN=111
+
+if [ $# -ne 1 ] || [ ! -x "$1" ]; then
+	echo "usage: $0 BINARY" >&2
+	exit 2
+fi
+
+tmp=$(mktemp -d) || exit 1
+trap 'rm -rf "$tmp"' EXIT
+trap 'exit 130' INT TERM
+chmod 755 "$tmp"
+cp "$1" "$tmp/popcorn" || exit 1
+bin=$tmp/popcorn
+POPCORN_SYSFS=$tmp/sysfs
+export POPCORN_SYSFS
+kernels=$POPCORN_SYSFS/kernels
+LC_ALL=C.UTF-8
+export LC_ALL
+
+number=0
+failed=0
+
+# ok TEXT: report success of a test
+ok() {
+	number=$((number + 1))
+	echo "ok $number - $1"
+}
+
+# not_ok TEXT: report failure of a test, with what the command printed
+not_ok() {
+	number=$((number + 1))
+	failed=$((failed + 1))
+	echo "not ok $number - $1"
+	echo "# exit code: $code"
+	sed 's/^/# stdout: /' "$tmp/out"
+	sed 's/^/# stderr: /' "$tmp/err"
+}
+
+# skip TEXT WHY: report a test that cannot be done here
+skip() {
+	number=$((number + 1))
+	echo "ok $number - $1 # SKIP $2"
+}
+
+# check TEXT COMMAND...: a test that succeeds if COMMAND does
+check() {
+	text=$1
+	shift
+	if "$@" >/dev/null 2>&1; then ok "$text"; else not_ok "$text"; fi
+}
+
+# run ARGUMENT...: run popcorn; its exit code, stdout, stderr go to $code, out, err
+run() {
+	run_command "$bin" "$@"
+}
+
+# run_command COMMAND...: the same for any command
+run_command() {
+	"$@" >"$tmp/out" 2>"$tmp/err" </dev/null
+	code=$?
+}
+
+# result TEXT CODE REGEX: the last run ended with CODE, and a line of stderr matches
+# REGEX; with an empty REGEX, stderr is empty
+result() {
+	if [ "$code" -ne "$2" ]; then
+		not_ok "$1 (exit code $2)"
+	elif [ -z "$3" ] && [ -s "$tmp/err" ]; then
+		not_ok "$1 (no message)"
+	elif [ -n "$3" ] && ! grep -Eq -- "$3" "$tmp/err"; then
+		not_ok "$1 (message '$3')"
+	else
+		ok "$1"
+	fi
+}
+
+# prints TEXT REGEX: a line of stdout of the last run matches REGEX
+prints() {
+	check "$1" grep -Eq -- "$2" "$tmp/out"
+}
+
+# attr KID NAME TEXT: make an attribute
+attr() {
+	printf '%s\n' "$3" >"$kernels/$1/$2"
+}
+
+# kernel KID NAME STATE CPUS MEMORY RELEASE: make a kernel
+kernel() {
+	mkdir -p "$kernels/$1"
+	attr "$1" name "$2"
+	attr "$1" state "$3"
+	attr "$1" reason ""
+	attr "$1" cpus "$4"
+	attr "$1" memory "$5"
+	attr "$1" release "$6"
+	attr "$1" version ""
+	attr "$1" cmdline ""
+	attr "$1" starts 0
+	attr "$1" boot_us 0
+	: >"$kernels/$1/log"
+	chmod 400 "$kernels/$1/log"
+}
+
+# make_tree: the tree that the tests use
+make_tree() {
+	rm -rf "$POPCORN_SYSFS"
+	mkdir -p "$kernels"
+	echo 0 >"$POPCORN_SYSFS/self"
+	echo 0x7fe00000-0x7fffffff >"$POPCORN_SYSFS/window"
+	kernel 0 primary running 0-1 "0x0-0x9ffff
+0x100000-0x4005ffff" 6.12.117
+	kernel 1 kernel1 offline 2-3 0x100000000-0x11fffffff ""
+	kernel 2 web running 4,6-7 0x120000000-0x17fffffff 6.12.117-popcorn
+	attr 2 version "6.12.117 (me@here) #1 SMP"
+	attr 2 cmdline 'console=ttyS0 name="a b"\n'
+	attr 2 starts 3
+	attr 2 boot_us 548123
+	kernel 10 twin failed 8 "" 6.12.117
+	attr 10 reason "panic: VFS: no root"
+	kernel 11 twin loaded 9 "" ""
+}
+
+# The command with an answer to a system call: inject.py CALL ERRNO [ARG=VALUE]... -- COMMAND
+cat >"$tmp/inject.py" <<'PYTHON'
+import ctypes, os, struct, sys
+calls = {"write": 1, "kexec_file_load": 320}
+ALLOW, ERRNO, EINVAL = 0x7fff0000, 0x50000, 22
+call, errno = sys.argv[1], int(sys.argv[2])
+split = sys.argv.index("--")
+def op(code, k, jt=0, jf=0):
+    return struct.pack("HBBI", code, jt, jf, k)
+LOAD, RET, JEQ, JGT = 0x20, 0x06, 0x15, 0x25
+prog = [op(LOAD, 0), op(JEQ, calls[call], 1, 0), op(RET, ALLOW)]
+if call == "write":     # of messages is none of our business
+    prog += [op(LOAD, 16), op(JGT, 2, 1, 0), op(RET, ALLOW)]
+for cond in sys.argv[3:split]:
+    arg, value = cond.split("=")
+    prog += [op(LOAD, 16 + 8 * int(arg)),
+             op(JEQ, int(value, 0) & 0xffffffff, 1, 0), op(RET, ERRNO | EINVAL)]
+prog.append(op(RET, ERRNO | errno))
+code = ctypes.create_string_buffer(b"".join(prog))
+class Fprog(ctypes.Structure):
+    _fields_ = [("len", ctypes.c_ushort), ("filter", ctypes.c_void_p)]
+fprog = Fprog(len(prog), ctypes.addressof(code))
+libc = ctypes.CDLL(None, use_errno=True)
+libc.prctl.argtypes = [ctypes.c_int] + [ctypes.c_ulong] * 4
+if libc.prctl(38, 1, 0, 0, 0) or libc.prctl(22, 2, ctypes.addressof(fprog), 0, 0):
+    sys.exit("no seccomp: %s" % os.strerror(ctypes.get_errno()))
+os.execv(sys.argv[split + 1], sys.argv[split + 1:])
+PYTHON
+
+# inject CALL ERRNO [ARG=VALUE]... -- ARGUMENT...: run popcorn with an answer to CALL
+inject() {
+	filter=
+	while [ "$1" != -- ]; do
+		filter="$filter $1"
+		shift
+	done
+	shift
+	# shellcheck disable=SC2086
+	run_command python3 "$tmp/inject.py" $filter -- "$bin" "$@"
+}
+
+# answer TEXT CODE REGEX CALL ERRNO [ARG=VALUE]... -- ARGUMENT...: inject, then result
+answer() {
+	text=$1 want=$2 regex=$3
+	shift 3
+	if [ "$can_inject" ]; then
+		inject "$@"
+		result "$text" "$want" "$regex"
+	else
+		skip "$text" "no python3, seccomp or x86_64"
+	fi
+}
+
+# as_nobody ARGUMENT...: run popcorn without root's rights
+as_nobody() {
+	if [ "$(id -u)" -ne 0 ]; then
+		run "$@"
+	else
+		run_command python3 -c 'import os, sys
+os.setgroups([]); os.setgid(65534); os.setuid(65534)
+os.execv(sys.argv[1], sys.argv[1:])' "$bin" "$@"
+	fi
+}
+
+# refused TEXT CODE REGEX ARGUMENT...: as_nobody, then result
+refused() {
+	text=$1 want=$2 regex=$3
+	shift 3
+	if [ "$have_python" ] || [ "$(id -u)" -ne 0 ]; then
+		as_nobody "$@"
+		result "$text" "$want" "$regex"
+	else
+		skip "$text" "no python3 to become nobody"
+	fi
+}
+
+# json TEXT EXPRESSION: stdout of the last run is JSON, and EXPRESSION about it (j) holds
+json() {
+	if [ "$have_python" ]; then
+		check "$1" python3 -c 'import json, sys
+j = json.load(open(sys.argv[1], encoding="utf-8"))
+sys.exit(not eval(sys.argv[2]))' "$tmp/out" "$2"
+	else
+		skip "$1" "no python3"
+	fi
+}
+
+# valid_json TEXT: stdout of the last run passes json.tool
+valid_json() {
+	if [ "$have_python" ]; then
+		check "$1" python3 -m json.tool "$tmp/out"
+	else
+		skip "$1" "no python3"
+	fi
+}
+
+# le BYTES VALUE: write a little-endian number
+le() {
+	i=0 value=$2
+	while [ $i -lt "$1" ]; do
+		# shellcheck disable=SC2059
+		printf "\\$(printf %03o $((value & 255)))"
+		value=$((value >> 8)) i=$((i + 1))
+	done
+}
+
+# poke FILE OFFSET BYTES VALUE: change a number in a file
+poke() {
+	le "$3" "$4" | dd of="$1" bs=1 seek=$(($2)) conv=notrunc 2>/dev/null
+}
+
+# bzimage FILE: make a file with a header that the kernel would take
+bzimage() {
+	dd if=/dev/zero of="$1" bs=2048 count=1 2>/dev/null
+	poke "$1" 0x1f1 1 1			# setup_sects
+	poke "$1" 0x1f4 4 64			# syssize, in units of 16 bytes
+	poke "$1" 0x1fe 2 0xaa55
+	poke "$1" 0x202 4 0x53726448		# HdrS
+	poke "$1" 0x206 2 0x020f		# version
+	poke "$1" 0x211 1 1			# loaded high
+	poke "$1" 0x234 1 1			# relocatable
+	poke "$1" 0x236 2 0x23			# 64 bit, above 4G, 5-level
+}
+
+# appears TEXT FILE: the output of log -f is soon the content of FILE
+appears() {
+	tries=50
+	until cmp -s "$tmp/follow" "$2" || [ $tries -eq 0 ]; do
+		sleep 0.1
+		tries=$((tries - 1))
+	done
+	cp "$tmp/follow" "$tmp/out"
+	check "$1" cmp "$tmp/follow" "$2"
+}
+
+# lines FIRST LAST: make text for a log
+lines() {
+	i=$1
+	while [ "$i" -le "$2" ]; do
+		printf '[%5d.%06d] line %d of the log\n' "$i" $((i * 7919)) "$i"
+		i=$((i + 1))
+	done
+}
+
+test_usage() {
+	run
+	result "no command" 2 "^usage: popcorn COMMAND"
+	run frobnicate
+	result "unknown command" 2 "no command 'frobnicate'; see popcorn --help"
+	run --help
+	result "--help" 0 ""
+	prints "--help names load with its options" "load KERNEL IMAGE .*--initrd FILE"
+	run --version
+	result "--version" 0 ""
+	prints "--version prints name and version" "^popcorn [0-9]"
+	for command in list status load unload start stop kill restart log; do
+		run $command --help
+		check "$command --help" grep -q "^usage: popcorn $command" "$tmp/out"
+	done
+	run status
+	result "status without a kernel" 2 "status: an argument is missing"
+	run load 1
+	result "load without an image" 2 "^usage: popcorn load KERNEL IMAGE"
+	run load 1 image --initrd
+	result "--initrd without a file" 2 "requires an argument"
+	run list 1
+	result "list with an argument" 2 "one argument too many: '1'"
+	run list --follow
+	result "option of another command" 2 "unrecognized option '--follow'"
+	run start
+	result "start without a kernel" 2 "start: an argument is missing"
+}
+
+test_absent() {
+	mv "$POPCORN_SYSFS" "$POPCORN_SYSFS.away"
+	run list
+	result "no Popcorn: list" 10 "^popcorn: this kernel has no Popcorn support"
+	run load 1 /nonexistent
+	result "no Popcorn comes before bad files" 10 "no Popcorn support"
+	mv "$POPCORN_SYSFS.away" "$POPCORN_SYSFS"
+}
+
+test_list() {
+	cat >"$tmp/want" <<'TABLE'
+KID  NAME     STATE    CPUS   MEMORY  RELEASE
+  0  primary  running  0-1        1G  6.12.117
+  1  kernel1  offline  2-3      512M  -
+  2  web      running  4,6-7    1.5G  6.12.117-popcorn
+ 10  twin     failed   8           -  6.12.117
+ 11  twin     loaded   9           -  -
+TABLE
+	run list
+	result "list" 0 ""
+	check "list prints an aligned table, ordered by number" cmp "$tmp/out" "$tmp/want"
+	run list --json
+	result "list --json" 0 ""
+	valid_json "list --json is valid"
+	json "list --json has all kernels in order" "[k['kid'] for k in j] == [0, 1, 2, 10, 11]"
+	json "list --json tells this kernel" "[k['kid'] for k in j if k['self']] == [0]"
+	json "CPUs are numbers" "j[2]['cpus'] == [4, 6, 7]"
+	json "memory is ranges of numbers" \
+		"j[0]['memory'] == [{'start': 0, 'end': 0x9ffff}, {'start': 0x100000, 'end': 0x4005ffff}]"
+	json "what there is not is null" \
+		"all(j[1][f] is None for f in ('reason', 'release', 'version', 'cmdline', 'boot_us'))"
+	json "no memory is null, no start is 0" "j[4]['memory'] is None and j[4]['starts'] == 0"
+}
+
+test_status() {
+	run status 2
+	result "status" 0 ""
+	prints "status: state" "^state: running$"
+	prints "status: memory with size" "^memory: 0x120000000-0x17fffffff \(1.5G\)$"
+	prints "status: nothing is -" "^reason: -$"
+	run status 0
+	prints "status: several ranges on a line" "^memory: 0x0-0x9ffff, 0x100000-0x4005ffff \(1G\)$"
+	run status web --json
+	valid_json "status --json is valid"
+	json "status --json has the right facts" \
+		"j['kid'] == 2 and j['starts'] == 3 and j['boot_us'] == 548123 and not j['self']"
+	json "strings are escaped" "j['cmdline'] == 'console=ttyS0 name=\"a b\"\\\\n'"
+	printf 'panic: \033[1m\tq\377\303\251\355\240\200"\\\n' >"$kernels/2/reason"
+	run status 2
+	check "no control characters to the terminal" sh -c "! grep -q '$(printf '\033')' $tmp/out"
+	run status 2 --json
+	json "control characters and bad UTF-8 in JSON" \
+		"j['reason'] == 'panic: \\x1b[1m\\tq\\ufffd\\xe9\\ufffd\\ufffd\\ufffd\"\\\\'"
+	attr 2 cpus "4-x"
+	run status 2 --json
+	result "malformed CPU list" 1 "kernel 2 \(web\): cannot make sense of its cpus: '4-x'"
+	json "malformed CPU list is null" "j['cpus'] is None"
+	make_tree
+}
+
+test_names() {
+	run status kernel1
+	prints "kernel by name" "^kid: 1$"
+	run status nobody
+	result "unknown kernel" 3 \
+		"status: there is no kernel 'nobody'; there are: 0 \(primary\), 1 \(kernel1\), 2 \(web\), 10 \(twin\)"
+	run status 3
+	result "unknown number" 3 "there is no kernel '3'"
+	run status 01
+	result "01 is not 1" 3 "there is no kernel '01'"
+	run status we
+	result "part of a name is no name" 3 "there is no kernel 'we'"
+	run start twin
+	result "name of two kernels" 3 "several kernels are named 'twin', use the number: 10 \(twin\), 11 \(twin\)$"
+	attr 10 name 2
+	run status 2
+	prints "a number is a kid first" "^kid: 2$"
+	attr 10 name twin
+}
+
+test_control() {
+	for command in start stop kill restart; do
+		printf '................' >"$kernels/1/state"
+		run $command 1
+		check "$command writes the word to state" \
+			grep -q "^$command\.*$" "$kernels/1/state"
+	done
+	for kid in 1 2 10 11; do echo ............ >"$kernels/$kid/state"; done
+	run start 1 web nobody 10
+	result "goes on after a failure, and tells it" 3 "start: there is no kernel 'nobody'"
+	check "started what is after the failure" grep -q ^start "$kernels/10/state"
+	run start all
+	result "all" 0 ""
+	check "all is all secondaries" grep -q ^start "$kernels/1/state" "$kernels/2/state" \
+		"$kernels/10/state" "$kernels/11/state"
+	check "all is not the primary" grep -q ^running "$kernels/0/state"
+	mkdir "$tmp/away"
+	mv "$kernels/1" "$kernels/2" "$kernels/10" "$kernels/11" "$tmp/away"
+	run stop all
+	result "all without secondaries" 3 "all: stop: no kernel is defined besides the primary"
+	mv "$tmp/away"/* "$kernels"
+	make_tree
+}
+
+test_control_errors() {
+	answer "start: nothing loaded" 4 \
+		"^popcorn: kernel 1: start: nothing is loaded; load an image first: popcorn load 1 IMAGE$" \
+		write 61 -- start 1
+	answer "start: already running" 4 "kernel 2 \(web\): start: it is already running" write 114 -- start web
+	answer "stop: not running" 4 "stop: it is not running \(offline\)" write 3 -- stop 1
+	answer "busy" 5 "kill: another operation on this kernel is under way" write 16 -- kill 1
+	answer "not permitted" 6 "not permitted; do it as root" write 1 -- start 1
+	answer "start: time limit" 7 "did not get to its init within the limit" write 110 -- start 1
+	answer "stop: time limit" 7 "still running; to end it by force: popcorn kill 2" write 110 -- stop 2
+	answer "restart: time limit while it stops" 7 "restart: stop: it did not power off" write 110 -- restart 2
+	answer "start: died" 8 "it died while it booted \(panic: VFS: no root\); .*popcorn log 10" \
+		write 112 -- start 10
+	answer "the primary" 1 "kernel 0 \(primary\): stop: not possible" write 95 -- stop 0
+	answer "clock" 1 "the primary's clock is not the TSC" write 19 -- start 1
+	answer "CPU does not answer" 1 "a CPU of it does not answer" write 5 -- start 1
+	answer "exit code of the first failure" 4 "kernel 11 \(twin\): start" write 61 -- start all nobody
+}
+
+test_files() {
+	bzimage "$tmp/bzImage"
+	: >"$tmp/empty"
+	echo initrd >"$tmp/initrd"
+	mkfifo "$tmp/pipe"
+	run load 1 "$tmp/missing"
+	result "missing image" 9 "kernel 1: load: cannot open the image $tmp/missing: No such file"
+	run load 1 "$tmp"
+	result "directory as image" 9 "cannot use the image $tmp: it is a directory"
+	run load web "$tmp/empty"
+	result "empty image" 9 "kernel 2 \(web\): load: cannot use the image $tmp/empty: it is empty"
+	run load all "$tmp/pipe"
+	result "pipe as image" 9 "all: load: cannot use the image $tmp/pipe: it is a device, pipe"
+	run load 1 "$tmp/bzImage" --initrd "$tmp/missing"
+	result "missing initrd" 9 "cannot open the initrd $tmp/missing: No such file"
+	run load 1 "$tmp/bzImage" --initrd "$tmp"
+	result "directory as initrd" 9 "cannot use the initrd $tmp: it is a directory"
+	run load 1 "$tmp/bzImage" --initrd="$tmp/empty"
+	result "empty initrd" 9 "cannot use the initrd $tmp/empty: it is empty"
+	run load nobody "$tmp/missing"
+	result "unknown kernel comes before bad files" 3 "there is no kernel 'nobody'"
+}
+
+# bad_image TEXT REGEX: what load says if the kernel does not know the format of $tmp/bad
+bad_image() {
+	answer "$1" 9 "kernel 1: load: image $tmp/bad: $2" kexec_file_load 8 -- load 1 "$tmp/bad"
+}
+
+test_images() {
+	head -c 100 "$tmp/bzImage" >"$tmp/bad"
+	bad_image "too short image" "it is too short"
+	dd if=/dev/zero of="$tmp/bad" bs=2048 count=1 2>/dev/null
+	bad_image "no HdrS" "it is not a bzImage"
+	printf '\177ELF' | dd of="$tmp/bad" conv=notrunc 2>/dev/null
+	bad_image "ELF file" "it is an ELF file"
+	bzimage "$tmp/bad"
+	poke "$tmp/bad" 0x236 2 0
+	bad_image "32-bit kernel" "it is a 32-bit kernel"
+	poke "$tmp/bad" 0x236 2 1
+	bad_image "not relocatable above 4G" "it cannot be loaded above 4 GiB"
+	poke "$tmp/bad" 0x236 2 3
+	bad_image "no 5-level paging" "it cannot do 5-level paging"
+	poke "$tmp/bad" 0x206 2 0x0204
+	bad_image "old boot protocol" "its boot protocol is older"
+	poke "$tmp/bad" 0x1f4 4 64000
+	answer "truncated image" 9 "it is truncated: by its header it has at least 1025024 bytes, the file has 2048" \
+		kexec_file_load 74 -- load 1 "$tmp/bad"
+	answer "initrd too large" 9 "initrd $tmp/initrd: with its 7B it does not fit into the memory" \
+		kexec_file_load 27 -- load 1 "$tmp/bzImage" --initrd "$tmp/initrd"
+	answer "image too large" 9 "image $tmp/bzImage: with its 2K it does not fit" \
+		kexec_file_load 28 -- load 1 "$tmp/bzImage"
+	answer "command line too long" 9 "command line: its 5 bytes are too many" \
+		kexec_file_load 7 -- load 1 "$tmp/bzImage" --append quiet
+}
+
+test_load() {
+	answer "load: flags, command line with its NUL" 0 "" \
+		kexec_file_load 0 4=0x02000104 2=6 -- load web "$tmp/bzImage" --append quiet
+	answer "load with initrd: flags" 0 "" \
+		kexec_file_load 0 4=0x0a000100 2=1 -- load --initrd "$tmp/initrd" 10 "$tmp/bzImage"
+	answer "unload: flags" 0 "" \
+		kexec_file_load 0 0=-1 1=-1 2=0 3=0 4=0x01000101 -- unload 1
+	answer "load: running" 4 "load: it is running; stop it first: popcorn stop 2" \
+		kexec_file_load 114 -- load 2 "$tmp/bzImage"
+	answer "load: not permitted" 6 "load: not permitted" kexec_file_load 1 -- load 2 "$tmp/bzImage"
+	answer "load all names each kernel that fails" 5 "kernel 11 \(twin\): load: another operation" \
+		kexec_file_load 16 -- load all "$tmp/bzImage"
+}
+
+test_log() {
+	chmod 600 "$kernels/1/log"
+	lines 1 3 >"$kernels/1/log"
+	run log 1
+	check "log copies the file" cmp "$tmp/out" "$kernels/1/log"
+	run log 11
+	result "log of a kernel that never ran" 0 ""
+	"$bin" log -f kernel1 >"$tmp/follow" 2>"$tmp/err" &
+	follower=$!
+	lines 1 3 >"$tmp/want"
+	appears "log -f prints what there is" "$tmp/want"
+	lines 4 20 >>"$kernels/1/log"
+	lines 4 20 >>"$tmp/want"
+	appears "log -f prints what is added" "$tmp/want"
+	# The ring is full now: it loses lines 1 to 5 for as many new ones
+	lines 21 25 >>"$tmp/want"
+	tail -c "$(wc -c <"$kernels/1/log")" "$tmp/want" |
+		dd of="$kernels/1/log" bs=64k conv=notrunc 2>/dev/null
+	appears "log -f when the ring wraps" "$tmp/want"
+	lines 1 2 >"$kernels/1/log"
+	lines 1 2 >>"$tmp/want"
+	appears "log -f when the kernel is restarted" "$tmp/want"
+	kill $follower 2>/dev/null
+	wait $follower 2>/dev/null
+	code=$?
+	check "a signal ends log -f" [ $code -eq 143 ]
+	# shellcheck disable=SC2016
+	check "log -f ends with its reader" timeout 5 sh -c '"$0" log -f 1 | head -n 1' "$bin"
+}
+
+test_permissions() {
+	chmod 444 "$kernels/1/state"
+	refused "start by nobody" 6 "kernel 1: start: not permitted; do it as root" start 1
+	chmod 400 "$kernels/1/log"
+	[ "$(id -u)" -eq 0 ] || chmod 0 "$kernels/1/log"
+	refused "log by nobody" 6 "kernel 1: log: not permitted" log 1
+	refused "list by nobody" 0 "" list
+}
+
+have_python=$(command -v python3)
+can_inject=
+if [ "$have_python" ] && [ "$(uname -m)" = x86_64 ] &&
+   python3 "$tmp/inject.py" write 1 -- "$bin" --version >/dev/null 2>&1; then
+	can_inject=yes
+fi
+
+echo "TAP version 13"
+echo "1..$PLAN"
+make_tree
+test_usage
+test_absent
+test_list
+test_status
+test_names
+test_control
+test_control_errors
+test_files
+test_images
+test_load
+test_log
+test_permissions
+
+if [ $number -ne $PLAN ]; then
+	echo "# planned $PLAN tests but did $number"
+	failed=$((failed + 1))
+fi
+echo "# $((number - failed)) passed, $failed failed"
+[ $failed -eq 0 ]
