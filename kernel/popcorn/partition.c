@@ -73,8 +73,8 @@ static int parse_cpus(const char *value, struct pcn_spec *spec, char *fault)
 	int err = bitmap_parselist(value, spec->cpus, PCN_CPU_LIMIT);
 
 	if (err == -ERANGE)
-		return FAULT(fault, "cpus=%.32s: CPU number above %d, or a range that runs backwards",
-			     value, PCN_CPU_LIMIT - 1);
+		return FAULT(fault, "cpus=%.32s: CPU number above %d", value,
+			     PCN_CPU_LIMIT - 1);
 	if (err || !isdigit(*value))
 		return FAULT(fault, "cpus=%.32s: not a list of CPUs", value);
 	return 0;

@@ -92,7 +92,7 @@ static const struct wrong {
 	{ "2:cpus=two:mem=64M",			"not a list" },
 	{ "2:cpus=all:mem=64M",			"not a list" },
 	{ "2:cpus=5000:mem=64M",		"above 1023" },
-	{ "2:cpus=3-2:mem=64M",			"backwards" },
+	{ "2:cpus=3-2:mem=64M",			"not a list" },
 	{ "2:cpus=300-600:mem=64M",		"more than 256 CPUs" },
 	{ "2-3:cpus=5-7:mem=64M",		"shared out evenly" },
 	{ "2:cpus=2:mem=",			"not a size" },

@@ -246,7 +246,6 @@ static void __init set_x86_init(void)
 	x86_init.timers.timer_init		= timer_init;
 	x86_init.timers.wallclock_init		= x86_init_noop;
 	x86_init.pci.arch_init			= no_pci;
-	x86_init.pci.init			= no_pci;
 	x86_init.hyper.x2apic_available		= x2apic_available;
 	x86_cpuinit.parallel_bringup		= false;
 }
