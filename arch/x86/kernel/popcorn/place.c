@@ -133,20 +133,26 @@ static int copy_out(u64 phys, const void *from, size_t size)
 	return 0;
 }
 
+/* The kernel believes a map with two entries or more. */
 static void fill_e820(const struct pcn_kernel *k, struct boot_params *bp)
 {
-	/* Two entries: the kernel does not believe a map with fewer. */
+	/* It also looks for a gap below 4 GiB, where there may be no RAM. */
 	bp->e820_table[0] = (struct boot_e820_entry) {
+		.addr = 0,
+		.size = SZ_1M,
+		.type = E820_TYPE_RESERVED,
+	};
+	bp->e820_table[1] = (struct boot_e820_entry) {
 		.addr = k->part.start,
 		.size = PCN_BOOT_SIZE,
 		.type = E820_TYPE_RESERVED,
 	};
-	bp->e820_table[1] = (struct boot_e820_entry) {
+	bp->e820_table[2] = (struct boot_e820_entry) {
 		.addr = k->part.start + PCN_BOOT_SIZE,
 		.size = k->part.size - PCN_BOOT_SIZE,
 		.type = E820_TYPE_RAM,
 	};
-	bp->e820_entries = 2;
+	bp->e820_entries = 3;
 }
 
 static void fill_boot_params(const struct pcn_kernel *k, struct boot_params *bp)

@@ -1,0 +1,108 @@
+#!/bin/sh
+# SPDX-License-Identifier: GPL-2.0
+#
+# Every way in which a secondary ends parks it and does nothing to the machine.
+# The state and the reason say how it was, and it can be started again.
+#
+# vm: --kernels 3 --cpus 2 --mem 320M --total-cpus 4
+# vm: --partition 1:cpus=1:mem=320M --partition 2:cpus=2-3:mem=320M:name=pair
+# vm: --no-start --add-bin kexec --timeout 300
+# vm: --expect "1:Kernel panic - not syncing: sysrq triggered crash"
+# vm: --expect "1:Kernel panic - not syncing: Attempted to kill init"
+# vm: --expect "1:Kernel panic - not syncing: VFS: Unable to mount root fs"
+# vm: --expect "2:Kernel panic - not syncing: sysrq triggered crash"
+
+. /selftests/lib.sh
+
+# Ends by a command of the script that its init runs.
+ends()
+{
+	local kid=$1 state=$2 reason=$3 command=$4
+
+	load_script "$kid" "sleep 1; $command" "$5" && exits 0 popcorn start "$kid" &&
+		became "$kid" "$state" "$reason"
+}
+
+# The primary is the one that was booted.
+goes_on()
+{
+	[ "$(cat /proc/sys/kernel/random/boot_id)" = "$boot_id" ]
+}
+
+# Ends in order, and then starts and stops as ever.
+parks()
+{
+	ends "$1" loaded "^$2\$" "$3" "$4" && vm-save-logs && load_plain "$1" &&
+		works "$1"
+}
+
+# The end of the log is there after the death.
+shows_panic()
+{
+	logged "$1" "Kernel panic - not syncing: $2" &&
+		logged "$1" "Call Trace:" && logged "$1" "</TASK>"
+}
+
+panics()
+{
+	local kid=$1 reason=$2 command=$3
+
+	ends "$kid" failed "^panic: $reason" "$command" "$4" &&
+		shows_panic "$kid" "$reason" && vm-save-logs
+}
+
+revived()
+{
+	exits 0 popcorn kill "$1" && is "$1" loaded && load_plain "$1" && works "$1"
+}
+
+# A panic that is to wait for somebody to look at it parks as well: nobody can.
+patient_panic="sysctl -w kernel.panic=0; echo c >/proc/sysrq-trigger"
+
+# An init that ends.
+make_short_init()
+{
+	mkdir -p /tmp/short
+	printf '#!/bin/sh\nsleep 1\nexit 3\n' >/tmp/short/init
+	chmod +x /tmp/short/init
+	cat /boot/initrd
+	(cd /tmp/short && echo init | cpio -o -H newc 2>/dev/null)
+}
+
+without_initrd()
+{
+	exits 0 popcorn load 1 /boot/bzImage --append "$(cat /boot/cmdline)"
+	popcorn start 1 2>/tmp/out
+	became 1 failed "panic: VFS: Unable to mount root fs" && vm-save-logs
+}
+
+boot_id=$(cat /proc/sys/kernel/random/boot_id)
+initrd_with usr lib lib64 boot/bzImage >/tmp/initrd-kexec
+make_short_init >/tmp/initrd-short
+wait_for_tsc
+
+for kid in 1 2; do
+	of="of kernel $kid with $(cat /sys/kernel/popcorn/kernels/$kid/cpus) as CPUs"
+	check "poweroff $of" parks $kid poweroff 'poweroff -f'
+	check "reboot $of" parks $kid reboot 'reboot -f'
+	check "halt $of" parks $kid halt 'halt -f'
+	check "reboot by sysrq $of" parks $kid reboot 'echo b >/proc/sysrq-trigger'
+	check "poweroff by sysrq $of" \
+		parks $kid poweroff 'echo o >/proc/sysrq-trigger'
+	check "kexec $of" parks $kid kexec \
+		'kexec -s -l /boot/bzImage --reuse-cmdline && kexec -e' \
+		/tmp/initrd-kexec
+	check "panic $of" panics $kid "sysrq triggered crash" \
+		'echo c >/proc/sysrq-trigger'
+	check "which can be started again" revived $kid
+	check "panic that would wait $of" \
+		panics $kid "sysrq triggered crash" "$patient_panic"
+	check "which can be started without a kill" works $kid
+done
+check "end of init" panics 1 "Attempted to kill init" true \
+	/tmp/initrd-short
+check "which can be started again" revived 1
+check "no init" without_initrd
+check "which can be started again" revived 1
+check "the primary goes on" goes_on
+plan
