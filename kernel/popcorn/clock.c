@@ -48,9 +48,9 @@ static int publish(struct notifier_block *nb, unsigned long was_set, void *priv)
 	struct pcn_clock *c = published;
 	bool tsc = mono->clock->id == CSID_X86_TSC;
 
-	/* Pairs with read_clock(): odd while the fields change. */
+	/* Odd while the fields change. */
 	WRITE_ONCE(c->seq, c->seq + 1);
-	smp_wmb();
+	smp_wmb();	/* pairs with the second smp_rmb() in read_clock() */
 	c->shift = mono->shift;
 	c->mult = tsc ? mono->mult : 0;
 	c->mult_nominal = mono->clock->mult;
@@ -58,7 +58,7 @@ static int publish(struct notifier_block *nb, unsigned long was_set, void *priv)
 	c->mono = mono->xtime_nsec;
 	c->mono_ns = mono->base;
 	c->real_offset = tk->offs_real;
-	smp_wmb();
+	smp_wmb();	/* pairs with the first smp_rmb() in read_clock() */
 	WRITE_ONCE(c->seq, c->seq + 1);
 	return NOTIFY_OK;
 }
@@ -92,15 +92,18 @@ bool pcn_clock_is_tsc(void)
 
 static const struct pcn_clock *followed __ro_after_init;
 
+/* TSC for which read_persistent_wall_and_boot_offset() has given the time. */
+static u64 start_tsc __ro_after_init;
+
 static void read_clock(const struct pcn_clock *from, struct pcn_clock *c)
 {
 	u32 seq;
 
 	do {
 		seq = READ_ONCE(from->seq);
-		smp_rmb();
+		smp_rmb();	/* pairs with the second smp_wmb() in publish() */
 		*c = *from;
-		smp_rmb();
+		smp_rmb();	/* pairs with the first smp_wmb() in publish() */
 	} while ((seq & 1) || seq != READ_ONCE(from->seq));
 }
 
@@ -133,26 +136,38 @@ void __init read_persistent_wall_and_boot_offset(struct timespec64 *wall,
 		return;
 	}
 	read_clock(&pcn_secondary_window()->clock, &c);
-	mono = mono_at(&c, rdtsc_ordered());
+	start_tsc = rdtsc_ordered();
+	mono = mono_at(&c, start_tsc);
 	*boot = ns_to_timespec64(mono);
 	*wall = ns_to_timespec64(mono + c.real_offset);
 }
 
-static u64 read_boot_tsc(struct clocksource *cs)
+static u64 read_tsc(struct clocksource *cs)
 {
 	return rdtsc_ordered();
 }
 
+/* The first time: the clocks start at what they were given for @start_tsc. */
+static u64 read_start(struct clocksource *cs)
+{
+	cs->read = read_tsc;
+	return start_tsc;
+}
+
 /*
- * What a secondary starts with: without a PIT there is no tick yet that would
- * make jiffies a clock. The real one takes over when it is registered.
+ * The clock of a secondary, from the first: without a PIT there is no tick yet
+ * that would make jiffies a clock. And to the last, hence the rating above the
+ * TSC's usual one: with every change of clock some time is lost, and a virtual
+ * CPU that has to wait just then loses milliseconds.
  */
-static struct clocksource boot_tsc = {
-	.name	= "popcorn-boot-tsc",
-	.rating	= 1,
-	.read	= read_boot_tsc,
-	.mask	= CLOCKSOURCE_MASK(64),
-	.flags	= CLOCK_SOURCE_IS_CONTINUOUS,
+static struct clocksource secondary_tsc = {
+	.name		= "popcorn-tsc",
+	.rating		= 400,
+	.read		= read_start,
+	.mask		= CLOCKSOURCE_MASK(64),
+	.flags		= CLOCK_SOURCE_IS_CONTINUOUS |
+			  CLOCK_SOURCE_VALID_FOR_HRES,
+	.vdso_clock_mode = VDSO_CLOCKMODE_TSC,
 };
 
 /**
@@ -165,9 +180,9 @@ struct clocksource *__init pcn_default_clock(void)
 {
 	if (!pcn_is_secondary())
 		return NULL;
-	if (!boot_tsc.mult)
-		clocksource_register_khz(&boot_tsc, pcn_handoff()->tsc_khz);
-	return &boot_tsc;
+	if (!secondary_tsc.mult)
+		clocksource_register_khz(&secondary_tsc, pcn_handoff()->tsc_khz);
+	return &secondary_tsc;
 }
 
 /*

@@ -23,6 +23,7 @@
 #include <linux/errno.h>
 #include <linux/init.h>
 #include <linux/io.h>
+#include <linux/ioport.h>
 #include <linux/ktime.h>
 #include <linux/module.h>
 #include <linux/reboot.h>
@@ -94,12 +95,12 @@ struct pcn_kernel *pcn_find_kernel(unsigned int kid)
 }
 
 /**
- * pcn_for_each_secondary - call a function for every defined secondary
+ * pcn_call_for_secondaries - call a function for every defined secondary
  * @fn:	the function
  *
  * Context: what @fn needs.
  */
-void pcn_for_each_secondary(void (*fn)(struct pcn_kernel *k))
+void pcn_call_for_secondaries(void (*fn)(struct pcn_kernel *k))
 {
 	unsigned int kid;
 
@@ -114,13 +115,24 @@ void pcn_for_each_secondary(void (*fn)(struct pcn_kernel *k))
  * pcn_op_begin - begin an operation on a kernel
  * @k:	the kernel
  *
+ * Who finds a start or a stop under way is told so. Anything else is soon
+ * over: also an operation that has shown its final state already, so that
+ * whoever has waited for that state is not turned away.
+ *
  * Context: process.
- * Return: 0, to be followed by pcn_op_end(); or -EBUSY when another one is
- * under way.
+ * Return: 0, to be followed by pcn_op_end(); -EBUSY when another one is under
+ * way; -EINTR.
  */
 int pcn_op_begin(struct pcn_kernel *k)
 {
-	return mutex_trylock(&k->op) ? 0 : -EBUSY;
+	enum pcn_state state;
+
+	if (mutex_trylock(&k->op))
+		return 0;
+	state = READ_ONCE(k->state);
+	if (state == PCN_BOOTING || state == PCN_STOPPING)
+		return -EBUSY;
+	return mutex_lock_interruptible(&k->op);
 }
 
 /**
@@ -160,11 +172,17 @@ static enum pcn_state idle_state(const struct pcn_kernel *k)
 	return k->image.kernel ? PCN_LOADED : PCN_OFFLINE;
 }
 
-/* Has the kernel ended by itself, or is it found hung? */
-static bool has_ended(const struct pcn_kernel *k)
+/**
+ * pcn_has_ended - has a kernel ended by itself, or is it found hung?
+ * @k:	the kernel
+ *
+ * Context: any.
+ */
+bool pcn_has_ended(const struct pcn_kernel *k)
 {
+	/* Pairs with set_stage() in secondary.c and look_at_heart(). */
 	return smp_load_acquire(&k->area->control.stage) == PCN_STAGE_PARKED ||
-	       READ_ONCE(k->hung_cpu) >= 0;
+	       smp_load_acquire(&k->hung_cpu) >= 0;
 }
 
 /*
@@ -222,7 +240,7 @@ static void finish(struct pcn_kernel *k, enum pcn_state state)
 void pcn_collect(struct pcn_kernel *k)
 {
 	lockdep_assert_held(&k->op);
-	if (k->state == PCN_RUNNING && has_ended(k))
+	if (k->state == PCN_RUNNING && pcn_has_ended(k))
 		finish(k, collect_end(k));
 }
 
@@ -234,13 +252,13 @@ static void reset_area(struct pcn_kernel *k)
 	memset(c, 0, sizeof(*c));
 	c->generation = ++k->generation;
 	k->area->log.head = 0;
-	k->hung_cpu = -1;
 	k->reason[0] = '\0';
 	pcn_watch_forget(k);
 }
 
 static bool boot_decided(const struct pcn_kernel *k)
 {
+	/* Pairs with set_stage() in secondary.c. */
 	return smp_load_acquire(&k->area->control.stage) >= PCN_STAGE_RUNNING ||
 	       atomic_read(&k->kill);
 }
@@ -272,7 +290,7 @@ static int wait_for_init(struct pcn_kernel *k, enum pcn_state *state)
 	*state = PCN_FAILED;
 	if (left) {
 		/* It has panicked: give it time to say all of it. */
-		wait_event_timeout(k->wait, has_ended(k),
+		wait_event_timeout(k->wait, pcn_has_ended(k),
 				   msecs_to_jiffies(READ_ONCE(pcn_hang_ms)));
 		*state = collect_end(k);
 		return -EHOSTDOWN;
@@ -337,7 +355,7 @@ int pcn_start(struct pcn_kernel *k)
 
 static bool stop_decided(const struct pcn_kernel *k)
 {
-	return has_ended(k) || atomic_read(&k->kill);
+	return pcn_has_ended(k) || atomic_read(&k->kill);
 }
 
 /**
@@ -360,7 +378,7 @@ int pcn_stop(struct pcn_kernel *k)
 	pcn_arch_doorbell(k->apicid[0]);
 	left = wait_event_interruptible_timeout(k->wait, stop_decided(k),
 				msecs_to_jiffies(READ_ONCE(stop_ms)));
-	if (has_ended(k)) {
+	if (pcn_has_ended(k)) {
 		finish(k, collect_end(k));
 		return 0;
 	}
@@ -426,7 +444,11 @@ int pcn_restart(struct pcn_kernel *k)
 
 static void bring_down(struct pcn_kernel *k)
 {
+	/* A start that is under way gives up. */
+	atomic_inc(&k->kill);
+	wake_up_all(&k->wait);
 	mutex_lock(&k->op);
+	atomic_dec(&k->kill);
 	if (k->state == PCN_RUNNING)
 		pcn_stop(k);
 	pcn_op_end(k);
@@ -436,7 +458,7 @@ static void bring_down(struct pcn_kernel *k)
 /* Reboot, poweroff and kexec of the primary, the forced ones included. */
 static int on_reboot(struct notifier_block *nb, unsigned long action, void *data)
 {
-	pcn_for_each_secondary(bring_down);
+	pcn_call_for_secondaries(bring_down);
 	return NOTIFY_DONE;
 }
 
@@ -456,7 +478,7 @@ static void (*original_shutdown)(void) __ro_after_init;
 /* Where a shutdown gets here without notifiers, nobody can be waited for. */
 static void shutdown(void)
 {
-	pcn_for_each_secondary(stop_cpus);
+	pcn_call_for_secondaries(stop_cpus);
 	original_shutdown();
 }
 
@@ -465,7 +487,7 @@ static void (*original_crash_shutdown)(struct pt_regs *regs) __ro_after_init;
 
 static void crash_shutdown(struct pt_regs *regs)
 {
-	pcn_for_each_secondary(stop_cpus);
+	pcn_call_for_secondaries(stop_cpus);
 	original_crash_shutdown(regs);
 }
 #endif
@@ -494,8 +516,20 @@ static struct pcn_kernel * __init new_kernel(unsigned int kid)
 	k->fenced = true;
 	mutex_init(&k->op);
 	mutex_init(&k->image_lock);
+	spin_lock_init(&k->heart_lock);
 	init_waitqueue_head(&k->wait);
 	return k;
+}
+
+/* Name a range of physical memory in /proc/iomem. */
+static void __init show_in_iomem(u64 start, u64 size, char *name)
+{
+	struct resource *res = kzalloc(sizeof(*res), GFP_KERNEL);
+
+	if (!res || !name)
+		return;
+	*res = DEFINE_RES_NAMED(start, size, name, IORESOURCE_MEM | IORESOURCE_BUSY);
+	insert_resource(&iomem_resource, res);
 }
 
 /* Fill in what a secondary is reached by. */
@@ -516,6 +550,8 @@ static int __init add_secondary(unsigned int kid, const struct pcn_partition *p)
 		k->apicid[i++] = pcn_arch_cpu_apicid(cpu);
 	k->area = (void *)window + PCN_AREA_OFFSET + kid * PCN_AREA_SIZE;
 	kernels[kid] = k;
+	show_in_iomem(p->start, p->size,
+		      kasprintf(GFP_KERNEL, "Popcorn kernel %u", kid));
 	return pcn_sysfs_add(k);
 }
 
@@ -551,6 +587,7 @@ static int __init map_window(const struct pcn_partitions *all)
 	window->kernels = fls64(all->defined);
 	window->size = size;
 	window->primary_apicid = pcn_arch_cpu_apicid(0);
+	show_in_iomem(start, size, "Popcorn window");
 	return 0;
 }
 

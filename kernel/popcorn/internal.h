@@ -10,12 +10,15 @@
  *			(arch/x86/kernel/popcorn/launch.c)
  *   pcn_kernel.image_lock	image against those who only look at it
  *   pcn_images_mutex	the list of shared file contents (image.c)
+ *   pcn_kernel.heart_lock	a spinlock: what the watch thread knows of the hearts
+ *			of one life, against the beginning of the next
  */
 #ifndef _KERNEL_POPCORN_INTERNAL_H
 #define _KERNEL_POPCORN_INTERNAL_H
 
 #include <linux/kobject.h>
 #include <linux/mutex.h>
+#include <linux/spinlock.h>
 #include <linux/types.h>
 #include <linux/wait.h>
 
@@ -88,9 +91,10 @@ struct pcn_heart {
  * @boot_us:	microseconds that the last start took; @op
  * @fenced:	false after its CPUs did not confirm that they are parked; @op
  * @area:	its area of the window; NULL for the kernel that runs this code
- * @heart:	one per CPU; the watch thread's
+ * @heart_lock:	protects @heart and the writing of @hung_cpu
+ * @heart:	one per CPU
  * @hung_cpu:	the watch thread found this CPU hung; -1 otherwise
- * @hung_ms:	for how long it had been silent
+ * @hung_ms:	for how long it had been silent; valid once @hung_cpu is set
  * @wait:	woken when something may have changed in @area
  */
 struct pcn_kernel {
@@ -111,6 +115,7 @@ struct pcn_kernel {
 	bool			fenced;
 
 	struct pcn_area		*area;
+	spinlock_t		heart_lock;
 	struct pcn_heart	*heart;
 	int			hung_cpu;
 	unsigned int		hung_ms;
@@ -120,11 +125,12 @@ struct pcn_kernel {
 /* core.c */
 extern unsigned int pcn_hang_ms;
 struct pcn_kernel *pcn_find_kernel(unsigned int kid);
-void pcn_for_each_secondary(void (*fn)(struct pcn_kernel *k));
+void pcn_call_for_secondaries(void (*fn)(struct pcn_kernel *k));
 const char *pcn_state_name(enum pcn_state state);
 int pcn_op_begin(struct pcn_kernel *k);
 void pcn_op_end(struct pcn_kernel *k);
 void pcn_set_state(struct pcn_kernel *k, enum pcn_state state);
+bool pcn_has_ended(const struct pcn_kernel *k);
 void pcn_collect(struct pcn_kernel *k);
 int pcn_start(struct pcn_kernel *k);
 int pcn_stop(struct pcn_kernel *k);

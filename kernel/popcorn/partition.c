@@ -16,6 +16,7 @@
 #include <linux/ctype.h>
 #include <linux/errno.h>
 #include <linux/kernel.h>
+#include <linux/overflow.h>
 #include <linux/string.h>
 
 #include <popcorn/partition.h>
@@ -34,16 +35,15 @@ struct pcn_spec {
 /* A decimal number that ends where its digits end; 0 or -EINVAL. */
 static int parse_number(const char **p, unsigned int *value)
 {
-	char *end;
-	unsigned long long n;
+	unsigned int n = 0;
 
 	if (!isdigit(**p))
 		return -EINVAL;
-	n = simple_strtoull(*p, &end, 10);
-	if (n > INT_MAX)
-		return -EINVAL;
+	for (; isdigit(**p); (*p)++)
+		if (check_mul_overflow(n, 10U, &n) ||
+		    check_add_overflow(n, (unsigned int)(**p - '0'), &n))
+			return -EINVAL;
 	*value = n;
-	*p = end;
 	return 0;
 }
 

@@ -72,6 +72,8 @@ void __init pcn_secondary_entered(void)
 static int on_panic(struct notifier_block *nb, unsigned long action, void *text)
 {
 	pcn_secondary_end(PCN_END_PANIC, text);
+	/* Nobody sits before this kernel: whatever was set, park at once. */
+	panic_timeout = -1;
 	return NOTIFY_DONE;
 }
 

@@ -47,14 +47,18 @@ void pcn_watch_kick(void)
  * pcn_watch_forget - a new life begins: no heart has beaten yet
  * @k:	the kernel
  *
- * Context: process, @k->op held, @k not running.
+ * The watch thread may still be looking at the old life; it holds the lock
+ * from its look at the state on, and does not look again before the new life
+ * is running.
+ *
+ * Context: process, @k->op held, @k neither running nor stopping.
  */
 void pcn_watch_forget(struct pcn_kernel *k)
 {
-	unsigned int i;
-
-	for (i = 0; i < k->nr_cpus; i++)
-		WRITE_ONCE(k->heart[i].missed_ms, 0);
+	spin_lock(&k->heart_lock);
+	memset(k->heart, 0, k->nr_cpus * sizeof(*k->heart));
+	k->hung_cpu = -1;
+	spin_unlock(&k->heart_lock);
 }
 
 /* The global number of the CPU with index @i in its kernel. */
@@ -84,22 +88,31 @@ static void look_at_heart(struct pcn_kernel *k, unsigned int i,
 	if (heart->missed_ms < READ_ONCE(pcn_hang_ms))
 		return;
 	k->hung_ms = heart->missed_ms;
-	/* Last: this is what others look at. */
+	/* Last, since this is what pcn_has_ended() looks at. */
 	smp_store_release(&k->hung_cpu, cpu_number(k, i));
 }
 
 static unsigned int watch_elapsed_ms;
 
-static void look(struct pcn_kernel *k)
+static void look_at_hearts(struct pcn_kernel *k)
 {
-	enum pcn_state state = READ_ONCE(k->state);
+	enum pcn_state state;
 	unsigned int i;
 
+	spin_lock(&k->heart_lock);
+	state = READ_ONCE(k->state);
 	if (state == PCN_RUNNING || state == PCN_STOPPING)
-		for (i = 0; i < k->nr_cpus && READ_ONCE(k->hung_cpu) < 0; i++)
+		for (i = 0; i < k->nr_cpus && k->hung_cpu < 0; i++)
 			look_at_heart(k, i, watch_elapsed_ms);
+	spin_unlock(&k->heart_lock);
+}
+
+static void look(struct pcn_kernel *k)
+{
+	look_at_hearts(k);
 	wake_up_all(&k->wait);
-	if (state != PCN_RUNNING || pcn_op_begin(k))
+	/* An operation that is under way collects it itself. */
+	if (READ_ONCE(k->state) != PCN_RUNNING || !pcn_has_ended(k) || !mutex_trylock(&k->op))
 		return;
 	pcn_collect(k);
 	pcn_op_end(k);
@@ -116,7 +129,7 @@ static int watch(void *unused)
 		watch_elapsed_ms = min_t(s64, ktime_ms_delta(now, last),
 					 2 * interval_ms());
 		last = now;
-		pcn_for_each_secondary(look);
+		pcn_call_for_secondaries(look);
 	}
 	return 0;
 }

@@ -7,6 +7,11 @@
 
 struct pcn_kernel;
 
+/* trampoline.S */
+extern const char pcn_trampoline[], pcn_trampoline_end[];
+extern const char pcn_trampoline_32[], pcn_trampoline_64[];
+extern const char pcn_stage2[], pcn_stage2_end[];
+
 /* boot.c */
 extern phys_addr_t pcn_trampoline_page;
 

@@ -119,8 +119,7 @@ static int __init popcorn_window_param(char *arg)
 early_param("popcorn_window", popcorn_window_param);
 
 #define for_each_asked(kid) \
-	for (kid = 1; kid < PCN_KERNELS_MAX; kid++) \
-		if (parts.defined & BIT_ULL(kid))
+	for_each_set_bit(kid, (unsigned long *)&parts.defined, PCN_KERNELS_MAX)
 
 /* Undefine a kernel, saying why. */
 static void __printf(2, 3) __init refuse(unsigned int kid, const char *fmt, ...)
@@ -206,9 +205,11 @@ static bool __init affordable(u64 size)
 	return left >= size && left - size >= PRIMARY_MEM_MIN;
 }
 
+/* The update appends what it splits off: find_from_top() wants it sorted. */
 static void __init take(u64 start, u64 size)
 {
 	e820__range_update(start, size, E820_TYPE_RAM, E820_TYPE_RESERVED);
+	e820__update_table(e820_table);
 }
 
 static void __init carve_explicit(unsigned int kid)
@@ -272,7 +273,6 @@ static void __init carve(void)
 	for_each_asked(kid)
 		if (parts.kernel[kid].start == PCN_MEM_ANYWHERE)
 			carve_anywhere(kid);
-	e820__update_table(e820_table);
 	pcn_shared_machine = parts.defined;
 }
 

@@ -65,9 +65,6 @@ struct pcn_trampoline {
 	u64	gdt[4] __aligned(16);
 } __packed __aligned(16);
 
-extern const char pcn_trampoline[], pcn_trampoline_end[];
-extern const char pcn_trampoline_32[], pcn_trampoline_64[];
-
 /* The trampoline page serves one CPU at a time. */
 static DEFINE_MUTEX(pcn_launch_mutex);
 
@@ -128,9 +125,9 @@ static bool arrives(const u32 *word, u32 value)
 {
 	ktime_t limit = ktime_add_ms(ktime_get(), ARRIVE_MS);
 
-	while (smp_load_acquire(word) != value) {
+	while (READ_ONCE(*word) != value) {
 		if (ktime_after(ktime_get(), limit))
-			return smp_load_acquire(word) == value;
+			return READ_ONCE(*word) == value;
 		usleep_range(20, 100);
 	}
 	return true;

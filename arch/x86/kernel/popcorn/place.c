@@ -25,8 +25,6 @@
 #include "../../../../kernel/popcorn/internal.h"
 #include "arch.h"
 
-extern const char pcn_stage2[], pcn_stage2_end[];
-
 /* Before the user's, so that a console= of theirs is /dev/console. */
 static const char own_console[] = "console=ttynull ";
 
@@ -46,8 +44,7 @@ static const char own_console[] = "console=ttynull ";
  *  panic=-1		a panic parks the CPUs at once
  */
 static const char own_params[] =
-	" nokaslr noreplace-smp tsc=reliable nopv apic_extnmi=none"
-	" io_delay=none acpi=off pci=off iommu=off dis_ucode_ldr panic=-1";
+	" nokaslr noreplace-smp tsc=reliable nopv apic_extnmi=none io_delay=none acpi=off pci=off iommu=off dis_ucode_ldr panic=-1";
 
 static const char own_param_la57_off[] = " no5lvl";
 

@@ -173,6 +173,7 @@ static int post_entry(struct pcn_mailbox *mailbox, pgd_t *top)
 		return -EIO;
 	/* It runs on the tables of the boot area: let these map the kernel too. */
 	top[PTRS_PER_PGD - 1] = init_top_pgt[PTRS_PER_PGD - 1];
+	/* The CPU walks the tables only when it has seen the entry. */
 	smp_store_release(&mailbox->entry, (u64)secondary_startup_64);
 	return 0;
 }
