@@ -7,6 +7,7 @@ help:
 	@echo 'make shell         the same, ending in a shell on the primary'
 	@echo 'make check         build all, run every test'
 	@echo 'make bench         build all, measure'
+	@echo 'make soak          the long versions of some tests, half an hour'
 	@echo
 	@echo 'make deps          install the packages that the build needs'
 	@echo 'make source        make the merged kernel tree build/src'
@@ -42,6 +43,9 @@ check: build
 bench: build
 	@scripts/bench
 
+soak: build
+	@LONG=1 scripts/check 40-boot 50-cycle 53-corrupt
+
 check-series: source
 	@scripts/check-series
 
@@ -51,4 +55,5 @@ clean:
 
 export KERNEL_SRC
 
-.PHONY: help deps source build build-debug run shell check bench check-series clean
+.PHONY: help deps source build build-debug run shell check bench soak \
+	check-series clean

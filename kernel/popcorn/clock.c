@@ -95,16 +95,26 @@ static const struct pcn_clock *followed __ro_after_init;
 /* TSC for which read_persistent_wall_and_boot_offset() has given the time. */
 static u64 start_tsc __ro_after_init;
 
-static void read_clock(const struct pcn_clock *from, struct pcn_clock *c)
+/*
+ * A consistent copy of the primary's clock. The primary writes with interrupts
+ * off and takes nanoseconds; if it does not come to an end it has died there,
+ * and *c is not valid.
+ */
+static bool read_clock(const struct pcn_clock *from, struct pcn_clock *c)
 {
+	unsigned int tries = 1000 * 1000;
 	u32 seq;
 
 	do {
+		if (!tries--)
+			return false;
+		cpu_relax();
 		seq = READ_ONCE(from->seq);
 		smp_rmb();	/* pairs with the second smp_wmb() in publish() */
 		*c = *from;
 		smp_rmb();	/* pairs with the first smp_wmb() in publish() */
 	} while ((seq & 1) || seq != READ_ONCE(from->seq));
+	return true;
 }
 
 /* CLOCK_MONOTONIC of the primary at TSC value @tsc, ns. */
@@ -135,7 +145,8 @@ void __init read_persistent_wall_and_boot_offset(struct timespec64 *wall,
 		*boot = ns_to_timespec64(local_clock());
 		return;
 	}
-	read_clock(&pcn_secondary_window()->clock, &c);
+	if (!read_clock(&pcn_secondary_window()->clock, &c))
+		panic("the primary's clock cannot be read");
 	start_tsc = rdtsc_ordered();
 	mono = mono_at(&c, start_tsc);
 	*boot = ns_to_timespec64(mono);
@@ -244,9 +255,8 @@ static void follow(struct work_struct *work)
 	struct pcn_clock c;
 	s64 ahead, rate, set;
 
-	read_clock(followed, &c);
-	/* Not on its TSC any more: nothing to follow. */
-	if (c.mult) {
+	/* Without its mult it is not on its TSC any more: nothing to follow. */
+	if (read_clock(followed, &c) && c.mult) {
 		ahead = primary_is_ahead(&c);
 		rate = div_s64(((s64)c.mult - c.mult_nominal) * NSEC_PER_SEC,
 			       c.mult_nominal);

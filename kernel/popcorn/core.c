@@ -2,13 +2,15 @@
 /*
  * The kernels of this machine and their life cycle, as the primary has it:
  *
- *              load              start            init runs
- *   offline  ------->  loaded  -------->  booting  ------->  running
- *      ^ unload          ^  ^                |                 |  |
- *      +-----------------+  |   died, limit  |    died, hung   |  | stop
- *                        |  |                v                 |  v
- *                        |  +- kill ----  failed  <------------+ stopping
- *                        +--------------------------------------- parked
+ *            load            start            init runs           stop
+ *   offline ------> loaded --------> booting ----------> running ------> stopping
+ *           <------   ^  ^             |  |                |  |            |
+ *           unload    |  +-------------+  |                |  |            |
+ *                     |     killed        |                |  |            |
+ *                     +----- poweroff, reboot, halt, killed --+------------+
+ *                     |                   |                |               |
+ *                     +------ failed <----+--- panic, hang, limit ---------+
+ *                        kill, load
  *
  * One operation at a time has a kernel, by its op mutex, and alone changes
  * its state. Whoever finds it taken is told so (-EBUSY); only a kill waits,
@@ -28,6 +30,7 @@
 #include <linux/module.h>
 #include <linux/reboot.h>
 #include <linux/slab.h>
+#include <linux/suspend.h>
 #include <linux/string.h>
 
 #include <asm/apic.h>
@@ -37,7 +40,18 @@
 #include "internal.h"
 
 unsigned int pcn_hang_ms = 1000;
-module_param_named(hang_ms, pcn_hang_ms, uint, 0644);
+
+/* Less than a few heartbeats would find every kernel hung. */
+static int set_hang_ms(const char *text, const struct kernel_param *param)
+{
+	return param_set_uint_minmax(text, param, 4 * PCN_BEAT_MS, UINT_MAX / 2);
+}
+
+static const struct kernel_param_ops hang_ms_ops = {
+	.set = set_hang_ms,
+	.get = param_get_uint,
+};
+module_param_cb(hang_ms, &hang_ms_ops, &pcn_hang_ms, 0644);
 MODULE_PARM_DESC(hang_ms, "a CPU of a secondary without heartbeat for so long is hung (ms)");
 
 static unsigned int boot_ms = 60000;
@@ -225,7 +239,7 @@ static void finish(struct pcn_kernel *k, enum pcn_state state)
 	if (state == PCN_FAILED)
 		pr_err("kernel %u (%s) failed: %s\n", k->kid, k->part.name,
 		       k->reason);
-	else
+	else if (k->state != PCN_FAILED)
 		pr_info("kernel %u (%s) ended: %s\n", k->kid, k->part.name,
 			k->reason);
 	pcn_set_state(k, state);
@@ -304,12 +318,12 @@ static int wait_for_init(struct pcn_kernel *k, enum pcn_state *state)
 /* What stands against a start, or 0. */
 static int start_error(struct pcn_kernel *k)
 {
-	if (k->state == PCN_RUNNING)
-		return -EALREADY;
 	if (!k->image.kernel)
 		return -ENODATA;
 	if (!pcn_clock_is_tsc())
 		return -ENODEV;
+	if (k->state == PCN_RUNNING)
+		return -EALREADY;
 	if (!k->fenced && pcn_arch_fence(k))
 		return -EIO;
 	k->fenced = true;
@@ -322,8 +336,8 @@ static int start_error(struct pcn_kernel *k)
  *
  * Context: process, @k->op held. May sleep long; interruptible.
  * Return: 0; -EALREADY it runs; -ENODATA nothing is loaded; -ENODEV the
- * primary's clocksource is not the TSC; -EIO a CPU does not answer; -ENOMEM;
- * -ETIMEDOUT, -EHOSTDOWN it did not come up, or was killed; -EINTR.
+ * primary's clocksource is not the TSC; -EIO a CPU does not answer; -ENOMEM,
+ * -ENOSPC the image cannot be placed; -ETIMEDOUT, -EHOSTDOWN it did not come up, or was killed; -EINTR.
  */
 int pcn_start(struct pcn_kernel *k)
 {
@@ -340,7 +354,7 @@ int pcn_start(struct pcn_kernel *k)
 	err = pcn_arch_start(k);
 	if (err)
 		set_reason(k, err == -EIO ? "boot: a CPU does not start" :
-					    "boot: not enough memory");
+					    "boot: the image cannot be placed");
 	else
 		err = wait_for_init(k, &state);
 	if (err) {
@@ -363,8 +377,8 @@ static bool stop_decided(const struct pcn_kernel *k)
  * @k:	the kernel
  *
  * Context: process, @k->op held. May sleep long; interruptible.
- * Return: 0; -ESRCH it does not run; -ETIMEDOUT, -EINTR: it runs on, and may
- * still follow the request.
+ * Return: 0; -ESRCH it does not run; -EHOSTDOWN it panicked, hung or is being
+ * killed; -ETIMEDOUT, -EINTR: it runs on, and may still follow the request.
  */
 int pcn_stop(struct pcn_kernel *k)
 {
@@ -380,7 +394,7 @@ int pcn_stop(struct pcn_kernel *k)
 				msecs_to_jiffies(READ_ONCE(stop_ms)));
 	if (pcn_has_ended(k)) {
 		finish(k, collect_end(k));
-		return 0;
+		return k->state == PCN_FAILED ? -EHOSTDOWN : 0;
 	}
 	pcn_set_state(k, PCN_RUNNING);
 	if (atomic_read(&k->kill))
@@ -430,12 +444,11 @@ int pcn_kill(struct pcn_kernel *k)
  */
 int pcn_restart(struct pcn_kernel *k)
 {
-	int err = 0;
+	int err;
 
 	lockdep_assert_held(&k->op);
-	if (!k->image.kernel)
-		return -ENODATA;
-	if (k->state == PCN_RUNNING)
+	err = start_error(k);
+	if (err == -EALREADY)
 		err = pcn_stop(k);
 	return err ?: pcn_start(k);
 }
@@ -492,9 +505,28 @@ static void crash_shutdown(struct pt_regs *regs)
 }
 #endif
 
+/* The firmware would take the power from all CPUs, and wake this kernel's. */
+static int on_suspend(struct notifier_block *nb, unsigned long action, void *data)
+{
+	unsigned int kid;
+
+	if (action != PM_SUSPEND_PREPARE && action != PM_HIBERNATION_PREPARE)
+		return NOTIFY_DONE;
+	for (kid = 1; kid < PCN_KERNELS_MAX; kid++) {
+		if (!kernels[kid] || READ_ONCE(kernels[kid]->state) < PCN_BOOTING)
+			continue;
+		pr_err("no suspend: kernel %u (%s) is %s\n", kid,
+		       kernels[kid]->part.name,
+		       pcn_state_name(READ_ONCE(kernels[kid]->state)));
+		return notifier_from_errno(-EBUSY);
+	}
+	return NOTIFY_DONE;
+}
+
 static void __init hook_shutdown(void)
 {
 	register_reboot_notifier(&reboot_notifier);
+	pm_notifier(on_suspend, 0);
 	original_shutdown = machine_ops.shutdown;
 	machine_ops.shutdown = shutdown;
 #ifdef CONFIG_CRASH_DUMP
@@ -552,6 +584,8 @@ static int __init add_secondary(unsigned int kid, const struct pcn_partition *p)
 	kernels[kid] = k;
 	show_in_iomem(p->start, p->size,
 		      kasprintf(GFP_KERNEL, "Popcorn kernel %u", kid));
+	pr_info("kernel %u (%s): CPUs %*pbl, [mem %#llx-%#llx]\n", kid, p->name,
+		PCN_CPU_LIMIT, p->cpus, p->start, p->start + p->size - 1);
 	return pcn_sysfs_add(k);
 }
 

@@ -138,6 +138,7 @@ static struct pcn_kernel *begin(unsigned long flags)
 	err = pcn_op_begin(k);
 	if (err)
 		return ERR_PTR(err);
+	pcn_collect(k);
 	if (k->state != PCN_RUNNING)
 		return k;
 	pcn_op_end(k);
@@ -151,7 +152,9 @@ static void exchange(struct pcn_kernel *k, struct pcn_image *image)
 	pcn_image_drop(&k->image);
 	k->image = *image;
 	mutex_unlock(&k->image_lock);
-	pcn_set_state(k, image->kernel ? PCN_LOADED : PCN_OFFLINE);
+	/* With a CPU at large it stays failed: a start tries to park it. */
+	if (k->fenced)
+		pcn_set_state(k, image->kernel ? PCN_LOADED : PCN_OFFLINE);
 }
 
 /**

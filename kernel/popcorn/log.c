@@ -52,7 +52,7 @@ void pcn_log_write(struct pcn_log *log, const char *text, size_t count)
  * @count:	bytes to copy at most
  *
  * While the ring wraps, offsets of consecutive reads move with the oldest
- * byte: a reader that needs a consistent text reads all of it at once.
+ * byte: a reader that needs a consistent text has to compare two passes.
  *
  * Context: any.
  * Return: bytes copied, 0 at the end.

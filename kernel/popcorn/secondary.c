@@ -12,12 +12,14 @@
  */
 #define pr_fmt(fmt) "popcorn: " fmt
 
+#include <linux/binfmts.h>
 #include <linux/cpu.h>
 #include <linux/hrtimer.h>
 #include <linux/init.h>
 #include <linux/io.h>
 #include <linux/panic_notifier.h>
 #include <linux/percpu.h>
+#include <linux/pid.h>
 #include <linux/reboot.h>
 #include <linux/utsname.h>
 #include <linux/workqueue.h>
@@ -198,6 +200,22 @@ static void on_doorbell(void)
 		schedule_work(&power_off_work);
 }
 
+/*
+ * Asked to load a program before those who can. The first one of the first
+ * process is init: until then its root file system may still be missing.
+ */
+static int on_exec(struct linux_binprm *bprm)
+{
+	if (is_global_init(current) &&
+	    READ_ONCE(area->control.stage) == PCN_STAGE_ENTERED) {
+		set_stage(PCN_STAGE_RUNNING);
+		pcn_arch_doorbell(READ_ONCE(window->primary_apicid));
+	}
+	return -ENOEXEC;
+}
+
+static struct linux_binfmt exec_watch = { .load_binary = on_exec };
+
 static int __init secondary_init(void)
 {
 	int err;
@@ -213,17 +231,8 @@ static int __init secondary_init(void)
 		return err;
 	/* A CPU that went offline could not be brought back. */
 	cpu_hotplug_disable();
+	insert_binfmt(&exec_watch);
 	pcn_clock_follow(window);
 	return 0;
 }
 device_initcall(secondary_init);
-
-static int __init secondary_running(void)
-{
-	if (!pcn_is_secondary())
-		return 0;
-	set_stage(PCN_STAGE_RUNNING);
-	pcn_arch_doorbell(READ_ONCE(window->primary_apicid));
-	return 0;
-}
-late_initcall_sync(secondary_running);

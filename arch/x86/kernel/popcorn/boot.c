@@ -259,7 +259,7 @@ static void __init carve_window(void)
 		refuse(kid, "no room for a window of %llu MiB", window_size / SZ_1M);
 }
 
-/* In place of probe_roms: explicit starts first, the others around them. */
+/* In place of probe_roms: explicit starts first, the window, then the others. */
 static void __init carve(void)
 {
 	unsigned int kid;

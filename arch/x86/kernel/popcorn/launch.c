@@ -14,7 +14,8 @@
  * off: INIT is not maskable (unless VMX or SVM blocks it, which is why
  * secondaries run without them). That the INIT has arrived cannot be seen, but
  * that the SIPI after it has: the CPU copies a cookie. Only then may its
- * memory be used again.
+ * memory be used again. A CPU that comes too late finds that the page is meant
+ * for another one by now, and halts.
  */
 #define pr_fmt(fmt) "popcorn: " fmt
 
@@ -50,6 +51,8 @@ struct pcn_trampoline {
 	u32	ack;
 	u32	cookie;
 	u32	index;
+	u32	target;
+	u32	pad;
 	u64	entry;
 	u32	cr3;
 	u32	cr4;
@@ -140,6 +143,7 @@ static int park_cpu(u32 apicid)
 
 	lockdep_assert_held(&pcn_launch_mutex);
 	t->command = PCN_TRAMPOLINE_PARK;
+	t->target = apicid;
 	t->cookie++;
 	/* The CPU reads these after its SIPI, which is a serialising event. */
 	wmb();
@@ -244,6 +248,7 @@ static int gather(struct pcn_kernel *k, void *area)
 	lockdep_assert_held(&pcn_launch_mutex);
 	for (i = 0; i < k->nr_cpus; i++) {
 		t->index = i;
+		t->target = k->apicid[i];
 		wmb();	/* as in park_cpu() */
 		send_init_sipi(k->apicid[i]);
 		if (arrives(&mailbox[i].state, PCN_MAILBOX_WAITING))
@@ -255,12 +260,11 @@ static int gather(struct pcn_kernel *k, void *area)
 	return 0;
 }
 
-/* All CPUs into their mailboxes, then the boot CPU into the kernel. */
-static int launch(struct pcn_kernel *k, void *area, u64 entry, u64 params)
+/* All CPUs into their mailboxes. */
+static int bring_to_mailboxes(struct pcn_kernel *k, void *area)
 {
-	struct pcn_mailbox *mailbox = area + PCN_BOOT_MAILBOX;
 	struct page *pages;
-	int err;
+	int err, parked = 0;
 
 	mutex_lock(&pcn_launch_mutex);
 	err = make_tables(k, &pages);
@@ -268,11 +272,22 @@ static int launch(struct pcn_kernel *k, void *area, u64 entry, u64 params)
 		set_trampoline(k, page_to_phys(pages));
 		err = gather(k, area);
 		if (err)
-			park_all(k);
+			parked = park_all(k);
 	}
-	if (pages)
+	/* A CPU of which nothing is known may still come and use the tables. */
+	if (pages && !parked)
 		__free_pages(pages, TABLE_ORDER);
 	mutex_unlock(&pcn_launch_mutex);
+	return err;
+}
+
+/* All CPUs into their mailboxes, then the boot CPU into the kernel. */
+static int launch(struct pcn_kernel *k, void *area, u64 entry, u64 params)
+{
+	struct pcn_mailbox *mailbox = area + PCN_BOOT_MAILBOX;
+	int err;
+
+	err = bring_to_mailboxes(k, area);
 	if (err)
 		return err;
 	mailbox[0].arg = params;
@@ -314,7 +329,7 @@ int pcn_arch_start(struct pcn_kernel *k)
  */
 int __init pcn_arch_init_primary(void)
 {
-	BUILD_BUG_ON(offsetof(struct pcn_trampoline, gdt) != 80);
+	BUILD_BUG_ON(offsetof(struct pcn_trampoline, gdt) != 96);
 	if (x86_platform_ipi_callback)
 		return -EBUSY;
 	memcpy(trampoline(), pcn_trampoline, pcn_trampoline_end - pcn_trampoline);

@@ -13,6 +13,7 @@
 #include <linux/io.h>
 #include <linux/mm.h>
 #include <linux/random.h>
+#include <linux/sched.h>
 #include <linux/slab.h>
 
 #include <asm/apic.h>
@@ -118,14 +119,19 @@ int pcn_arch_check_image(struct pcn_kernel *k, const struct pcn_image *image)
 	return 0;
 }
 
-/* Copy @size bytes to physical memory of a partition. */
+/* Copy @size bytes to physical memory of a partition; it may be a lot. */
 static int copy_out(u64 phys, const void *from, size_t size)
 {
 	void *to = memremap(phys, size, MEMREMAP_WB);
+	size_t done, part;
 
 	if (!to)
 		return -ENOMEM;
-	memcpy(to, from, size);
+	for (done = 0; done < size; done += part) {
+		part = min_t(size_t, size - done, SZ_64K);
+		memcpy(to + done, from + done, part);
+		cond_resched();
+	}
 	memunmap(to);
 	return 0;
 }

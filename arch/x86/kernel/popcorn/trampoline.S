@@ -37,6 +37,8 @@ SYM_DATA_START(pcn_trampoline)
 .Lack:		.long	0
 .Lcookie:	.long	0
 .Lindex:	.long	0
+.Ltarget:	.long	0
+.Lpad:		.long	0
 .Lentry:	.quad	0
 .Lcr3:		.long	0
 .Lcr4:		.long	0
@@ -62,6 +64,32 @@ SYM_DATA_START(pcn_trampoline)
 	movw	%ax, %ds
 	movzwl	%ax, %ebx
 	shll	$4, %ebx		/* linear address of the page */
+	movl	%ebx, %ebp
+
+	/*
+	 * A CPU that comes so late that the primary has given it up must not
+	 * take for its own what is meant for another one. Compare the APIC id:
+	 * 32 bits of it where there is leaf 0xb, 8 bits elsewhere.
+	 */
+	xorl	%eax, %eax
+	cpuid
+	cmpl	$0xb, %eax
+	jb	.Lshort_id
+	movl	$0xb, %eax
+	xorl	%ecx, %ecx
+	cpuid
+	testw	%bx, %bx
+	jnz	.Lhave_id
+.Lshort_id:
+	movl	$1, %eax
+	cpuid
+	movl	%ebx, %edx
+	shrl	$24, %edx
+.Lhave_id:
+	movl	%ebp, %ebx
+	cmpl	%edx, REL(.Ltarget)
+	jne	.Lparked
+
 	cmpl	$PCN_TRAMPOLINE_PARK, REL(.Lcommand)
 	jne	.Lstart
 
