@@ -115,22 +115,27 @@ works()
 		exits 0 popcorn stop "$1" && became "$1" loaded '^poweroff$'
 }
 
-# initrd_with SOURCE...: prints the secondaries' initrd with more files in it
+# initrd_with DIR SOURCE...: prints the secondaries' initrd with more files in
+# it, those below DIR. They replace what has the same name.
 initrd_with()
 {
 	cat /boot/initrd
-	(cd / && find "$@" | cpio -o -H newc 2>/dev/null)
+	(
+		cd "$1" && shift &&
+			for file; do dirname "$file"; find "$file"; done |
+			cpio -o -H newc 2>/dev/null
+	)
 }
 
 # symbol NAME: offset of a symbol in the kernel's image, which the secondary
 # runs too
 symbol()
 {
-	local text
+	local text address
 
 	text=$(awk '$3 == "_text" { print $1 }' /proc/kallsyms)
-	echo $((0x$(awk -v s="$1" '$3 == s { print $1; exit }' /proc/kallsyms) -
-		0x$text))
+	address=$(awk -v s="$1" '$3 == s { print $1; exit }' /proc/kallsyms)
+	echo $((0x$address - 0x$text))
 }
 
 # The text of a secondary is 2 MiB, the boot area, into its memory: its own
