@@ -256,7 +256,10 @@ static void __init carve_window(void)
 		return;
 	}
 	for_each_asked(kid)
-		refuse(kid, "no room for a window of %llu MiB", window_size / SZ_1M);
+		refuse(kid, "no room for a window of %llu MiB%s",
+		       window_size / SZ_1M,
+		       parts.kernel[kid].start == PCN_MEM_ANYWHERE ? "" :
+		       "; its memory stays reserved");
 }
 
 /* In place of probe_roms: explicit starts first, the window, then the others. */

@@ -1,0 +1,285 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Single-producer single-consumer rings, and the contract by which a consumer
+ * may sleep.
+ *
+ * The producer writes a record, then @head; the consumer reads @head, then the
+ * record, and writes @tail when it has copied it. Release and acquire on these
+ * two order everything else.
+ *
+ * A consumer that finds its rings empty arms its bell, looks once more, and
+ * sleeps. A producer publishes, then looks at the bell, and rings if it is
+ * armed. Each stores one word and then loads the other's; with a full barrier
+ * between the two on both sides, at least one of them sees the other's store:
+ * the message is found, or the bell is rung. The barriers are in
+ * pcn_bell_is_needed() and pcn_bell_arm(). The pattern is that of store
+ * buffering (tools/memory-model, SB+fencembonceonces), and of NAPI between
+ * napi_complete_done() and a driver's "is the ring empty".
+ */
+#ifdef __KERNEL__
+#include <linux/build_bug.h>
+#include <linux/minmax.h>
+#include <linux/string.h>
+#include <asm/barrier.h>
+#endif
+
+#include <popcorn/ring.h>
+
+static_assert(sizeof(struct pcn_msg_header) == 32);
+static_assert(sizeof(struct pcn_msg_header) <= PCN_RING_ALIGN);
+static_assert(offsetof(struct pcn_msg_header, length) == 4);
+static_assert(offsetof(struct pcn_msg_header, sequence) == 16);
+static_assert(offsetof(struct pcn_ring_shared, tail) == 64);
+static_assert(offsetof(struct pcn_ring_shared, data) == 128);
+
+static const char * const fault_names[PCN_RING_FAULT_MAX] = {
+	[PCN_RING_OK]		= "ok",
+	[PCN_RING_BAD_TAIL]	= "tail out of range",
+	[PCN_RING_BAD_HEAD]	= "head out of range",
+	[PCN_RING_BAD_VERSION]	= "header of another version",
+	[PCN_RING_BAD_LENGTH]	= "length out of range",
+	[PCN_RING_BAD_SEQUENCE]	= "message out of sequence",
+};
+
+/**
+ * pcn_ring_fault_name - a fault in words
+ * @fault:	the fault
+ *
+ * Context: any.
+ * Return: its name.
+ */
+const char *pcn_ring_fault_name(enum pcn_ring_fault fault)
+{
+	return fault < PCN_RING_FAULT_MAX ? fault_names[fault] : "?";
+}
+
+/**
+ * pcn_ring_init - begin to use a ring, as producer or as consumer
+ * @ring:	this side's view of it
+ * @shared:	the ring, zeroed before either side uses it
+ * @size:	bytes of data, a power of two
+ * @limit:	largest payload, bytes; its record fits the ring
+ *
+ * Context: any.
+ */
+void pcn_ring_init(struct pcn_ring *ring, struct pcn_ring_shared *shared,
+		   u64 size, u32 limit)
+{
+	*ring = (struct pcn_ring) {
+		.shared = shared,
+		.mask = size - 1,
+		.limit = limit,
+	};
+}
+
+/**
+ * pcn_ring_record_size - the room that a message takes in a ring
+ * @length:	bytes of payload
+ *
+ * Context: any.
+ * Return: bytes.
+ */
+u64 pcn_ring_record_size(u32 length)
+{
+	u64 size = sizeof(struct pcn_msg_header) + (u64)length;
+
+	return (size + PCN_RING_ALIGN - 1) & ~(u64)(PCN_RING_ALIGN - 1);
+}
+
+static bool break_ring(struct pcn_ring *ring, enum pcn_ring_fault fault)
+{
+	ring->fault = fault;
+	return false;
+}
+
+static void copy_in(struct pcn_ring *ring, u64 at, const void *from, u64 count)
+{
+	u64 offset = at & ring->mask;
+	u64 first = min_t(u64, count, ring->mask + 1 - offset);
+
+	memcpy(ring->shared->data + offset, from, first);
+	memcpy(ring->shared->data, from + first, count - first);
+}
+
+static void copy_out(struct pcn_ring *ring, u64 at, void *to, u64 count)
+{
+	u64 offset = at & ring->mask;
+	u64 first = min_t(u64, count, ring->mask + 1 - offset);
+
+	memcpy(to, ring->shared->data + offset, first);
+	memcpy(to + first, ring->shared->data, count - first);
+}
+
+/* Is there room for @size bytes? Looks at the consumer only if it has to. */
+static bool has_room(struct pcn_ring *ring, u64 size)
+{
+	u64 tail;
+
+	if (ring->head - ring->tail + size <= ring->mask + 1)
+		return true;
+	/* Pairs with the release in pcn_ring_take(): the bytes are free. */
+	tail = virt_load_acquire(&ring->shared->tail);
+	if (tail < ring->tail || tail > ring->head ||
+	    tail % PCN_RING_ALIGN)
+		return break_ring(ring, PCN_RING_BAD_TAIL);
+	ring->tail = tail;
+	return ring->head - ring->tail + size <= ring->mask + 1;
+}
+
+/**
+ * pcn_ring_put - publish a message
+ * @ring:	the ring; the caller is its producer
+ * @header:	what is sent; version and sequence are filled in here
+ * @payload:	@header->length bytes, at most the ring's limit
+ *
+ * To be followed by pcn_bell_is_needed().
+ *
+ * Context: any; calls for one ring must not overlap.
+ * Return: true; false when there is no room, or the ring is broken.
+ */
+bool pcn_ring_put(struct pcn_ring *ring, const struct pcn_msg_header *header,
+		  const void *payload)
+{
+	struct pcn_msg_header copy = *header;
+	u64 size = pcn_ring_record_size(header->length);
+
+	if (ring->fault || header->length > ring->limit || !has_room(ring, size))
+		return false;
+	copy.version = PCN_MSG_VERSION;
+	copy.sequence = ring->sequence++;
+	copy_in(ring, ring->head, &copy, sizeof(copy));
+	copy_in(ring, ring->head + sizeof(copy), payload, copy.length);
+	ring->head += size;
+	/* Pairs with the acquire in look_at_head(): the record is complete. */
+	virt_store_release(&ring->shared->head, ring->head);
+	return true;
+}
+
+/* Learn how far the producer is. False if nothing is there. */
+static bool look_at_head(struct pcn_ring *ring)
+{
+	u64 head;
+
+	if (ring->fault)
+		return false;
+	if (ring->head != ring->tail)
+		return true;
+	/* Pairs with the release in pcn_ring_put(). */
+	head = virt_load_acquire(&ring->shared->head);
+	if (head < ring->head || head - ring->tail > ring->mask + 1 ||
+	    head % PCN_RING_ALIGN)
+		return break_ring(ring, PCN_RING_BAD_HEAD);
+	ring->head = head;
+	return ring->head != ring->tail;
+}
+
+/**
+ * pcn_ring_is_empty - is there nothing to take?
+ * @ring:	the ring; the caller is its consumer
+ *
+ * Context: any; calls for one ring must not overlap.
+ * Return: true also for a broken ring.
+ */
+bool pcn_ring_is_empty(struct pcn_ring *ring)
+{
+	return !look_at_head(ring);
+}
+
+/* What is wrong with a header that has been copied out of the ring. */
+static enum pcn_ring_fault header_fault(const struct pcn_ring *ring,
+					const struct pcn_msg_header *header)
+{
+	if (header->version != PCN_MSG_VERSION)
+		return PCN_RING_BAD_VERSION;
+	if (header->length > ring->limit ||
+	    pcn_ring_record_size(header->length) > ring->head - ring->tail)
+		return PCN_RING_BAD_LENGTH;
+	if (header->sequence != ring->sequence)
+		return PCN_RING_BAD_SEQUENCE;
+	return PCN_RING_OK;
+}
+
+/**
+ * pcn_ring_peek - look at the next message
+ * @ring:	the ring; the caller is its consumer
+ * @header:	receives a checked copy of the header
+ *
+ * Context: any; calls for one ring must not overlap.
+ * Return: true if there is one; false if not, or the ring is broken.
+ */
+bool pcn_ring_peek(struct pcn_ring *ring, struct pcn_msg_header *header)
+{
+	enum pcn_ring_fault fault;
+
+	if (!look_at_head(ring))
+		return false;
+	copy_out(ring, ring->tail, header, sizeof(*header));
+	fault = header_fault(ring, header);
+	return fault ? break_ring(ring, fault) : true;
+}
+
+/**
+ * pcn_ring_take - take the message that pcn_ring_peek() has shown
+ * @ring:	the ring; the caller is its consumer
+ * @header:	as pcn_ring_peek() gave it
+ * @payload:	receives @header->length bytes; NULL: drop them
+ *
+ * Context: any; calls for one ring must not overlap.
+ */
+void pcn_ring_take(struct pcn_ring *ring, const struct pcn_msg_header *header,
+		   void *payload)
+{
+	if (payload)
+		copy_out(ring, ring->tail + sizeof(*header), payload,
+			 header->length);
+	ring->sequence++;
+	ring->tail += pcn_ring_record_size(header->length);
+	/* Pairs with the acquire in has_room(): the copy is made. */
+	virt_store_release(&ring->shared->tail, ring->tail);
+}
+
+/**
+ * pcn_bell_is_needed - has the consumer to be interrupted?
+ * @bell:	the consumer's
+ *
+ * To be called after every pcn_ring_put() or series of them.
+ *
+ * Context: any.
+ * Return: true if it may not find the message by itself.
+ */
+bool pcn_bell_is_needed(const struct pcn_bell *bell)
+{
+	/* Publish before looking: pairs with the barrier in pcn_bell_arm(). */
+	virt_mb();
+	return READ_ONCE(bell->armed);
+}
+
+/**
+ * pcn_bell_arm - ask to be interrupted
+ * @bell:	the caller's own
+ *
+ * The caller has to look into all rings once more before it sleeps.
+ *
+ * Context: any.
+ */
+void pcn_bell_arm(struct pcn_bell *bell)
+{
+	WRITE_ONCE(bell->armed, 1);
+#ifndef PCN_SEED_NO_ARM_BARRIER	/* what the stress test has to find */
+	/* Arm before looking: pairs with the barrier in pcn_bell_is_needed(). */
+	virt_mb();
+#endif
+}
+
+/**
+ * pcn_bell_disarm - do not interrupt any more
+ * @bell:	the caller's own
+ *
+ * A producer that has seen it armed may still ring.
+ *
+ * Context: any.
+ */
+void pcn_bell_disarm(struct pcn_bell *bell)
+{
+	WRITE_ONCE(bell->armed, 0);
+}

@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * What drivers/msg_layer/ring.c needs of the kernel, in user space. The
+ * meanings are those of tools/memory-model: acquire and release map to their
+ * C11 namesakes, a full barrier to a sequentially consistent fence.
+ */
+#ifndef POPCORN_RING_SEAM_H
+#define POPCORN_RING_SEAM_H
+
+#include <assert.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+typedef uint8_t u8;
+typedef uint16_t u16;
+typedef uint32_t u32;
+typedef uint64_t u64;
+
+#define READ_ONCE(x)		__atomic_load_n(&(x), __ATOMIC_RELAXED)
+#define WRITE_ONCE(x, v)	__atomic_store_n(&(x), v, __ATOMIC_RELAXED)
+#define virt_load_acquire(p)	__atomic_load_n(p, __ATOMIC_ACQUIRE)
+#define virt_store_release(p, v) __atomic_store_n(p, v, __ATOMIC_RELEASE)
+#define virt_mb()		__atomic_thread_fence(__ATOMIC_SEQ_CST)
+
+#define min_t(type, a, b)	((type)(a) < (type)(b) ? (type)(a) : (type)(b))
+
+#endif

@@ -1,0 +1,244 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Rings and bells under real threads: producers of one consumer, each with a
+ * ring of its own, as kernels that send to one. The consumer polls with a
+ * budget, arms its bell when all rings are empty, and sleeps until it is rung;
+ * a "doorbell" is a semaphore. Every message is checked for sequence, length
+ * and content. When nothing moves for STALL_S seconds although messages are
+ * there, a doorbell was lost.
+ *
+ *	stress PRODUCERS MESSAGES [SEED [lockstep]]
+ *
+ * In lockstep a producer waits after each message, for a random short time at
+ * least, until the consumer has taken it: then no later message makes up for a
+ * doorbell that was lost, and each meets a consumer that is about to sleep.
+ *
+ * Exit status: 0 all came; 1 something was wrong; 3 a doorbell was lost.
+ */
+#include <pthread.h>
+#include <semaphore.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <time.h>
+
+#include <popcorn/ring.h>
+
+#define PRODUCERS_MAX	16
+#define RING_SIZE	4096u
+#define LIMIT		1500u
+#define BUDGET		64
+#define STALL_S		3
+
+static unsigned int producers;
+static u64 messages;
+static u64 seed;
+static bool lockstep;
+
+static struct producer {
+	pthread_t		thread;
+	struct pcn_ring_shared	*shared;
+	struct pcn_ring		tx, rx;
+	u64			random;
+	u64			rings;
+} producer[PRODUCERS_MAX];
+
+static struct pcn_bell bell;
+static sem_t doorbell;
+static bool failed;
+
+/* Steele and Vigna's splitmix64: reproducible, one word of state. */
+static u64 next_random(u64 *state)
+{
+	u64 z = *state += 0x9e3779b97f4a7c15;
+
+	z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9;
+	z = (z ^ (z >> 27)) * 0x94d049bb133111eb;
+	return z ^ (z >> 31);
+}
+
+/* Byte @i of message @n from @source. */
+static u8 content(u32 source, u64 n, u32 i)
+{
+	return source * 31 + n * 7 + i;
+}
+
+static void fill(u8 *payload, u32 source, u64 n, u32 length)
+{
+	u32 i;
+
+	for (i = 0; i < length; i++)
+		payload[i] = content(source, n, i);
+}
+
+static bool is_right(const u8 *payload, u32 source, u64 n, u32 length)
+{
+	u32 i;
+
+	for (i = 0; i < length; i++)
+		if (payload[i] != content(source, n, i))
+			return false;
+	return true;
+}
+
+/* Let the consumer come to its end, or just not yet. */
+static void wait_for_consumer(struct producer *p)
+{
+	volatile u32 spin = next_random(&p->random) % 512;
+
+	while (virt_load_acquire(&p->shared->tail) != p->tx.head &&
+	       !READ_ONCE(failed))
+		;
+	while (spin)
+		spin--;
+}
+
+static void *produce(void *arg)
+{
+	struct producer *p = arg;
+	u32 source = p - producer;
+	u8 payload[LIMIT];
+	u64 n;
+
+	for (n = 0; n < messages; n++) {
+		struct pcn_msg_header header = {
+			.type = n,
+			.source = source,
+			.length = next_random(&p->random) % (LIMIT + 1),
+			.request = n,
+		};
+
+		/* Short ones as a rule: they meet the sleeping consumer. */
+		if (next_random(&p->random) % 8)
+			header.length %= 64;
+		fill(payload, source, n, header.length);
+		while (!pcn_ring_put(&p->tx, &header, payload)) {
+			if (p->tx.fault || READ_ONCE(failed))
+				return NULL;
+			sched_yield();
+		}
+		if (pcn_bell_is_needed(&bell)) {
+			p->rings++;
+			sem_post(&doorbell);
+		}
+		if (lockstep)
+			wait_for_consumer(p);
+	}
+	return NULL;
+}
+
+static bool take_one(struct producer *p)
+{
+	struct pcn_msg_header header;
+	u32 source = p - producer;
+	u64 n = p->rx.sequence;
+	u8 payload[LIMIT];
+
+	if (!pcn_ring_peek(&p->rx, &header))
+		return false;
+	pcn_ring_take(&p->rx, &header, payload);
+	if (header.source == source && header.request == n &&
+	    is_right(payload, source, n, header.length))
+		return true;
+	fprintf(stderr, "stress: producer %u: message %llu is damaged\n",
+		source, (unsigned long long)n);
+	WRITE_ONCE(failed, true);
+	return false;
+}
+
+/* Up to a budget from every ring. Returns messages taken. */
+static u64 poll_all(void)
+{
+	u64 taken = 0;
+	unsigned int i, n;
+
+	for (i = 0; i < producers; i++)
+		for (n = 0; n < BUDGET && take_one(&producer[i]); n++)
+			taken++;
+	return taken;
+}
+
+static bool all_empty(void)
+{
+	unsigned int i;
+
+	for (i = 0; i < producers; i++)
+		if (!pcn_ring_is_empty(&producer[i].rx))
+			return false;
+	return true;
+}
+
+/* Sleep until somebody rings. False after STALL_S seconds. */
+static bool sleep_until_rung(void)
+{
+	struct timespec limit;
+
+	clock_gettime(CLOCK_REALTIME, &limit);
+	limit.tv_sec += STALL_S;
+	return !sem_timedwait(&doorbell, &limit);
+}
+
+static int consume(u64 *sleeps)
+{
+	u64 left = producers * messages;
+
+	while (left && !failed) {
+		left -= poll_all();
+		if (!left)
+			break;
+		pcn_bell_arm(&bell);
+		if (all_empty()) {
+			(*sleeps)++;
+			if (!sleep_until_rung())
+				return 3;
+		}
+		pcn_bell_disarm(&bell);
+	}
+	return failed;
+}
+
+static bool start(unsigned int i)
+{
+	struct producer *p = &producer[i];
+	size_t size = sizeof(*p->shared) + RING_SIZE;
+
+	p->shared = aligned_alloc(64, size);
+	if (!p->shared)
+		return false;
+	memset(p->shared, 0, size);
+	p->random = seed + i;
+	pcn_ring_init(&p->tx, p->shared, RING_SIZE, LIMIT);
+	pcn_ring_init(&p->rx, p->shared, RING_SIZE, LIMIT);
+	return !pthread_create(&p->thread, NULL, produce, p);
+}
+
+int main(int argc, char **argv)
+{
+	u64 sleeps = 0, rings = 0;
+	unsigned int i;
+	int status;
+
+	if (argc < 3)
+		return 2;
+	producers = atoi(argv[1]);
+	messages = strtoull(argv[2], NULL, 0);
+	seed = argc > 3 ? strtoull(argv[3], NULL, 0) : 1;
+	lockstep = argc > 4;
+	if (!producers || producers > PRODUCERS_MAX)
+		return 2;
+	sem_init(&doorbell, 0, 0);
+	for (i = 0; i < producers; i++)
+		if (!start(i))
+			return 2;
+	status = consume(&sleeps);
+	WRITE_ONCE(failed, true);
+	for (i = 0; i < producers; i++) {
+		pthread_join(producer[i].thread, NULL);
+		rings += producer[i].rings;
+		free(producer[i].shared);
+	}
+	printf("%u producers, %llu messages each: %llu sleeps, %llu doorbells: %s\n",
+	       producers, (unsigned long long)messages,
+	       (unsigned long long)sleeps, (unsigned long long)rings,
+	       status == 3 ? "a doorbell was lost" : status ? "wrong" : "right");
+	return status;
+}
