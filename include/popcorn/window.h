@@ -89,7 +89,7 @@ enum pcn_stage {
 	PCN_STAGE_NONE,		/* not entered yet */
 	PCN_STAGE_ENTERED,	/* its kernel has found its hand-off */
 	PCN_STAGE_RUNNING,	/* its first user process is about to run */
-	PCN_STAGE_ENDING,	/* panicked: @end and @reason are set */
+	PCN_STAGE_ENDING,	/* about to end; @end and @reason may follow */
 	PCN_STAGE_PARKED,	/* ended: its CPUs will not run again */
 };
 

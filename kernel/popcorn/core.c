@@ -194,9 +194,11 @@ static enum pcn_state idle_state(const struct pcn_kernel *k)
  */
 bool pcn_has_ended(const struct pcn_kernel *k)
 {
-	/* Pairs with set_stage() in secondary.c and look_at_heart(). */
-	return smp_load_acquire(&k->area->control.stage) == PCN_STAGE_PARKED ||
-	       smp_load_acquire(&k->hung_cpu) >= 0;
+	/* Pairs with set_stage() in secondary.c. */
+	if (smp_load_acquire(&k->area->control.stage) == PCN_STAGE_PARKED)
+		return true;
+	/* Pairs with found_hung(). */
+	return smp_load_acquire(&k->hung_cpu) >= 0;
 }
 
 /*
@@ -367,6 +369,12 @@ int pcn_start(struct pcn_kernel *k)
 	return 0;
 }
 
+static void ask_to_stop(struct pcn_kernel *k)
+{
+	WRITE_ONCE(k->area->control.request, PCN_REQUEST_STOP);
+	pcn_arch_doorbell(k->apicid[0]);
+}
+
 static bool stop_decided(const struct pcn_kernel *k)
 {
 	return pcn_has_ended(k) || atomic_read(&k->kill);
@@ -388,8 +396,7 @@ int pcn_stop(struct pcn_kernel *k)
 	if (k->state != PCN_RUNNING)
 		return -ESRCH;
 	pcn_set_state(k, PCN_STOPPING);
-	WRITE_ONCE(k->area->control.request, PCN_REQUEST_STOP);
-	pcn_arch_doorbell(k->apicid[0]);
+	ask_to_stop(k);
 	left = wait_event_interruptible_timeout(k->wait, stop_decided(k),
 				msecs_to_jiffies(READ_ONCE(stop_ms)));
 	if (pcn_has_ended(k)) {
@@ -397,8 +404,10 @@ int pcn_stop(struct pcn_kernel *k)
 		return k->state == PCN_FAILED ? -EHOSTDOWN : 0;
 	}
 	pcn_set_state(k, PCN_RUNNING);
-	if (atomic_read(&k->kill))
+	if (atomic_read(&k->kill)) {
+		set_reason(k, "killed");
 		return -EHOSTDOWN;
+	}
 	return left < 0 ? -EINTR : -ETIMEDOUT;
 }
 
@@ -455,6 +464,13 @@ int pcn_restart(struct pcn_kernel *k)
 
 /* --- the end of the primary --- */
 
+/* All at once first, so that they are waited for together. */
+static void announce(struct pcn_kernel *k)
+{
+	if (READ_ONCE(k->state) == PCN_RUNNING)
+		ask_to_stop(k);
+}
+
 static void bring_down(struct pcn_kernel *k)
 {
 	/* A start that is under way gives up. */
@@ -471,6 +487,7 @@ static void bring_down(struct pcn_kernel *k)
 /* Reboot, poweroff and kexec of the primary, the forced ones included. */
 static int on_reboot(struct notifier_block *nb, unsigned long action, void *data)
 {
+	pcn_call_for_secondaries(announce);
 	pcn_call_for_secondaries(bring_down);
 	return NOTIFY_DONE;
 }

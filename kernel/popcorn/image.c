@@ -57,6 +57,7 @@ static void blob_put(struct pcn_blob *blob)
 	if (!blob || --blob->users)
 		return;
 	list_del(&blob->node);
+	pcn_arch_forget(blob);
 	vfree(blob->data);
 	kfree(blob);
 }
@@ -226,10 +227,12 @@ int pcn_kexec_load(struct kimage *kimage, unsigned long flags)
 	err = take_over(kimage, &image);
 	if (!err)
 		err = pcn_arch_check_image(k, &image);
-	if (err)
+	if (err) {
 		pcn_image_drop(&image);
-	else
+	} else {
+		pcn_arch_unpack(image.kernel);
 		exchange(k, &image);
+	}
 	pcn_op_end(k);
 	return err ?: TAKEN_OVER;
 }

@@ -43,12 +43,16 @@ enum pcn_state {
  * @users:	images that refer to it; pcn_images_mutex
  * @data:	vmalloc()ed contents, never changed
  * @size:	bytes
+ * @vmlinux:	the architecture's, if it is a kernel: what a start copies
+ *		instead; may be NULL; set under the kexec lock by the load
+ *		that made the blob, constant when a kernel has it
  */
 struct pcn_blob {
 	struct list_head	node;
 	unsigned int		users;
 	void			*data;
 	size_t			size;
+	struct pcn_vmlinux	*vmlinux;
 };
 
 /**
@@ -91,8 +95,9 @@ struct pcn_heart {
  * @boot_us:	microseconds that the last start took; @op
  * @fenced:	false after its CPUs did not confirm that they are parked; @op
  * @area:	its area of the window; NULL for the kernel that runs this code
- * @heart_lock:	protects @heart and the writing of @hung_cpu
+ * @heart_lock:	protects @heart, @ending_ms and the writing of @hung_cpu
  * @heart:	one per CPU
+ * @ending_ms:	for how long it has been about to end
  * @hung_cpu:	the watch thread found this CPU hung; -1 otherwise
  * @hung_ms:	for how long it had been silent; valid once @hung_cpu is set
  * @wait:	woken when something may have changed in @area
@@ -117,6 +122,7 @@ struct pcn_kernel {
 	struct pcn_area		*area;
 	spinlock_t		heart_lock;
 	struct pcn_heart	*heart;
+	unsigned int		ending_ms;
 	int			hung_cpu;
 	unsigned int		hung_ms;
 	wait_queue_head_t	wait;

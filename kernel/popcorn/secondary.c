@@ -134,6 +134,19 @@ struct pcn_window *pcn_secondary_window(void)
 }
 
 /**
+ * pcn_secondary_ending - tell the primary that this kernel is about to end
+ *
+ * From now on no CPU has to show that it is alive.
+ *
+ * Context: any.
+ */
+void pcn_secondary_ending(void)
+{
+	if (READ_ONCE(area->control.stage) < PCN_STAGE_ENDING)
+		set_stage(PCN_STAGE_ENDING);
+}
+
+/**
  * pcn_secondary_end - tell the primary how this kernel ends
  * @end:	how
  * @reason:	why, in words, or NULL
@@ -151,7 +164,7 @@ void pcn_secondary_end(enum pcn_end end, const char *reason)
 	if (reason)
 		strscpy(area->control.reason, reason);
 	WRITE_ONCE(area->control.end, end);
-	set_stage(PCN_STAGE_ENDING);
+	pcn_secondary_ending();
 }
 
 /**

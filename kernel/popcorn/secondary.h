@@ -8,6 +8,7 @@
 void pcn_secondary_entered(void);
 void pcn_secondary_map_window_early(void);
 void pcn_secondary_map_window(void);
+void pcn_secondary_ending(void);
 void pcn_secondary_end(enum pcn_end end, const char *reason);
 void pcn_secondary_parked(void);
 

@@ -21,8 +21,14 @@
 
 #include "internal.h"
 
+/* What a kernel that ends may need beyond hang_ms to be parked, ms. */
+#define ENDING_MS	5000
+
 static DECLARE_WAIT_QUEUE_HEAD(watch_wait);
 static atomic_t kicked;
+
+/* Milliseconds since the look before this one; the watch thread's own. */
+static unsigned int watch_elapsed_ms;
 
 /* Milliseconds between two looks. */
 static unsigned int interval_ms(void)
@@ -57,6 +63,7 @@ void pcn_watch_forget(struct pcn_kernel *k)
 {
 	spin_lock(&k->heart_lock);
 	memset(k->heart, 0, k->nr_cpus * sizeof(*k->heart));
+	k->ending_ms = 0;
 	k->hung_cpu = -1;
 	spin_unlock(&k->heart_lock);
 }
@@ -72,8 +79,14 @@ static int cpu_number(const struct pcn_kernel *k, unsigned int i)
 	return -1;
 }
 
-static void look_at_heart(struct pcn_kernel *k, unsigned int i,
-			  unsigned int elapsed_ms)
+static void found_hung(struct pcn_kernel *k, unsigned int i, unsigned int ms)
+{
+	k->hung_ms = ms;
+	/* Last, since this is what pcn_has_ended() looks at. */
+	smp_store_release(&k->hung_cpu, cpu_number(k, i));
+}
+
+static void look_at_heart(struct pcn_kernel *k, unsigned int i)
 {
 	u64 beat = READ_ONCE(k->area->control.beat[i]);
 	struct pcn_heart *heart = &k->heart[i];
@@ -84,32 +97,40 @@ static void look_at_heart(struct pcn_kernel *k, unsigned int i,
 		heart->missed_ms = 0;
 		return;
 	}
-	heart->missed_ms += elapsed_ms;
-	if (heart->missed_ms < READ_ONCE(pcn_hang_ms))
-		return;
-	k->hung_ms = heart->missed_ms;
-	/* Last, since this is what pcn_has_ended() looks at. */
-	smp_store_release(&k->hung_cpu, cpu_number(k, i));
+	heart->missed_ms += watch_elapsed_ms;
+	if (heart->missed_ms >= READ_ONCE(pcn_hang_ms))
+		found_hung(k, i, heart->missed_ms);
 }
 
-static unsigned int watch_elapsed_ms;
+/* Its CPUs stop one after the other; what it says last takes its time. */
+static void look_at_ending(struct pcn_kernel *k)
+{
+	k->ending_ms += watch_elapsed_ms;
+	if (k->ending_ms >= READ_ONCE(pcn_hang_ms) + ENDING_MS)
+		found_hung(k, 0, k->ending_ms);
+}
 
-static void look_at_hearts(struct pcn_kernel *k)
+static void look_at_life(struct pcn_kernel *k)
 {
 	enum pcn_state state;
 	unsigned int i;
 
 	spin_lock(&k->heart_lock);
 	state = READ_ONCE(k->state);
-	if (state == PCN_RUNNING || state == PCN_STOPPING)
+	if ((state != PCN_RUNNING && state != PCN_STOPPING) || k->hung_cpu >= 0)
+		goto out;
+	if (READ_ONCE(k->area->control.stage) >= PCN_STAGE_ENDING)
+		look_at_ending(k);
+	else
 		for (i = 0; i < k->nr_cpus && k->hung_cpu < 0; i++)
-			look_at_heart(k, i, watch_elapsed_ms);
+			look_at_heart(k, i);
+out:
 	spin_unlock(&k->heart_lock);
 }
 
 static void look(struct pcn_kernel *k)
 {
-	look_at_hearts(k);
+	look_at_life(k);
 	wake_up_all(&k->wait);
 	/* An operation that is under way collects it itself. */
 	if (READ_ONCE(k->state) != PCN_RUNNING || !pcn_has_ended(k) || !mutex_trylock(&k->op))

@@ -110,8 +110,9 @@ struct pcn_mailbox {
 	u64	pad1[5];
 };
 
-struct pcn_kernel;
+struct pcn_blob;
 struct pcn_image;
+struct pcn_kernel;
 
 /* boot.c: what was carved out of the machine */
 const struct pcn_partitions *pcn_arch_partitions(void);
@@ -119,8 +120,10 @@ unsigned int pcn_arch_machine_cpus(void);
 u32 pcn_arch_cpu_apicid(unsigned int cpu);
 u64 pcn_arch_window(u64 *size);
 
-/* place.c, launch.c: other kernels (primary) */
+/* place.c, vmlinux.c, launch.c: other kernels (primary) */
 int pcn_arch_check_image(struct pcn_kernel *k, const struct pcn_image *image);
+void pcn_arch_unpack(struct pcn_blob *kernel);
+void pcn_arch_forget(struct pcn_blob *kernel);
 int pcn_arch_init_primary(void);
 int pcn_arch_start(struct pcn_kernel *k);
 int pcn_arch_fence(struct pcn_kernel *k);

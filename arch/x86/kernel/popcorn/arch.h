@@ -5,7 +5,9 @@
 
 #include <linux/types.h>
 
+struct pcn_blob;
 struct pcn_kernel;
+struct setup_header;
 
 /* trampoline.S */
 extern const char pcn_trampoline[], pcn_trampoline_end[];
@@ -16,7 +18,30 @@ extern const char pcn_stage2[], pcn_stage2_end[];
 extern phys_addr_t pcn_trampoline_page;
 
 /* place.c */
+const struct setup_header *pcn_header_of(const struct pcn_blob *kernel);
+size_t pcn_setup_size(const struct setup_header *hdr);
 int pcn_place(struct pcn_kernel *k, void *area, u64 *entry, u64 *params);
+
+/* vmlinux.c */
+
+/**
+ * struct pcn_vmlinux - a kernel as it is to lie in memory
+ * @data:	vmalloc()ed contents
+ * @size:	bytes of it
+ * @mem_size:	bytes of memory that it takes up; those beyond @size are zero
+ * @entry:	offset of its entry point
+ */
+struct pcn_vmlinux {
+	void	*data;
+	size_t	size;
+	size_t	mem_size;
+	size_t	entry;
+};
+
+const char *pcn_payload_unpack(const u8 *payload, size_t size, u64 room,
+			       void **elf, size_t *elf_size);
+const char *pcn_elf_flatten(const void *elf, size_t size, u64 start, u64 room,
+			    struct pcn_vmlinux *v);
 
 /* pagetable.c */
 

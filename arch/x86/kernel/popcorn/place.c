@@ -57,20 +57,33 @@ struct handoff_record {
 	u8			seed[32];
 };
 
-static const struct setup_header *header_of(const struct pcn_image *image)
+/**
+ * pcn_header_of - the header of a bzImage
+ * @kernel:	the file
+ *
+ * Context: any.
+ * Return: its header.
+ */
+const struct setup_header *pcn_header_of(const struct pcn_blob *kernel)
 {
-	return image->kernel->data + offsetof(struct boot_params, hdr);
+	return kernel->data + offsetof(struct boot_params, hdr);
 }
 
-/* Bytes of the real-mode part, which is not used. */
-static size_t setup_size(const struct setup_header *hdr)
+/**
+ * pcn_setup_size - bytes of the real-mode part of a bzImage
+ * @hdr:	its header
+ *
+ * Context: any.
+ * Return: the size; what is used of the file comes after it.
+ */
+size_t pcn_setup_size(const struct setup_header *hdr)
 {
 	return ((hdr->setup_sects ?: 4) + 1) * 512;
 }
 
 static u64 kernel_start(const struct pcn_kernel *k)
 {
-	const struct setup_header *hdr = header_of(&k->image);
+	const struct setup_header *hdr = pcn_header_of(k->image.kernel);
 
 	return ALIGN(k->part.start + PCN_BOOT_SIZE, hdr->kernel_alignment);
 }
@@ -92,17 +105,20 @@ static size_t cmdline_size(const char *cmdline)
  * @image:	an image whose bzImage has passed the kexec loader's probe
  *
  * Context: process.
- * Return: 0; -EBADMSG truncated; -ENOSPC the kernel does not fit; -EFBIG the
+ * Return: 0; -ENOEXEC cannot be started at all; -EBADMSG truncated; -ENOSPC the kernel does not fit; -EFBIG the
  * initrd does not fit beside it; -E2BIG command line too long.
  */
 int pcn_arch_check_image(struct pcn_kernel *k, const struct pcn_image *image)
 {
-	const struct setup_header *hdr = header_of(image);
+	const struct setup_header *hdr = pcn_header_of(image->kernel);
 	u64 align = hdr->kernel_alignment, start, end;
 
-	if (setup_size(hdr) + (u64)hdr->syssize * 16 > image->kernel->size)
+	if (pcn_setup_size(hdr) + (u64)hdr->syssize * 16 > image->kernel->size)
 		return -EBADMSG;
 	if (!is_power_of_2(align) || align < PAGE_SIZE)
+		return -ENOEXEC;
+	/* It would leave five-level paging, through memory that is not its own. */
+	if (pgtable_l5_enabled() && !(hdr->xloadflags & XLF_5LEVEL_ENABLED))
 		return -ENOEXEC;
 	start = ALIGN(k->part.start + PCN_BOOT_SIZE, align);
 	end = k->part.start + k->part.size;
@@ -119,7 +135,27 @@ int pcn_arch_check_image(struct pcn_kernel *k, const struct pcn_image *image)
 	return 0;
 }
 
-/* Copy @size bytes to physical memory of a partition; it may be a lot. */
+/*
+ * Let @to be as @from is, and write nothing that is so already. Most of a
+ * kernel is still there when it is started again: reading costs no more than
+ * writing, and QEMU's TCG keeps what it has made of code that stays the same.
+ */
+static void renew(void *to, const void *from, size_t size)
+{
+	size_t words = size / sizeof(u64), i;
+	const u64 *source = from;
+	u64 *target = to;
+
+	for (i = 0; i < words; i++)
+		if (target[i] != source[i])
+			target[i] = source[i];
+	memcpy(target + words, source + words, size % sizeof(u64));
+}
+
+/*
+ * Copy @size bytes to physical memory of a partition, or clear them if @from is
+ * NULL; it may be a lot.
+ */
 static int copy_out(u64 phys, const void *from, size_t size)
 {
 	void *to = memremap(phys, size, MEMREMAP_WB);
@@ -129,7 +165,10 @@ static int copy_out(u64 phys, const void *from, size_t size)
 		return -ENOMEM;
 	for (done = 0; done < size; done += part) {
 		part = min_t(size_t, size - done, SZ_64K);
-		memcpy(to + done, from + done, part);
+		if (from)
+			renew(to + done, from + done, part);
+		else
+			memset(to + done, 0, part);
 		cond_resched();
 	}
 	memunmap(to);
@@ -160,7 +199,7 @@ static void fill_e820(const struct pcn_kernel *k, struct boot_params *bp)
 
 static void fill_boot_params(const struct pcn_kernel *k, struct boot_params *bp)
 {
-	const struct setup_header *hdr = header_of(&k->image);
+	const struct setup_header *hdr = pcn_header_of(k->image.kernel);
 	const u8 *file = k->image.kernel->data;
 	u64 cmdline = k->part.start + PCN_BOOT_CMDLINE;
 
@@ -251,6 +290,31 @@ static int fill_boot_area(struct pcn_kernel *k, void *area)
 	return pcn_identity_map(&pool, k->part.start, k->part.size);
 }
 
+/* The kernel, unpacked. Its entry point is that of its ELF file. */
+static int place_vmlinux(struct pcn_kernel *k, u64 *entry)
+{
+	const struct pcn_vmlinux *v = k->image.kernel->vmlinux;
+	u64 start = kernel_start(k);
+	int err;
+
+	*entry = start + v->entry;
+	err = copy_out(start, v->data, v->size);
+	if (!err && v->mem_size > v->size)
+		err = copy_out(start + v->size, NULL, v->mem_size - v->size);
+	return err;
+}
+
+/* The kernel, packed. It is entered at its 64-bit entry point: boot.rst. */
+static int place_bzimage(struct pcn_kernel *k, u64 *entry)
+{
+	const struct pcn_blob *kernel = k->image.kernel;
+	size_t skip = pcn_setup_size(pcn_header_of(kernel));
+
+	*entry = kernel_start(k) + 0x200;
+	return copy_out(kernel_start(k), kernel->data + skip,
+			kernel->size - skip);
+}
+
 /**
  * pcn_place - put the loaded image into the partition
  * @k:		the kernel; its CPUs are parked
@@ -263,19 +327,16 @@ static int fill_boot_area(struct pcn_kernel *k, void *area)
  */
 int pcn_place(struct pcn_kernel *k, void *area, u64 *entry, u64 *params)
 {
-	const struct pcn_blob *kernel = k->image.kernel;
 	const struct pcn_blob *initrd = k->image.initrd;
-	size_t skip = setup_size(header_of(&k->image));
 	int err;
 
 	err = fill_boot_area(k, area);
 	if (!err)
-		err = copy_out(kernel_start(k), kernel->data + skip,
-			       kernel->size - skip);
+		err = k->image.kernel->vmlinux ? place_vmlinux(k, entry) :
+						 place_bzimage(k, entry);
 	if (!err && initrd)
 		err = copy_out(initrd_start(k, initrd->size), initrd->data,
 			       initrd->size);
-	*entry = kernel_start(k) + 0x200;	/* 64-bit entry: boot.rst */
 	*params = k->part.start + PCN_BOOT_PARAMS;
 	return err;
 }

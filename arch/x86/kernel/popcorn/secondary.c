@@ -128,8 +128,22 @@ static void pcn_crash_shutdown(struct pt_regs *regs)
 	pcn_park(PCN_END_PANIC);
 }
 
+static void (*original_stop_other_cpus)(int wait) __ro_after_init;
+
+/*
+ * The first thing that panic() does, and it may take seconds if another CPU
+ * has its interrupts off: without a word before, this would look like a hang.
+ */
+static void pcn_stop_other_cpus(int wait)
+{
+	pcn_secondary_ending();
+	original_stop_other_cpus(wait);
+}
+
 static void __init set_machine_ops(void)
 {
+	original_stop_other_cpus	= smp_ops.stop_other_cpus;
+	smp_ops.stop_other_cpus		= pcn_stop_other_cpus;
 	/* Without it a poweroff turns into a halt. */
 	pm_power_off			= pcn_power_off;
 	machine_ops.restart		= pcn_restart_machine;

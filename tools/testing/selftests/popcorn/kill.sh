@@ -8,7 +8,8 @@
 
 . /selftests/lib.sh
 
-# A kernel that never says a word: its entry is a jump to itself.
+# A kernel that never says a word: its entry is a jump to itself, and its payload
+# cannot be unpacked, so that it is entered there.
 make_dead_image()
 {
 	local sectors
@@ -16,6 +17,8 @@ make_dead_image()
 	sectors=$(dd if=/boot/bzImage bs=1 skip=$((0x1f1)) count=1 2>/dev/null |
 		hexdump -e '1/1 "%d"')
 	cp /boot/bzImage /tmp/dead
+	printf '\0\0\0\0' | dd of=/tmp/dead bs=1 seek=$((0x24c)) conv=notrunc \
+		2>/dev/null	# hdr.payload_length
 	printf '\353\376' | dd of=/tmp/dead bs=1 conv=notrunc \
 		seek=$(((sectors + 1) * 512 + 0x200)) 2>/dev/null
 }
@@ -47,11 +50,25 @@ killed_while()
 	return 1
 }
 
-# The same at a part of the time that a boot takes.
+# Kills it after a part of the time that its last boot took. A boot that is so
+# much faster that the kill finds it running counts for the next attempt.
+killed_in_boot()
+{
+	local tries=0 boot_ms
+
+	while [ $tries != 5 ]; do
+		boot_ms=$(($(cat $kernels/1/boot_us) / 1000))
+		killed_while booting $((boot_ms * $1 / 100)) start && return
+		grep -q . /tmp/out && return 1
+		tries=$((tries + 1))
+	done
+	return 1
+}
+
 killed_at()
 {
-	killed_while booting $((boot_ms * $1 / 100)) start &&
-		exits 0 popcorn start 1 && exits 0 popcorn kill 1 && is 1 loaded
+	killed_in_boot "$1" && exits 0 popcorn start 1 &&
+		exits 0 popcorn kill 1 && is 1 loaded
 }
 
 load_dead()
@@ -77,7 +94,6 @@ make_dead_image
 make_stubborn_initrd
 load_plain 1
 check "it starts" works 1
-boot_ms=$(($(cat $kernels/1/boot_us) / 1000))
 for part in 0 5 10 25 50 75; do
 	check "killed after $part % of its boot, and started again" \
 		killed_at $part
