@@ -154,8 +154,11 @@ static void exchange(struct pcn_kernel *k, struct pcn_image *image)
 	k->image = *image;
 	mutex_unlock(&k->image_lock);
 	/* With a CPU at large it stays failed: a start tries to park it. */
-	if (k->fenced)
-		pcn_set_state(k, image->kernel ? PCN_LOADED : PCN_OFFLINE);
+	if (!k->fenced)
+		return;
+	if (image->kernel)
+		pcn_arch_preload(k);
+	pcn_set_state(k, image->kernel ? PCN_LOADED : PCN_OFFLINE);
 }
 
 /**

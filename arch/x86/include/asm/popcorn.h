@@ -122,6 +122,7 @@ u64 pcn_arch_window(u64 *size);
 
 /* place.c, vmlinux.c, launch.c: other kernels (primary) */
 int pcn_arch_check_image(struct pcn_kernel *k, const struct pcn_image *image);
+void pcn_arch_preload(struct pcn_kernel *k);
 void pcn_arch_unpack(struct pcn_blob *kernel);
 void pcn_arch_forget(struct pcn_blob *kernel);
 int pcn_arch_init_primary(void);

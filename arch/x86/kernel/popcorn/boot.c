@@ -158,8 +158,11 @@ static bool __init in_use(u64 start, u64 size, u64 *conflict)
 	return false;
 }
 
-/* The highest free range of @size bytes in the RAM of one e820 entry, or 0. */
-static u64 __init find_in(const struct e820_entry *entry, u64 size)
+/*
+ * The highest free range of @size bytes in the RAM of one e820 entry that
+ * begins at a multiple of @align, or 0.
+ */
+static u64 __init find_in(const struct e820_entry *entry, u64 size, u64 align)
 {
 	u64 lowest = max_t(u64, entry->addr, PCN_MEM_LOWEST);
 	u64 end = entry->addr + entry->size;
@@ -168,7 +171,7 @@ static u64 __init find_in(const struct e820_entry *entry, u64 size)
 	if (entry->type != E820_TYPE_RAM)
 		return 0;
 	while (end >= lowest + size) {
-		start = round_down(end - size, PCN_MEM_ALIGN);
+		start = round_down(end - size, align);
 		if (start < lowest)
 			break;
 		if (!in_use(start, size, &end))
@@ -177,14 +180,27 @@ static u64 __init find_in(const struct e820_entry *entry, u64 size)
 	return 0;
 }
 
-static u64 __init find_from_top(u64 size)
+static u64 __init find_aligned(u64 size, u64 align)
 {
 	int i = e820_table->nr_entries;
 	u64 start = 0;
 
 	while (!start && i--)
-		start = find_in(&e820_table->entries[i], size);
+		start = find_in(&e820_table->entries[i], size, align);
 	return start;
+}
+
+/*
+ * A kernel keeps its page structs in sections: those of a section that it has
+ * only in part are made, and take memory, for nothing.
+ */
+static u64 __init find_from_top(u64 size)
+{
+	u64 start = 0;
+
+	if (IS_ALIGNED(size, BIT_ULL(SECTION_SIZE_BITS)))
+		start = find_aligned(size, BIT_ULL(SECTION_SIZE_BITS));
+	return start ?: find_aligned(size, PCN_MEM_ALIGN);
 }
 
 static u64 __init ram_left(void)

@@ -5,9 +5,10 @@
  *   start                    PCN_BOOT_SIZE                         start + size
  *   | boot area              | kernel, init_size bytes |   ...    | initrd |
  *
- * The boot area has what the kernel is given: see asm/popcorn.h. A running
- * kernel overwrites all of this but the boot area, so every start does it
- * afresh from the image, which stays in the primary's memory.
+ * The boot area has what the kernel is given: see asm/popcorn.h. Kernel and
+ * initrd are put there when they are loaded. But a running kernel overwrites
+ * all of this except for the boot area, so every start looks at it again and
+ * writes what differs from the image, which stays in the primary's memory.
  */
 #include <linux/errno.h>
 #include <linux/io.h>
@@ -315,6 +316,34 @@ static int place_bzimage(struct pcn_kernel *k, u64 *entry)
 			kernel->size - skip);
 }
 
+static int place_image(struct pcn_kernel *k, u64 *entry)
+{
+	const struct pcn_blob *initrd = k->image.initrd;
+	int err;
+
+	err = k->image.kernel->vmlinux ? place_vmlinux(k, entry) :
+					 place_bzimage(k, entry);
+	if (!err && initrd)
+		err = copy_out(initrd_start(k, initrd->size), initrd->data,
+			       initrd->size);
+	return err;
+}
+
+/**
+ * pcn_arch_preload - put a new image into the partition ahead of its start
+ * @k:		the kernel; its CPUs are parked
+ *
+ * The start finds most of it there. Without success it does all by itself.
+ *
+ * Context: process, @k->op held.
+ */
+void pcn_arch_preload(struct pcn_kernel *k)
+{
+	u64 entry;
+
+	place_image(k, &entry);
+}
+
 /**
  * pcn_place - put the loaded image into the partition
  * @k:		the kernel; its CPUs are parked
@@ -327,16 +356,11 @@ static int place_bzimage(struct pcn_kernel *k, u64 *entry)
  */
 int pcn_place(struct pcn_kernel *k, void *area, u64 *entry, u64 *params)
 {
-	const struct pcn_blob *initrd = k->image.initrd;
 	int err;
 
 	err = fill_boot_area(k, area);
 	if (!err)
-		err = k->image.kernel->vmlinux ? place_vmlinux(k, entry) :
-						 place_bzimage(k, entry);
-	if (!err && initrd)
-		err = copy_out(initrd_start(k, initrd->size), initrd->data,
-			       initrd->size);
+		err = place_image(k, entry);
 	*params = k->part.start + PCN_BOOT_PARAMS;
 	return err;
 }
