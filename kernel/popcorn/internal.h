@@ -67,6 +67,9 @@ struct pcn_image {
 	char		*cmdline;
 };
 
+/** PCN_ENDING_MS - what a kernel that ends may need to stop all of its CPUs */
+#define PCN_ENDING_MS	5000
+
 /**
  * struct pcn_heart - what the primary remembers of one CPU's beats
  * @beat:	the last value seen
@@ -129,9 +132,11 @@ struct pcn_kernel {
 };
 
 /* core.c */
-extern unsigned int pcn_hang_ms;
 struct pcn_kernel *pcn_find_kernel(unsigned int kid);
 void pcn_call_for_secondaries(void (*fn)(struct pcn_kernel *k));
+
+/* life.c */
+extern unsigned int pcn_hang_ms;
 const char *pcn_state_name(enum pcn_state state);
 int pcn_op_begin(struct pcn_kernel *k);
 void pcn_op_end(struct pcn_kernel *k);
@@ -142,6 +147,10 @@ int pcn_start(struct pcn_kernel *k);
 int pcn_stop(struct pcn_kernel *k);
 int pcn_kill(struct pcn_kernel *k);
 int pcn_restart(struct pcn_kernel *k);
+void pcn_ask_to_stop(struct pcn_kernel *k);
+
+/* shutdown.c */
+void pcn_hook_shutdown(void);
 
 /* image.c */
 void pcn_image_drop(struct pcn_image *image);

@@ -21,9 +21,6 @@
 
 #include "internal.h"
 
-/* What a kernel that ends may need beyond hang_ms to be parked, ms. */
-#define ENDING_MS	5000
-
 static DECLARE_WAIT_QUEUE_HEAD(watch_wait);
 static atomic_t kicked;
 
@@ -106,7 +103,7 @@ static void look_at_heart(struct pcn_kernel *k, unsigned int i)
 static void look_at_ending(struct pcn_kernel *k)
 {
 	k->ending_ms += watch_elapsed_ms;
-	if (k->ending_ms >= READ_ONCE(pcn_hang_ms) + ENDING_MS)
+	if (k->ending_ms >= READ_ONCE(pcn_hang_ms) + PCN_ENDING_MS)
 		found_hung(k, 0, k->ending_ms);
 }
 

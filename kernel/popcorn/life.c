@@ -1,0 +1,431 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * The life cycle of a secondary, as the primary has it:
+ *
+ *            load            start            init runs           stop
+ *   offline ------> loaded --------> booting ----------> running ------> stopping
+ *           <------   ^  ^             |  |                |  |            |
+ *           unload    |  +-------------+  |                |  |            |
+ *                     |     killed        |                |  |            |
+ *                     +----- poweroff, reboot, halt, killed --+------------+
+ *                     |                   |                |               |
+ *                     +------ failed <----+--- panic, hang, limit ---------+
+ *                        kill, load
+ *
+ * One operation at a time has a kernel, by its op mutex, and alone changes
+ * its state. Whoever finds a start or a stop under way is told so (-EBUSY);
+ * only a kill waits, and makes the holder give up. A death that nobody waits for is collected by
+ * the watch thread (watch.c).
+ *
+ * A kernel's CPUs are parked before its state says that it does not run: it
+ * is fenced first, and then announced.
+ */
+#define pr_fmt(fmt) "popcorn: " fmt
+
+#include <linux/errno.h>
+#include <linux/ktime.h>
+#include <linux/module.h>
+#include <linux/string.h>
+#include <linux/sysfs.h>
+
+#include <asm/popcorn.h>
+
+#include "internal.h"
+
+unsigned int pcn_hang_ms = 1000;
+
+/* Less than a few heartbeats would find every kernel hung. */
+static int set_hang_ms(const char *text, const struct kernel_param *param)
+{
+	return param_set_uint_minmax(text, param, 4 * PCN_BEAT_MS, UINT_MAX / 2);
+}
+
+static const struct kernel_param_ops hang_ms_ops = {
+	.set = set_hang_ms,
+	.get = param_get_uint,
+};
+module_param_cb(hang_ms, &hang_ms_ops, &pcn_hang_ms, 0644);
+MODULE_PARM_DESC(hang_ms, "a CPU of a secondary without heartbeat for so long is hung (ms)");
+
+static unsigned int boot_ms = 60000;
+module_param(boot_ms, uint, 0644);
+MODULE_PARM_DESC(boot_ms, "limit for a secondary to reach its init (ms)");
+
+static unsigned int stop_ms = 30000;
+module_param(stop_ms, uint, 0644);
+MODULE_PARM_DESC(stop_ms, "limit for a secondary to power off when asked to (ms)");
+
+static const char * const state_names[PCN_STATE_MAX] = {
+	[PCN_OFFLINE]	= "offline",
+	[PCN_LOADED]	= "loaded",
+	[PCN_BOOTING]	= "booting",
+	[PCN_RUNNING]	= "running",
+	[PCN_STOPPING]	= "stopping",
+	[PCN_FAILED]	= "failed",
+};
+
+static const char * const end_names[PCN_END_MAX] = {
+	[PCN_END_NONE]		= "ended without a word",
+	[PCN_END_POWEROFF]	= "poweroff",
+	[PCN_END_HALT]		= "halt",
+	[PCN_END_REBOOT]	= "reboot",
+	[PCN_END_KEXEC]		= "kexec",
+	[PCN_END_PANIC]		= "panic",
+	[PCN_END_REFUSED]	= "refused",
+};
+
+/**
+ * pcn_state_name - a state in words
+ * @state:	the state
+ *
+ * Context: any.
+ * Return: its name as in sysfs.
+ */
+const char *pcn_state_name(enum pcn_state state)
+{
+	return state < PCN_STATE_MAX ? state_names[state] : "?";
+}
+
+/**
+ * pcn_op_begin - begin an operation on a kernel
+ * @k:	the kernel
+ *
+ * Who finds a start or a stop under way is told so. Anything else is soon
+ * over: also an operation that has shown its final state already, so that
+ * whoever has waited for that state is not turned away.
+ *
+ * Context: process.
+ * Return: 0, to be followed by pcn_op_end(); -EBUSY when another one is under
+ * way; -EINTR.
+ */
+int pcn_op_begin(struct pcn_kernel *k)
+{
+	enum pcn_state state;
+
+	if (mutex_trylock(&k->op))
+		return 0;
+	state = READ_ONCE(k->state);
+	if (state == PCN_BOOTING || state == PCN_STOPPING)
+		return -EBUSY;
+	return mutex_lock_interruptible(&k->op);
+}
+
+/**
+ * pcn_op_end - end an operation on a kernel
+ * @k:	the kernel
+ *
+ * Context: process, after pcn_op_begin().
+ */
+void pcn_op_end(struct pcn_kernel *k)
+{
+	mutex_unlock(&k->op);
+}
+
+/**
+ * pcn_set_state - change the state of a kernel
+ * @k:		the kernel
+ * @state:	its new state
+ *
+ * Context: process, @k->op held.
+ */
+void pcn_set_state(struct pcn_kernel *k, enum pcn_state state)
+{
+	lockdep_assert_held(&k->op);
+	WRITE_ONCE(k->state, state);
+	sysfs_notify(&k->kobj, NULL, "state");
+}
+
+static void set_reason(struct pcn_kernel *k, const char *reason)
+{
+	lockdep_assert_held(&k->op);
+	strscpy(k->reason, reason);
+}
+
+/* State of a kernel that is parked and had no fault. */
+static enum pcn_state idle_state(const struct pcn_kernel *k)
+{
+	return k->image.kernel ? PCN_LOADED : PCN_OFFLINE;
+}
+
+/**
+ * pcn_has_ended - has a kernel ended by itself, or is it found hung?
+ * @k:	the kernel
+ *
+ * Context: any.
+ */
+bool pcn_has_ended(const struct pcn_kernel *k)
+{
+	/* Pairs with set_stage() in secondary.c. */
+	if (smp_load_acquire(&k->area->control.stage) == PCN_STAGE_PARKED)
+		return true;
+	/* Pairs with found_hung(). */
+	return smp_load_acquire(&k->hung_cpu) >= 0;
+}
+
+/*
+ * What the secondary says of its end, or what the watch thread has found.
+ * Everything in the control block may be garbage. Returns the state that the
+ * end leads to.
+ */
+static enum pcn_state collect_end(struct pcn_kernel *k)
+{
+	unsigned int end = READ_ONCE(k->area->control.end);
+	char text[PCN_REASON_MAX];
+
+	memcpy(text, k->area->control.reason, sizeof(text));
+	text[sizeof(text) - 1] = '\0';
+	if (end >= PCN_END_MAX)
+		end = PCN_END_NONE;
+	if (end == PCN_END_NONE && k->hung_cpu >= 0) {
+		snprintf(k->reason, sizeof(k->reason),
+			 "hang: CPU %d without heartbeat for %u ms",
+			 k->hung_cpu, k->hung_ms);
+		return PCN_FAILED;
+	}
+	snprintf(k->reason, sizeof(k->reason), "%s%s%s", end_names[end],
+		 text[0] ? ": " : "", text);
+	if (end == PCN_END_NONE || end == PCN_END_PANIC || end == PCN_END_REFUSED)
+		return PCN_FAILED;
+	return idle_state(k);
+}
+
+/* Park the CPUs of @k and only then let it have @state. */
+static void finish(struct pcn_kernel *k, enum pcn_state state)
+{
+	int err = pcn_arch_fence(k);
+
+	k->fenced = !err;
+	if (err) {
+		set_reason(k, "a CPU does not answer; its memory is not used again");
+		state = PCN_FAILED;
+	}
+	if (state == PCN_FAILED)
+		pr_err("kernel %u (%s) failed: %s\n", k->kid, k->part.name,
+		       k->reason);
+	else if (k->state != PCN_FAILED)
+		pr_info("kernel %u (%s) ended: %s\n", k->kid, k->part.name,
+			k->reason);
+	pcn_set_state(k, state);
+}
+
+/**
+ * pcn_collect - if a running kernel has ended, collect it
+ * @k:	the kernel
+ *
+ * Context: process, @k->op held.
+ */
+void pcn_collect(struct pcn_kernel *k)
+{
+	lockdep_assert_held(&k->op);
+	if (k->state == PCN_RUNNING && pcn_has_ended(k))
+		finish(k, collect_end(k));
+}
+
+/* A clean area for a new life. The secondary does not run. */
+static void reset_area(struct pcn_kernel *k)
+{
+	struct pcn_control *c = &k->area->control;
+
+	memset(c, 0, sizeof(*c));
+	c->generation = ++k->generation;
+	k->area->log.head = 0;
+	k->reason[0] = '\0';
+	pcn_watch_forget(k);
+}
+
+static bool boot_decided(const struct pcn_kernel *k)
+{
+	/* Pairs with set_stage() in secondary.c. */
+	return smp_load_acquire(&k->area->control.stage) >= PCN_STAGE_RUNNING ||
+	       atomic_read(&k->kill);
+}
+
+/*
+ * Wait until @k has reached its init. On failure *state is what it becomes
+ * when it has been fenced.
+ */
+static int wait_for_init(struct pcn_kernel *k, enum pcn_state *state)
+{
+	unsigned int limit = READ_ONCE(boot_ms);
+	u32 stage;
+	long left;
+
+	left = wait_event_interruptible_timeout(k->wait, boot_decided(k),
+						msecs_to_jiffies(limit));
+	stage = READ_ONCE(k->area->control.stage);
+	*state = idle_state(k);
+	if (atomic_read(&k->kill)) {
+		set_reason(k, "killed");
+		return -EHOSTDOWN;
+	}
+	if (stage == PCN_STAGE_RUNNING)
+		return 0;
+	if (left < 0) {
+		set_reason(k, "start was interrupted");
+		return -EINTR;
+	}
+	*state = PCN_FAILED;
+	if (left) {
+		/* It is about to end: give it time to say why. */
+		wait_event_timeout(k->wait, pcn_has_ended(k),
+				   msecs_to_jiffies(PCN_ENDING_MS));
+		*state = collect_end(k);
+		return -EHOSTDOWN;
+	}
+	snprintf(k->reason, sizeof(k->reason), "boot: %s for %u ms",
+		 stage == PCN_STAGE_NONE ? "no sign of life" : "init not reached",
+		 limit);
+	return -ETIMEDOUT;
+}
+
+/* What stands against a start, or 0. */
+static int start_error(struct pcn_kernel *k)
+{
+	if (!k->image.kernel)
+		return -ENODATA;
+	if (!pcn_clock_is_tsc())
+		return -ENODEV;
+	if (k->state == PCN_RUNNING)
+		return -EALREADY;
+	if (!k->fenced && pcn_arch_fence(k))
+		return -EIO;
+	k->fenced = true;
+	return 0;
+}
+
+/**
+ * pcn_start - start a kernel and wait until it has reached its init
+ * @k:	the kernel
+ *
+ * Context: process, @k->op held. May sleep long; interruptible.
+ * Return: 0; -EALREADY it runs; -ENODATA nothing is loaded; -ENODEV the
+ * primary's clocksource is not the TSC; -EIO a CPU does not answer; -ENOMEM,
+ * -ENOSPC the image cannot be placed; -ETIMEDOUT, -EHOSTDOWN it did not come up,
+ * or was killed; -EINTR.
+ */
+int pcn_start(struct pcn_kernel *k)
+{
+	enum pcn_state state = PCN_FAILED;
+	ktime_t begin = ktime_get();
+	int err;
+
+	lockdep_assert_held(&k->op);
+	err = start_error(k);
+	if (err)
+		return err;
+	reset_area(k);
+	pcn_set_state(k, PCN_BOOTING);
+	err = pcn_arch_start(k);
+	if (err)
+		set_reason(k, err == -EIO ? "boot: a CPU does not start" :
+					    "boot: the image cannot be placed");
+	else
+		err = wait_for_init(k, &state);
+	if (err) {
+		finish(k, state);
+		return err;
+	}
+	k->boot_us = ktime_us_delta(ktime_get(), begin);
+	pr_info("kernel %u (%s) runs\n", k->kid, k->part.name);
+	pcn_set_state(k, PCN_RUNNING);
+	return 0;
+}
+
+/**
+ * pcn_ask_to_stop - ask a kernel to power off
+ * @k:	the kernel
+ *
+ * Context: any.
+ */
+void pcn_ask_to_stop(struct pcn_kernel *k)
+{
+	WRITE_ONCE(k->area->control.request, PCN_REQUEST_STOP);
+	pcn_arch_doorbell(k->apicid[0]);
+}
+
+static bool stop_decided(const struct pcn_kernel *k)
+{
+	return pcn_has_ended(k) || atomic_read(&k->kill);
+}
+
+/**
+ * pcn_stop - ask a kernel to power off and wait until it has
+ * @k:	the kernel
+ *
+ * Context: process, @k->op held. May sleep long; interruptible.
+ * Return: 0; -ESRCH it does not run; -EHOSTDOWN it panicked, hung or is being
+ * killed; -ETIMEDOUT, -EINTR: it runs on, and may still follow the request.
+ */
+int pcn_stop(struct pcn_kernel *k)
+{
+	long left;
+
+	lockdep_assert_held(&k->op);
+	if (k->state != PCN_RUNNING)
+		return -ESRCH;
+	pcn_set_state(k, PCN_STOPPING);
+	pcn_ask_to_stop(k);
+	left = wait_event_interruptible_timeout(k->wait, stop_decided(k),
+				msecs_to_jiffies(READ_ONCE(stop_ms)));
+	if (pcn_has_ended(k)) {
+		finish(k, collect_end(k));
+		return k->state == PCN_FAILED ? -EHOSTDOWN : 0;
+	}
+	pcn_set_state(k, PCN_RUNNING);
+	if (atomic_read(&k->kill)) {
+		set_reason(k, "killed");
+		return -EHOSTDOWN;
+	}
+	return left < 0 ? -EINTR : -ETIMEDOUT;
+}
+
+/**
+ * pcn_kill - park a kernel's CPUs, whatever they do
+ * @k:	the kernel
+ *
+ * An operation that is under way gives up. Also takes the state failed back.
+ *
+ * Context: process, @k->op not held.
+ * Return: 0; -ESRCH it does not run; -EINTR; -EIO a CPU does not answer.
+ */
+int pcn_kill(struct pcn_kernel *k)
+{
+	bool alive = READ_ONCE(k->state) >= PCN_BOOTING;
+	int err;
+
+	atomic_inc(&k->kill);
+	wake_up_all(&k->wait);
+	err = mutex_lock_interruptible(&k->op);
+	atomic_dec(&k->kill);
+	if (err)
+		return err;
+	if (k->state == PCN_RUNNING || k->state == PCN_FAILED) {
+		if (k->state == PCN_RUNNING)
+			set_reason(k, "killed");
+		finish(k, idle_state(k));
+		if (!k->fenced)
+			err = -EIO;
+	} else if (!alive) {
+		err = -ESRCH;
+	}
+	pcn_op_end(k);
+	return err;
+}
+
+/**
+ * pcn_restart - stop a kernel if it runs, and start it from what is loaded
+ * @k:	the kernel
+ *
+ * Context: process, @k->op held. May sleep long; interruptible.
+ * Return: 0, or an error of pcn_stop() or pcn_start().
+ */
+int pcn_restart(struct pcn_kernel *k)
+{
+	int err;
+
+	lockdep_assert_held(&k->op);
+	err = start_error(k);
+	if (err == -EALREADY)
+		err = pcn_stop(k);
+	return err ?: pcn_start(k);
+}
