@@ -25,7 +25,6 @@
 #include <linux/workqueue.h>
 
 #include <asm/hw_irq.h>
-#include <asm/io.h>
 #include <asm/popcorn.h>
 
 #include "internal.h"

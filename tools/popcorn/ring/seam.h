@@ -20,8 +20,11 @@ typedef uint64_t u64;
 
 #define READ_ONCE(x)		__atomic_load_n(&(x), __ATOMIC_RELAXED)
 #define WRITE_ONCE(x, v)	__atomic_store_n(&(x), v, __ATOMIC_RELAXED)
+/* orders what comes after */
 #define virt_load_acquire(p)	__atomic_load_n(p, __ATOMIC_ACQUIRE)
+/* orders what came before */
 #define virt_store_release(p, v) __atomic_store_n(p, v, __ATOMIC_RELEASE)
+/* orders all */
 #define virt_mb()		__atomic_thread_fence(__ATOMIC_SEQ_CST)
 
 #define min_t(type, a, b)	((type)(a) < (type)(b) ? (type)(a) : (type)(b))

@@ -83,12 +83,12 @@ static bool is_right(const u8 *payload, u32 source, u64 n, u32 length)
 /* Let the consumer come to its end, or just not yet. */
 static void wait_for_consumer(struct producer *p)
 {
-	volatile u32 spin = next_random(&p->random) % 512;
+	u32 spin = next_random(&p->random) % 512;
 
-	while (virt_load_acquire(&p->shared->tail) != p->tx.head &&
-	       !READ_ONCE(failed))
+	/* It publishes its tail when it has the message: nothing else is read. */
+	while (READ_ONCE(p->shared->tail) != p->tx.head && !READ_ONCE(failed))
 		;
-	while (spin)
+	while (READ_ONCE(spin))
 		spin--;
 }
 

@@ -16,15 +16,24 @@
 static struct mem_vector pcn_partition[63];
 static unsigned int pcn_partitions;
 
+/* A number of at most two digits, which is what a kid has. */
+static unsigned int pcn_kid(const char **p)
+{
+	unsigned int kid = 0, digits;
+
+	for (digits = 0; digits < 2 && isdigit(**p); digits++)
+		kid = 10 * kid + *(*p)++ - '0';
+	return kid;
+}
+
 /* How many kernels "<kid>[-<kid>]:..." means. */
 static u64 pcn_kernel_count(const char *val)
 {
-	char *p;
-	u64 first = simple_strtoull(val, &p, 10), last = first;
+	unsigned int first = pcn_kid(&val), last = first;
 
-	if (*p == '-')
-		last = simple_strtoull(p + 1, &p, 10);
-	return last >= first && last < 64 ? last - first + 1 : 1;
+	if (*val++ == '-')
+		last = pcn_kid(&val);
+	return last >= first ? last - first + 1 : 1;
 }
 
 /* Remember the memory of a popcorn_kernel= parameter, if it says where. */
