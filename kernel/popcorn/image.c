@@ -153,6 +153,7 @@ static void exchange(struct pcn_kernel *k, struct pcn_image *image)
 	pcn_image_drop(&k->image);
 	k->image = *image;
 	mutex_unlock(&k->image_lock);
+	k->preloaded = false;
 	/* With a CPU at large it stays failed: a start tries to park it. */
 	if (!k->fenced)
 		return;

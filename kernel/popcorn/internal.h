@@ -94,6 +94,7 @@ struct pcn_heart {
  * @reason:	why the last life ended; @op
  * @image:	what is loaded; written with @op and @image_lock held, read with
  *		either
+ * @preloaded:	@image is in the partition as it is to be started; @op
  * @generation:	number of lives so far; @op
  * @boot_us:	microseconds that the last start took; @op
  * @fenced:	false after its CPUs did not confirm that they are parked; @op
@@ -118,6 +119,7 @@ struct pcn_kernel {
 	atomic_t		kill;
 	char			reason[PCN_REASON_MAX + 32];
 	struct pcn_image	image;
+	bool			preloaded;
 	unsigned int		generation;
 	u64			boot_us;
 	bool			fenced;

@@ -6,9 +6,9 @@
  *   | boot area              | kernel, init_size bytes |   ...    | initrd |
  *
  * The boot area has what the kernel is given: see asm/popcorn.h. Kernel and
- * initrd are put there when they are loaded. But a running kernel overwrites
- * all of this except for the boot area, so every start looks at it again and
- * writes what differs from the image, which stays in the primary's memory.
+ * initrd are put there when they are loaded. A running kernel overwrites all of
+ * this except for the boot area, so every further start compares, and writes
+ * what differs from the image, which stays in the primary's memory.
  */
 #include <linux/errno.h>
 #include <linux/io.h>
@@ -291,57 +291,60 @@ static int fill_boot_area(struct pcn_kernel *k, void *area)
 	return pcn_identity_map(&pool, k->part.start, k->part.size);
 }
 
-/* The kernel, unpacked. Its entry point is that of its ELF file. */
-static int place_vmlinux(struct pcn_kernel *k, u64 *entry)
+/* The kernel, unpacked. */
+static int place_vmlinux(struct pcn_kernel *k, const struct pcn_vmlinux *v)
 {
-	const struct pcn_vmlinux *v = k->image.kernel->vmlinux;
 	u64 start = kernel_start(k);
 	int err;
 
-	*entry = start + v->entry;
 	err = copy_out(start, v->data, v->size);
 	if (!err && v->mem_size > v->size)
 		err = copy_out(start + v->size, NULL, v->mem_size - v->size);
 	return err;
 }
 
-/* The kernel, packed. It is entered at its 64-bit entry point: boot.rst. */
-static int place_bzimage(struct pcn_kernel *k, u64 *entry)
+/* The kernel, packed. */
+static int place_bzimage(struct pcn_kernel *k, const struct pcn_blob *kernel)
 {
-	const struct pcn_blob *kernel = k->image.kernel;
 	size_t skip = pcn_setup_size(pcn_header_of(kernel));
 
-	*entry = kernel_start(k) + 0x200;
 	return copy_out(kernel_start(k), kernel->data + skip,
 			kernel->size - skip);
 }
 
-static int place_image(struct pcn_kernel *k, u64 *entry)
+static int place_image(struct pcn_kernel *k)
 {
+	const struct pcn_blob *kernel = k->image.kernel;
 	const struct pcn_blob *initrd = k->image.initrd;
 	int err;
 
-	err = k->image.kernel->vmlinux ? place_vmlinux(k, entry) :
-					 place_bzimage(k, entry);
+	err = kernel->vmlinux ? place_vmlinux(k, kernel->vmlinux) :
+				place_bzimage(k, kernel);
 	if (!err && initrd)
 		err = copy_out(initrd_start(k, initrd->size), initrd->data,
 			       initrd->size);
 	return err;
 }
 
+/* That of the ELF file; or the bzImage's 64-bit entry point: boot.rst. */
+static u64 entry_of(const struct pcn_kernel *k)
+{
+	const struct pcn_vmlinux *v = k->image.kernel->vmlinux;
+
+	return kernel_start(k) + (v ? v->entry : 0x200);
+}
+
 /**
  * pcn_arch_preload - put a new image into the partition ahead of its start
  * @k:		the kernel; its CPUs are parked
  *
- * The start finds most of it there. Without success it does all by itself.
+ * Without success the start does it.
  *
  * Context: process, @k->op held.
  */
 void pcn_arch_preload(struct pcn_kernel *k)
 {
-	u64 entry;
-
-	place_image(k, &entry);
+	k->preloaded = !place_image(k);
 }
 
 /**
@@ -359,8 +362,11 @@ int pcn_place(struct pcn_kernel *k, void *area, u64 *entry, u64 *params)
 	int err;
 
 	err = fill_boot_area(k, area);
-	if (!err)
-		err = place_image(k, entry);
+	if (!err && !k->preloaded)
+		err = place_image(k);
+	/* Whatever comes of this start, the kernel may have run. */
+	k->preloaded = false;
+	*entry = entry_of(k);
 	*params = k->part.start + PCN_BOOT_PARAMS;
 	return err;
 }
