@@ -7,6 +7,7 @@ help:
 	@echo 'make shell         the same, ending in a shell on the primary'
 	@echo 'make check         build all, run every test'
 	@echo 'make bench         build all, measure'
+	@echo 'make check-deep    explore the coherency protocols with four kernels'
 	@echo 'make soak          the long versions of some tests, half an hour'
 	@echo
 	@echo 'make deps          install the packages that the build needs'
@@ -46,6 +47,9 @@ bench: build
 soak: build
 	@LONG=1 scripts/check 40-boot 50-cycle 53-corrupt
 
+check-deep:
+	@tools/popcorn/check/deep.sh
+
 check-series: source
 	@scripts/check-series
 
@@ -56,4 +60,4 @@ clean:
 export KERNEL_SRC
 
 .PHONY: help deps source build build-debug run shell check bench soak \
-	check-series clean
+	check-deep check-series clean

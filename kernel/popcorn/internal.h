@@ -26,8 +26,8 @@
 #include <popcorn/partition.h>
 #include <popcorn/window.h>
 
-/** enum pcn_state - life cycle of a secondary, as the primary sees it */
-enum pcn_state {
+/** enum pcn_kernel_state - life cycle of a secondary, as the primary sees it */
+enum pcn_kernel_state {
 	PCN_OFFLINE,	/* nothing loaded, its CPUs are parked */
 	PCN_LOADED,	/* an image is there, its CPUs are parked */
 	PCN_BOOTING,	/* started, its init does not run yet */
@@ -115,7 +115,7 @@ struct pcn_kernel {
 
 	struct mutex		op;
 	struct mutex		image_lock;
-	enum pcn_state		state;
+	enum pcn_kernel_state		state;
 	atomic_t		kill;
 	char			reason[PCN_REASON_MAX + 32];
 	struct pcn_image	image;
@@ -139,10 +139,10 @@ void pcn_call_for_secondaries(void (*fn)(struct pcn_kernel *k));
 
 /* life.c */
 extern unsigned int pcn_hang_ms;
-const char *pcn_state_name(enum pcn_state state);
+const char *pcn_kernel_state_name(enum pcn_kernel_state state);
 int pcn_op_begin(struct pcn_kernel *k);
 void pcn_op_end(struct pcn_kernel *k);
-void pcn_set_state(struct pcn_kernel *k, enum pcn_state state);
+void pcn_set_state(struct pcn_kernel *k, enum pcn_kernel_state state);
 bool pcn_has_ended(const struct pcn_kernel *k);
 void pcn_collect(struct pcn_kernel *k);
 int pcn_start(struct pcn_kernel *k);

@@ -75,13 +75,13 @@ static const char * const end_names[PCN_END_MAX] = {
 };
 
 /**
- * pcn_state_name - a state in words
+ * pcn_kernel_state_name - a state in words
  * @state:	the state
  *
  * Context: any.
  * Return: its name as in sysfs.
  */
-const char *pcn_state_name(enum pcn_state state)
+const char *pcn_kernel_state_name(enum pcn_kernel_state state)
 {
 	return state < PCN_STATE_MAX ? state_names[state] : "?";
 }
@@ -100,7 +100,7 @@ const char *pcn_state_name(enum pcn_state state)
  */
 int pcn_op_begin(struct pcn_kernel *k)
 {
-	enum pcn_state state;
+	enum pcn_kernel_state state;
 
 	if (mutex_trylock(&k->op))
 		return 0;
@@ -128,7 +128,7 @@ void pcn_op_end(struct pcn_kernel *k)
  *
  * Context: process, @k->op held.
  */
-void pcn_set_state(struct pcn_kernel *k, enum pcn_state state)
+void pcn_set_state(struct pcn_kernel *k, enum pcn_kernel_state state)
 {
 	lockdep_assert_held(&k->op);
 	WRITE_ONCE(k->state, state);
@@ -142,7 +142,7 @@ static void set_reason(struct pcn_kernel *k, const char *reason)
 }
 
 /* State of a kernel that is parked and had no fault. */
-static enum pcn_state idle_state(const struct pcn_kernel *k)
+static enum pcn_kernel_state idle_state(const struct pcn_kernel *k)
 {
 	return k->image.kernel ? PCN_LOADED : PCN_OFFLINE;
 }
@@ -167,7 +167,7 @@ bool pcn_has_ended(const struct pcn_kernel *k)
  * Everything in the control block may be garbage. Returns the state that the
  * end leads to.
  */
-static enum pcn_state collect_end(struct pcn_kernel *k)
+static enum pcn_kernel_state collect_end(struct pcn_kernel *k)
 {
 	unsigned int end = READ_ONCE(k->area->control.end);
 	char text[PCN_REASON_MAX];
@@ -190,7 +190,7 @@ static enum pcn_state collect_end(struct pcn_kernel *k)
 }
 
 /* Park the CPUs of @k and only then let it have @state. */
-static void finish(struct pcn_kernel *k, enum pcn_state state)
+static void finish(struct pcn_kernel *k, enum pcn_kernel_state state)
 {
 	int err = pcn_arch_fence(k);
 
@@ -244,7 +244,7 @@ static bool boot_decided(const struct pcn_kernel *k)
  * Wait until @k has reached its init. On failure *state is what it becomes
  * when it has been fenced.
  */
-static int wait_for_init(struct pcn_kernel *k, enum pcn_state *state)
+static int wait_for_init(struct pcn_kernel *k, enum pcn_kernel_state *state)
 {
 	unsigned int limit = READ_ONCE(boot_ms);
 	u32 stage;
@@ -305,7 +305,7 @@ static int start_error(struct pcn_kernel *k)
  */
 int pcn_start(struct pcn_kernel *k)
 {
-	enum pcn_state state = PCN_FAILED;
+	enum pcn_kernel_state state = PCN_FAILED;
 	ktime_t begin = ktime_get();
 	int err;
 

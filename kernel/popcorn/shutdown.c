@@ -82,7 +82,7 @@ static void count_awake(struct pcn_kernel *k)
 		return;
 	atomic_inc(&awake);
 	pr_err("no suspend: kernel %u (%s) is %s\n", k->kid, k->part.name,
-	       pcn_state_name(READ_ONCE(k->state)));
+	       pcn_kernel_state_name(READ_ONCE(k->state)));
 }
 
 /* The firmware would take the power from all CPUs, and wake this kernel's. */

@@ -40,7 +40,7 @@ static ssize_t state_show(struct kobject *kobj, struct kobj_attribute *attr,
 			  char *buf)
 {
 	return sysfs_emit(buf, "%s\n",
-			  pcn_state_name(READ_ONCE(to_kernel(kobj)->state)));
+			  pcn_kernel_state_name(READ_ONCE(to_kernel(kobj)->state)));
 }
 
 static const struct {

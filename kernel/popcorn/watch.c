@@ -109,7 +109,7 @@ static void look_at_ending(struct pcn_kernel *k)
 
 static void look_at_life(struct pcn_kernel *k)
 {
-	enum pcn_state state;
+	enum pcn_kernel_state state;
 	unsigned int i;
 
 	spin_lock(&k->heart_lock);

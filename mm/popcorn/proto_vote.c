@@ -1,0 +1,803 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * The "vote" protocol: the published one, repaired.
+ *
+ * Nobody owns a page. A kernel that wants to write sends an Invalid with a
+ * Lamport stamp and the version that it would replace to all who know the
+ * page; Ack and Nack are the votes, and the smallest stamp wins. Who needs
+ * data asks the kernel that it last heard of, then everyone. Copies carry the
+ * version, and every kernel has a floor, raised by each Ack, below which it
+ * takes no copy: so late answers do no harm and requests need no number.
+ */
+#include "proto_impl.h"
+
+enum {
+	IMPOSSIBLE,
+	IGNORE,
+	HIT,
+	JOIN,
+	UPGRADE,
+	WANT_READ,
+	WANT_WRITE,
+	SERVE,
+	SERVE_S,
+	SAY_UNMAPPED,
+	SAY_MAPPED,
+	DEFER,
+	ADMIT_U,
+	ADMIT_DATA,
+	ADMIT_VOID,
+	ADMIT_FNR,
+	ADMIT_LATER,
+	ACK,
+	YIELD_S,
+	YIELD_I,
+	YIELD_IR,
+	YIELD_FIRST,
+	OPPOSE,
+	COMPETE,
+	COLLECT,
+	TAKE,
+	MISSED,
+	VOTED,
+	LOST_VOTE,
+	COUNT,
+	DROP,
+	DEAD,
+	ABORT_FIRST,
+	ABORT_HELD,
+	ABORT_VOID,
+	REBUILD,
+	LEFT,
+};
+
+/* Whom a request that must reach all goes to. */
+static u64 audience(const struct pcn_step *s)
+{
+	return s->g->broadcast ? others(s) : s->r->cs & others(s);
+}
+
+static void raise_floor(struct pcn_step *s, u64 floor)
+{
+	if (s->r->floor < floor)
+		s->r->floor = floor;
+}
+
+static void lose_data(struct pcn_step *s)
+{
+	lose_copy(s);
+	s->r->version = 0;
+}
+
+static void stamp(struct pcn_step *s)
+{
+	s->r->stamp = ++s->r->clock;
+}
+
+/* --- answers --- */
+
+static void send_copy(struct pcn_step *s, u64 to)
+{
+	struct pcn_msg *m = send(s, to, PCN_COPY);
+
+	m->flags = PCN_DATA;
+	m->version = s->r->version;
+	m->floor = s->r->floor;
+}
+
+static void send_void(struct pcn_step *s, u64 to, u8 flags)
+{
+	struct pcn_msg *m = send(s, to, PCN_COPY_VOID);
+
+	m->flags = pcn_without(PCN_SEED_MAPPED) ? 0 : flags;
+	m->floor = pcn_without(PCN_SEED_JOIN_FLOOR) ? 0 : s->r->floor;
+}
+
+static u64 take_deferred(struct pcn_step *s)
+{
+	u64 deferred = s->r->readers | s->r->joiners;
+
+	s->r->readers = 0;
+	s->r->joiners = 0;
+	return pcn_without(PCN_SEED_READERS) ? 0 : deferred;
+}
+
+static void serve(struct pcn_step *s, u64 to)
+{
+	if (s->r->state != PCN_S)
+		act(s, PCN_RDONLY);
+	s->r->state = PCN_S;
+	send_copy(s, to);
+}
+
+/* A sole holder has had its use of the page: answer all who waited for that. */
+static void serve_deferred(struct pcn_step *s)
+{
+	u64 deferred = take_deferred(s);
+
+	if (!deferred)
+		return;
+	act(s, PCN_HOLD);
+	serve(s, deferred);
+}
+
+static void refuse_deferred(struct pcn_step *s)
+{
+	u64 deferred = take_deferred(s);
+
+	if (deferred)
+		send_void(s, deferred, PCN_MAPPED);
+}
+
+/* --- the own access --- */
+
+static void win(struct pcn_step *s)
+{
+	struct pcn_replica *r = s->r;
+
+	act(s, PCN_RDWR);
+	done(s);
+	r->state = PCN_M;
+	r->version++;
+	r->stamp = 0;
+	serve_deferred(s);
+}
+
+static void call_vote(struct pcn_step *s)
+{
+	struct pcn_replica *r = s->r;
+	struct pcn_msg *m;
+
+	r->wait = audience(s);
+	if (!r->wait)
+		return win(s);
+	m = send(s, r->wait, PCN_INVALID);
+	m->stamp = r->stamp;
+	m->version = r->version;
+	r->state = PCN_WP1;
+}
+
+static void ask(struct pcn_step *s, u64 whom)
+{
+	struct pcn_replica *r = s->r;
+
+	r->wait = whom;
+	if (whom)
+		send(s, whom, (r->flags & PCN_WRITING) ?
+		     PCN_FETCH_WRITE : PCN_FETCH)->floor = r->floor;
+}
+
+/* The kernel last heard of first, if there is one; it may be gone. */
+static void ask_hint(struct pcn_step *s, enum pcn_state state)
+{
+	u64 hint = s->g->broadcast ? 0 : kid_bit(s->r->hint) & others(s);
+
+	s->r->state = state;
+	ask(s, hint ? hint : audience(s));
+}
+
+static void fetch(struct pcn_step *s)
+{
+	ask_hint(s, (s->r->flags & PCN_WRITING) ? PCN_WR : PCN_IR1);
+}
+
+static void enter_nr(struct pcn_step *s)
+{
+	struct pcn_replica *r = s->r;
+
+	act(s, PCN_ZERO);
+	act(s, PCN_RDWR);
+	done(s);
+	r->flags |= PCN_HELD;
+	r->state = PCN_NR;
+	r->version = 1;
+	r->stamp = 0;
+	serve_deferred(s);
+}
+
+static void rule_join(struct pcn_step *s)
+{
+	struct pcn_replica *r = s->r;
+
+	want(s);
+	r->hint = PCN_NOBODY;
+	r->wait = others(s);
+	if (!r->wait)
+		return enter_nr(s);
+	stamp(s);
+	send(s, r->wait, PCN_JOIN)->stamp = r->stamp;
+	r->state = PCN_FNR;
+}
+
+static void rule_upgrade(struct pcn_step *s)
+{
+	want(s);
+	stamp(s);
+	call_vote(s);
+}
+
+static void rule_want_read(struct pcn_step *s)
+{
+	want(s);
+	fetch(s);
+}
+
+/* The stamp is taken now, not when the data is here: who waits grows older. */
+static void rule_want_write(struct pcn_step *s)
+{
+	want(s);
+	stamp(s);
+	fetch(s);
+}
+
+/* --- requests --- */
+
+static void rule_serve(struct pcn_step *s)
+{
+	serve(s, BIT_ULL(s->ev->who));
+}
+
+static void rule_serve_s(struct pcn_step *s)
+{
+	if (s->r->version >= s->ev->floor)
+		send_copy(s, BIT_ULL(s->ev->who));
+	else
+		send_void(s, BIT_ULL(s->ev->who), PCN_MAPPED);
+}
+
+static void rule_say_unmapped(struct pcn_step *s)
+{
+	send_void(s, BIT_ULL(s->ev->who), 0);
+}
+
+static void rule_say_mapped(struct pcn_step *s)
+{
+	send_void(s, BIT_ULL(s->ev->who), PCN_MAPPED);
+}
+
+static void rule_defer(struct pcn_step *s)
+{
+	s->r->readers |= BIT_ULL(s->ev->who);
+}
+
+/* Before the answer: whatever is written after it must reach the joiner. */
+static void admit(struct pcn_step *s)
+{
+	see_time(s);
+	if (!pcn_without(PCN_SEED_JOIN_ADD))
+		s->r->cs |= BIT_ULL(s->ev->from);
+}
+
+static void rule_admit_u(struct pcn_step *s)
+{
+	admit(s);
+	send_void(s, BIT_ULL(s->ev->from), 0);
+}
+
+static void rule_admit_data(struct pcn_step *s)
+{
+	admit(s);
+	serve(s, BIT_ULL(s->ev->from));
+}
+
+static void rule_admit_void(struct pcn_step *s)
+{
+	admit(s);
+	send_void(s, BIT_ULL(s->ev->from), PCN_MAPPED);
+}
+
+static void rule_admit_fnr(struct pcn_step *s)
+{
+	bool first = own_first(s);
+
+	admit(s);
+	if (first)
+		s->r->joiners |= BIT_ULL(s->ev->from);
+	else
+		send_void(s, BIT_ULL(s->ev->from), 0);
+}
+
+static void rule_admit_later(struct pcn_step *s)
+{
+	admit(s);
+	if (pcn_without(PCN_SEED_JOIN_DEFER))
+		return send_copy(s, BIT_ULL(s->ev->from));
+	s->r->joiners |= BIT_ULL(s->ev->from);
+}
+
+/* --- Invalids --- */
+
+static void ack(struct pcn_step *s)
+{
+	see_time(s);
+	if (!pcn_without(PCN_SEED_FLOOR))
+		raise_floor(s, s->ev->version + 1);
+	s->r->hint = s->ev->from;
+	send(s, BIT_ULL(s->ev->from), PCN_ACK);
+}
+
+static void nack(struct pcn_step *s)
+{
+	see_time(s);
+	send(s, BIT_ULL(s->ev->from), PCN_NACK);
+}
+
+static void rule_ack(struct pcn_step *s)
+{
+	see_time(s);
+	send(s, BIT_ULL(s->ev->from), PCN_ACK);
+}
+
+static void rule_yield_s(struct pcn_step *s)
+{
+	if (s->r->version > s->ev->version && !pcn_without(PCN_SEED_NACK))
+		return nack(s);
+	lose_data(s);
+	ack(s);
+	s->r->state = PCN_I;
+}
+
+static void rule_yield_i(struct pcn_step *s)
+{
+	ack(s);
+}
+
+static void rule_yield_ir(struct pcn_step *s)
+{
+	ack(s);
+	s->r->state = PCN_IR2;
+}
+
+/* Which of the first-touch states it is follows from what is known. */
+static void reconsider(struct pcn_step *s, bool exists)
+{
+	struct pcn_replica *r = s->r;
+
+	if (r->flags & PCN_HELD && r->version < r->floor)
+		lose_data(s);
+	if (r->flags & PCN_HELD)
+		r->state = PCN_FV;
+	else if (exists || r->state != PCN_FNR)
+		r->state = PCN_FI;
+	if (r->state != PCN_FNR)
+		refuse_deferred(s);
+}
+
+static void rule_yield_first(struct pcn_step *s)
+{
+	ack(s);
+	reconsider(s, true);
+}
+
+static void rule_oppose(struct pcn_step *s)
+{
+	if (s->r->version <= s->ev->version)
+		return impossible(s, "an Invalid of data that was not written");
+	nack(s);
+}
+
+/* --- votes --- */
+
+static void count_vote(struct pcn_step *s)
+{
+	if (!(s->r->wait & BIT_ULL(s->ev->from)))
+		return impossible(s, "a vote that nobody waits for");
+	s->r->wait &= ~BIT_ULL(s->ev->from);
+}
+
+/* Whoever has won, or will, writes the version after this one. */
+static void lose(struct pcn_step *s)
+{
+	struct pcn_replica *r = s->r;
+
+	raise_floor(s, r->version + 1);
+	r->hint = s->ev->from;
+	lose_data(s);
+	refuse_deferred(s);
+	r->state = PCN_WP2;
+	if (!r->wait)
+		fetch(s);
+}
+
+static void rule_compete(struct pcn_step *s)
+{
+	struct pcn_replica *r = s->r;
+
+	if (s->ev->version > r->version)
+		return impossible(s, "an Invalid of data that is newer");
+	if (s->ev->version < r->version || own_first(s) ||
+	    pcn_without(PCN_SEED_RANK))
+		return nack(s);
+	if (pcn_without(PCN_SEED_LOSE))
+		return rule_ack(s);
+	lose_copy(s);
+	ack(s);
+	lose(s);
+}
+
+static void rule_voted(struct pcn_step *s)
+{
+	count_vote(s);
+	if (!s->r->wait)
+		win(s);
+}
+
+static void rule_lost_vote(struct pcn_step *s)
+{
+	count_vote(s);
+	lose(s);
+}
+
+static void rule_count(struct pcn_step *s)
+{
+	count_vote(s);
+	if (!s->r->wait)
+		fetch(s);
+}
+
+/* --- data --- */
+
+static void first_use(struct pcn_step *s)
+{
+	struct pcn_replica *r = s->r;
+
+	act(s, PCN_RDONLY);
+	r->state = PCN_S;
+	if (r->flags & PCN_WRITING)
+		return call_vote(s);
+	done(s);
+	r->stamp = 0;
+}
+
+/* All have answered the Join. */
+static void counted(struct pcn_step *s)
+{
+	struct pcn_replica *r = s->r;
+
+	if (r->state == PCN_FNR)
+		return enter_nr(s);
+	if (r->state == PCN_FV)
+		return first_use(s);
+	if (r->flags & PCN_READING)
+		r->stamp = 0;
+	fetch(s);
+}
+
+static void rule_collect(struct pcn_step *s)
+{
+	struct pcn_replica *r = s->r;
+	bool copy = s->ev->type == PCN_COPY;
+
+	if (!(r->wait & BIT_ULL(s->ev->from)))
+		return;
+	r->wait &= ~BIT_ULL(s->ev->from);
+	raise_floor(s, s->ev->floor);
+	if (copy && s->ev->version > r->version) {
+		act(s, PCN_INSTALL);
+		r->flags |= PCN_HELD;
+		r->version = s->ev->version;
+		r->hint = s->ev->from;
+	}
+	reconsider(s, copy || s->ev->flags & PCN_MAPPED);
+	if (!r->wait)
+		counted(s);
+}
+
+/* After a death, whoever has the data may be dead: wait for the abort. */
+static void ask_again(struct pcn_step *s)
+{
+	if (!(s->r->flags & PCN_HALTED) && !pcn_without(PCN_SEED_RETRY))
+		ask(s, audience(s));
+}
+
+static void missed(struct pcn_step *s)
+{
+	struct pcn_replica *r = s->r;
+
+	r->wait &= ~BIT_ULL(s->ev->from);
+	if (!r->wait)
+		ask_again(s);
+}
+
+static void rule_take(struct pcn_step *s)
+{
+	struct pcn_replica *r = s->r;
+
+	if (s->ev->version < r->floor)
+		return missed(s);
+	act(s, PCN_INSTALL);
+	r->flags |= PCN_HELD;
+	r->version = s->ev->version;
+	r->hint = s->ev->from;
+	r->wait = 0;
+	if (r->state == PCN_WR && pcn_without(PCN_SEED_STAMP))
+		stamp(s);
+	first_use(s);
+}
+
+/* Only an answer that is waited for may end a round. */
+static void rule_missed(struct pcn_step *s)
+{
+	if (s->r->wait & BIT_ULL(s->ev->from))
+		missed(s);
+}
+
+/* --- beyond the accesses: drop, death, leaving --- */
+
+/*
+ * What was asked of the dead stays unanswered, and votes and first touches
+ * without it are not counted. The abort ends such accesses.
+ *
+ * The dead stay in cs until the rebuild: that somebody has joined may be all
+ * that is known about the page. Messages go to members only.
+ */
+static void rule_dead(struct pcn_step *s)
+{
+	pcn_forget_kernel(s);
+	if (!pcn_without(PCN_SEED_HALT))
+		s->r->flags |= PCN_HALTED;
+}
+
+static void rule_abort_first(struct pcn_step *s)
+{
+	lose_data(s);
+	pcn_end_access(s, PCN_U);
+	s->r->floor = 0;
+}
+
+static void rule_abort_held(struct pcn_step *s)
+{
+	act(s, PCN_RDONLY);
+	pcn_end_access(s, PCN_S);
+}
+
+static void rule_abort_void(struct pcn_step *s)
+{
+	pcn_end_access(s, PCN_I);
+}
+
+/*
+ * A write that died before it was complete leaves floors above the version
+ * that is current again.
+ */
+static void rule_rebuild(struct pcn_step *s)
+{
+	struct pcn_replica *r = s->r;
+
+	if (s->ev->flags & PCN_LOST) {
+		act(s, PCN_GONE);
+		return pcn_forget_page(s);
+	}
+	r->flags &= ~PCN_HALTED;
+	r->cs &= s->g->members;
+	if (r->floor > s->ev->version && !pcn_without(PCN_SEED_REBUILD_FLOOR))
+		r->floor = s->ev->version;
+	if (!pcn_without(PCN_SEED_REBUILD_HINT))
+		r->hint = s->ev->who;
+}
+
+static void rule_left(struct pcn_step *s)
+{
+	s->r->cs &= ~BIT_ULL(s->ev->who);
+	if (s->r->hint == s->ev->who && !pcn_without(PCN_SEED_LEFT_HINT))
+		s->r->hint = PCN_NOBODY;
+}
+
+static void rule_impossible(struct pcn_step *s)
+{
+	impossible(s, "no such transition");
+}
+
+/* --- the tables --- */
+
+#define TO_WON		(PCN_TO(M) | PCN_TO(S))
+#define TO_COUNTED	(PCN_TO(NR) | PCN_TO(S) | PCN_TO(M) | PCN_TO(WP1) | \
+			 PCN_TO(IR1) | PCN_TO(WR))
+
+static const struct pcn_rule vote_rules[] = {
+	[IMPOSSIBLE] = { "-", "impossible",
+			 0, rule_impossible },
+	[IGNORE] = { "ignore", "nothing; a late answer",
+		     PCN_SAME, pcn_rule_ignore },
+	[HIT] = { "hit", "the access goes on",
+		  PCN_SAME, pcn_rule_hit },
+	[JOIN] = { "join", "stamp, Join to all",
+		   PCN_TO(FNR) | PCN_TO(NR), rule_join },
+	[UPGRADE] = { "upgrade", "stamp, Invalid(v) to cs; cs empty: v+1, write",
+		      PCN_TO(WP1) | PCN_TO(M), rule_upgrade },
+	[WANT_READ] = { "want-read", "Fetch to o, without o to cs",
+			PCN_TO(IR1), rule_want_read },
+	[WANT_WRITE] = { "want-write", "stamp, Fetch_Write to o, without o to cs",
+			 PCN_TO(WR), rule_want_write },
+	[SERVE] = { "serve", "Copy",
+		    PCN_TO(S), rule_serve },
+	[SERVE_S] = { "serve-s", "v >= floor of the requester: Copy; else Copy_Void(mapped)",
+		      PCN_SAME, rule_serve_s },
+	[SAY_UNMAPPED] = { "say-unmapped", "Copy_Void(unmapped)",
+			   PCN_SAME, rule_say_unmapped },
+	[SAY_MAPPED] = { "say-mapped", "Copy_Void(mapped)",
+			 PCN_SAME, rule_say_mapped },
+	[DEFER] = { "defer", "answer after the vote",
+		    PCN_SAME, rule_defer },
+	[ADMIT_U] = { "admit-u", "cs += x, Copy_Void(unmapped)",
+		      PCN_SAME, rule_admit_u },
+	[ADMIT_DATA] = { "admit-data", "cs += x, Copy",
+			 PCN_TO(S), rule_admit_data },
+	[ADMIT_VOID] = { "admit-void", "cs += x, Copy_Void(mapped)",
+			 PCN_SAME, rule_admit_void },
+	[ADMIT_FNR] = { "admit-fnr", "cs += x; own (L, index) smaller: answer later; else Copy_Void(unmapped)",
+			PCN_SAME, rule_admit_fnr },
+	[ADMIT_LATER] = { "admit-later", "cs += x, answer after the vote",
+			  PCN_SAME, rule_admit_later },
+	[ACK] = { "ack", "Ack",
+		  PCN_SAME, rule_ack },
+	[YIELD_S] = { "yield-s", "v > b: Nack; else floor := b+1, o := sender, Ack",
+		      PCN_SAME | PCN_TO(I), rule_yield_s },
+	[YIELD_I] = { "yield-i", "floor := max(floor, b+1), o := sender, Ack",
+		      PCN_SAME, rule_yield_i },
+	[YIELD_IR] = { "yield-ir", "floor := max(floor, b+1), o := sender, Ack",
+		       PCN_TO(IR2), rule_yield_ir },
+	[YIELD_FIRST] = { "yield-first", "floor := max(floor, b+1), o := sender, Ack; a copy below the floor goes; deferred get Copy_Void(mapped)",
+			  PCN_SAME | PCN_TO(FI), rule_yield_first },
+	[OPPOSE] = { "oppose", "Nack; b >= v is impossible",
+		     PCN_SAME, rule_oppose },
+	[COMPETE] = { "compete", "b < v or own (stamp, index) smaller: Nack; else Ack and as lost-vote; b > v is impossible",
+		      PCN_SAME | PCN_TO(WP2) | PCN_TO(WR), rule_compete },
+	[COLLECT] = { "collect", "floor := max of floors, keep the newest copy; all N-1 here: FNR: zeros; FV: read, or Invalid to cs; FI: Fetch or Fetch_Write. Leaving FNR: deferred get Copy_Void(mapped)",
+		      PCN_SAME | PCN_TO(FV) | PCN_TO(FI) | TO_COUNTED,
+		      rule_collect },
+	[TAKE] = { "take", "v >= floor: read, or Invalid to cs with the same stamp; else as missed",
+		   PCN_SAME | PCN_TO(S) | PCN_TO(WP1) | PCN_TO(M), rule_take },
+	[MISSED] = { "missed", "all void: ask cs (again)",
+		     PCN_SAME, rule_missed },
+	[VOTED] = { "voted", "all Acks here: v+1, write; answer the deferred with Copy",
+		    PCN_SAME | TO_WON, rule_voted },
+	[LOST_VOTE] = { "lost-vote", "floor := v+1, o := sender, drop the copy, deferred get Copy_Void(mapped); all votes here: as count",
+			PCN_TO(WP2) | PCN_TO(WR), rule_lost_vote },
+	[COUNT] = { "count", "all votes here: Fetch_Write to o",
+		    PCN_SAME | PCN_TO(WR), rule_count },
+	[DROP] = { "drop", "as never touched",
+		   PCN_TO(U), pcn_forget_page },
+	[DEAD] = { "dead", "take it out of the deferred; ask nobody again; what it was asked stays open until the abort",
+		   PCN_SAME, rule_dead },
+	[ABORT_FIRST] = { "abort-first", "retry the access",
+			  PCN_TO(U), rule_abort_first },
+	[ABORT_HELD] = { "abort-held", "retry the access; the copy stays",
+			 PCN_TO(S), rule_abort_held },
+	[ABORT_VOID] = { "abort-void", "retry the access",
+			 PCN_TO(I), rule_abort_void },
+	[REBUILD] = { "rebuild", "lost: as never touched; else o := a holder, floor := min(floor, its version), cs := cs without the dead",
+		      PCN_SAME | PCN_TO(U), rule_rebuild },
+	[LEFT] = { "left", "take it out of cs; o = it: o := none",
+		   PCN_SAME, rule_left },
+};
+
+#define LATE							\
+	[PCN_COPY]		= IGNORE,			\
+	[PCN_COPY_VOID]		= IGNORE
+
+#define SOLE							\
+	[PCN_FETCH]		= SERVE,			\
+	[PCN_FETCH_WRITE]	= SERVE,			\
+	[PCN_JOIN]		= ADMIT_DATA,			\
+	[PCN_READ]		= HIT,				\
+	[PCN_WRITE]		= HIT
+
+#define WITHOUT_DATA						\
+	[PCN_FETCH]		= SAY_MAPPED,			\
+	[PCN_FETCH_WRITE]	= SAY_MAPPED,			\
+	[PCN_JOIN]		= ADMIT_VOID
+
+#define FETCHING						\
+	[PCN_FETCH]		= SAY_MAPPED,			\
+	[PCN_FETCH_WRITE]	= SAY_MAPPED,			\
+	[PCN_JOIN]		= ADMIT_VOID,			\
+	[PCN_COPY]		= TAKE,				\
+	[PCN_COPY_VOID]		= MISSED,			\
+	[PCN_DEAD]		= DEAD,					\
+	[PCN_ABORT]		= ABORT_VOID
+
+#define FIRST							\
+	[PCN_INVALID]		= YIELD_FIRST,			\
+	[PCN_COPY]		= COLLECT,			\
+	[PCN_COPY_VOID]		= COLLECT,			\
+	[PCN_DEAD]		= DEAD,			\
+	[PCN_ABORT]		= ABORT_FIRST
+
+#define STABLE							\
+	[PCN_DROP]		= DROP,				\
+	[PCN_DEAD]		= DEAD,				\
+	[PCN_ABORT]		= IGNORE,			\
+	[PCN_REBUILD]		= REBUILD,			\
+	[PCN_LEFT]		= LEFT
+
+const struct pcn_proto pcn_proto_vote = {
+	.name = "vote",
+	.rules = vote_rules,
+	.rule_count = ARRAY_SIZE(vote_rules),
+	.table = {
+		[PCN_U] = {
+			[PCN_FETCH]		= SAY_UNMAPPED,
+			[PCN_FETCH_WRITE]	= SAY_UNMAPPED,
+			[PCN_JOIN]		= ADMIT_U,
+			[PCN_INVALID]		= ACK,
+			[PCN_READ]		= JOIN,
+			[PCN_WRITE]		= JOIN,
+			STABLE,
+		},
+		[PCN_NR] = {
+			SOLE,
+			STABLE,
+		},
+		[PCN_M] = {
+			SOLE,
+			[PCN_INVALID]		= OPPOSE,
+			LATE,
+			STABLE,
+		},
+		[PCN_S] = {
+			[PCN_FETCH]		= SERVE_S,
+			[PCN_FETCH_WRITE]	= SERVE_S,
+			[PCN_JOIN]		= ADMIT_DATA,
+			[PCN_INVALID]		= YIELD_S,
+			LATE,
+			[PCN_READ]		= HIT,
+			[PCN_WRITE]		= UPGRADE,
+			STABLE,
+		},
+		[PCN_I] = {
+			WITHOUT_DATA,
+			[PCN_INVALID]		= YIELD_I,
+			LATE,
+			[PCN_READ]		= WANT_READ,
+			[PCN_WRITE]		= WANT_WRITE,
+			STABLE,
+		},
+		[PCN_FNR] = {
+			[PCN_FETCH]		= SAY_UNMAPPED,
+			[PCN_FETCH_WRITE]	= SAY_UNMAPPED,
+			[PCN_JOIN]		= ADMIT_FNR,
+			FIRST,
+		},
+		[PCN_FV] = {
+			WITHOUT_DATA,
+			FIRST,
+		},
+		[PCN_FI] = {
+			WITHOUT_DATA,
+			FIRST,
+		},
+		[PCN_IR1] = {
+			FETCHING,
+			[PCN_INVALID]		= YIELD_IR,
+		},
+		[PCN_IR2] = {
+			FETCHING,
+			[PCN_INVALID]		= YIELD_I,
+		},
+		[PCN_WP1] = {
+			[PCN_FETCH]		= DEFER,
+			[PCN_FETCH_WRITE]	= DEFER,
+			[PCN_JOIN]		= ADMIT_LATER,
+			[PCN_INVALID]		= COMPETE,
+			LATE,
+			[PCN_ACK]		= VOTED,
+			[PCN_NACK]		= LOST_VOTE,
+			[PCN_DEAD]		= DEAD,
+			[PCN_ABORT]		= ABORT_HELD,
+		},
+		[PCN_WP2] = {
+			WITHOUT_DATA,
+			[PCN_INVALID]		= YIELD_I,
+			LATE,
+			[PCN_ACK]		= COUNT,
+			[PCN_NACK]		= COUNT,
+			[PCN_DEAD]		= DEAD,
+			[PCN_ABORT]		= ABORT_VOID,
+		},
+		[PCN_WR] = {
+			FETCHING,
+			[PCN_INVALID]		= YIELD_I,
+		},
+	},
+};

@@ -1,0 +1,75 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/* Where each rule is missed when it is taken out. */
+
+#define S3	.n = 3, ALL, .start = START_S, .live = true
+#define U3	.n = 3, ALL, .start = START_U, .live = true
+#define V3	.n = 3, ONE, .start = START_S, .live = true
+/* All four write, two of them read. */
+#define R4	.n = 4, .reads = UNLIMITED, .writes = UNLIMITED, .readers = 12, \
+		.writers = 15, .start = START_S, .live = true
+#define O3	.n = 3, ONE, .origin = true, .start = START_U, .live = true
+#define J3	.n = 3, ONE, .start = START_JOIN, .live = true
+
+static const struct seeded seeds[] = {
+	{ PCN_SEED_LATE_ACK, "owner without the deferred Ack", UNSAFE,
+	  { OWNER, .fifo = true, S3 } },
+	{ PCN_SEED_WP1_DEFER, "owner without deferral in WP1", UNSAFE,
+	  { OWNER, .fifo = true, S3 } },
+	{ PCN_SEED_NEXT, "owner forgets the queued writer", DEADLOCK,
+	  { OWNER, .fifo = true, S3 } },
+	{ PCN_SEED_WR_DROP, "owner: WR keeps an invalid copy", UNSAFE,
+	  { OWNER, .fifo = true, S3 } },
+	{ PCN_SEED_COPYSET, "owner forgets a reader", UNSAFE,
+	  { OWNER, .fifo = true, S3 } },
+	{ PCN_SEED_READERS, "owner forgets deferred reads", DEADLOCK,
+	  { OWNER, .fifo = true, S3 } },
+	{ PCN_SEED_ORIGIN, "owner: the origin stays untouched", UNSAFE,
+	  { OWNER, .fifo = true, .origin = true, U3 } },
+	{ PCN_SEED_FNR_LATE, "owner: FNR acks at once", UNSAFE,
+	  { OWNER, .fifo = false, .origin = true, U3 } },
+	{ PCN_SEED_RIVAL, "owner: nobody defers a Join", UNSAFE,
+	  { OWNER, .fifo = true, U3 } },
+	{ PCN_SEED_TENTATIVE, "owner: a tentative kernel says mapped", UNSAFE,
+	  { OWNER, .fifo = true, U3 } },
+	{ PCN_SEED_READERS, "vote forgets deferred reads", DEADLOCK,
+	  { VOTE, .fifo = true, V3 } },
+	{ PCN_SEED_FLOOR, "vote: an Ack does not raise the floor", UNSAFE,
+	  { VOTE, .fifo = true, V3 } },
+	{ PCN_SEED_LOSE, "vote: an Ack in WP1 does not lose (R4)", UNSAFE,
+	  { VOTE, .fifo = true, V3 } },
+	{ PCN_SEED_RETRY, "vote: no second try (R2)", DEADLOCK,
+	  { VOTE, .fifo = true, V3 } },
+	{ PCN_SEED_NACK, "vote: S gives a newer copy up (R5)", DEADLOCK,
+	  { VOTE, .fifo = false, .n = 3, .reads = 1, .writes = 1,
+	    .readers = 4, .writers = 3, .start = START_S } },
+	{ PCN_SEED_RANK, "vote: nobody wins", DEADLOCK,
+	  { VOTE, .fifo = true, V3 } },
+	{ PCN_SEED_STAMP, "vote: a new stamp each round (R7)", STARVES,
+	  { VOTE, .fifo = true, .n = 2, ALL, .start = START_S, .live = true } },
+	{ PCN_SEED_LAMPORT, "vote: the index decides a Join", UNSAFE,
+	  { VOTE, .fifo = true, .n = 3, ONE, .start = START_U, .live = true } },
+	{ PCN_SEED_MAPPED, "vote: void answers never say mapped (R3)", UNSAFE,
+	  { VOTE, .fifo = true, J3 } },
+	{ PCN_SEED_JOIN_ADD, "vote: a joiner is not put into cs (J2)", UNSAFE,
+	  { VOTE, .fifo = true, J3 } },
+	{ PCN_SEED_JOIN_DEFER, "vote: a Join is answered in WP1 (J3)", UNSAFE,
+	  { VOTE, .fifo = true, J3 } },
+	{ PCN_SEED_LEFT_CS, "owner: who has left stays in cs", DEADLOCK,
+	  { OWNER, .fifo = true, S3, .leaves = 1 } },
+	{ PCN_SEED_LEFT_HINT, "owner: hints lead to who has left", DEADLOCK,
+	  { OWNER, .fifo = true, O3, .leaves = 1 } },
+	{ PCN_SEED_DEAD_NEXT, "owner: the page is granted to the dead", UNSAFE,
+	  { OWNER, .fifo = true, S3, .deaths = 1 } },
+	{ PCN_SEED_REBUILD_HINT, "owner: hints are not rebuilt", UNSAFE,
+	  { OWNER, .fifo = true, S3, .deaths = 1 } },
+	{ PCN_SEED_REBUILD_FLOOR, "vote: floors stay after a death", DEADLOCK,
+	  { VOTE, .fifo = true, V3, .deaths = 1 } },
+	{ PCN_SEED_HALT, "vote: asking goes on after a death", DEADLOCK,
+	  { VOTE, .fifo = true, V3, .deaths = 1 } },
+	{ PCN_SEED_BOUNCE, "owner: a stray Fetch is never bounced", STARVES,
+	  { OWNER, .fifo = false, R4 } },
+	{ PCN_SEED_PIN, "owner: any news replaces the hint", STARVES,
+	  { OWNER, .fifo = false, R4 } },
+	{ PCN_SEED_JOIN_FLOOR, "vote: void answers without a floor (J4)", UNSAFE,
+	  { VOTE, .fifo = true, J3 } },
+};
