@@ -55,7 +55,8 @@ check-series: source
 
 clean:
 	rm -rf build/base build/base.* build/src build/src.* build/kernel* \
-		build/tools build/vm build/check build/series build/stage.*
+		build/tools build/vm build/check* build/ring build/bench \
+		build/series build/stage.*
 
 export KERNEL_SRC
 

@@ -142,8 +142,8 @@ static const struct sound sounds[] = {
 	  .start = START_S } },
 	{ "deep", "vote, from U, one read and write each, not FIFO", { VOTE, 3,
 	  false, ONE, .start = START_U, .live = true } },
-	{ "deep", "vote, from S, writes only, one each, FIFO", { VOTE, 4, true,
-	  .reads = 0, .writes = 1, .readers = 0, .writers = 0xff,
+	{ "deep", "vote, from S, two write and one reads once, FIFO", { VOTE, 4,
+	  true, .reads = 1, .writes = 1, .readers = 8, .writers = 3,
 	  .start = START_S, .live = true } },
 };
 
