@@ -1,11 +1,16 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * Keeps KASLR away from partitions with an explicit start.
+ * Keeps KASLR away from partitions.
  *
  * The decompressor chooses a place for the kernel long before partitions are
- * carved out, and where the kernel is there can be no partition. Included by
- * kaslr.c, whose mem_overlaps() and memparse() it uses. Whether a parameter is
- * right is not judged here: the kernel does that.
+ * carved out, and where the kernel is there can be no partition. Those with an
+ * explicit start are avoided like an initrd. The others will be taken from the
+ * top of RAM, see arch/x86/kernel/popcorn/boot.c: the kernel stays below where
+ * they will come to lie, or else it would cut RAM into pieces that are too
+ * small for them at some boots and not at others.
+ *
+ * Included by kaslr.c, whose mem_overlaps() and memparse() it uses. Whether a
+ * parameter is right is not judged here: the kernel does that.
  */
 #ifndef BOOT_COMPRESSED_POPCORN_H
 #define BOOT_COMPRESSED_POPCORN_H
@@ -13,8 +18,24 @@
 #ifdef CONFIG_POPCORN
 
 /* One for each secondary at most: PCN_KERNELS_MAX - 1. */
-static struct mem_vector pcn_partition[63];
+#define PCN_PARTITIONS_MAX	63
+
+/* Partitions, or several side by side, with an explicit start. */
+static struct mem_vector pcn_partition[PCN_PARTITIONS_MAX];
 static unsigned int pcn_partitions;
+
+/* Sizes of those without. */
+static u64 pcn_floating[PCN_PARTITIONS_MAX];
+static unsigned int pcn_floatings;
+
+/*
+ * What the window of 64 kernels takes, see PCN_WINDOW_MAX, and where partitions
+ * begin at best: SECTION_SIZE_BITS.
+ */
+#define PCN_KASLR_WINDOW	(64ULL << 20)
+#define PCN_KASLR_ALIGN		(128ULL << 20)
+
+static bool mem_avoid_overlap(struct mem_vector *img, struct mem_vector *overlap);
 
 /* A number of at most two digits, which is what a kid has. */
 static unsigned int pcn_kid(const char **p)
@@ -36,24 +57,86 @@ static u64 pcn_kernel_count(const char *val)
 	return last >= first ? last - first + 1 : 1;
 }
 
-/* Remember the memory of a popcorn_kernel= parameter, if it says where. */
+/* Remember @count partitions of @size bytes each that may be anywhere. */
+static void pcn_kaslr_float(u64 size, unsigned int count)
+{
+	while (count-- && pcn_floatings < PCN_PARTITIONS_MAX)
+		pcn_floating[pcn_floatings++] = size;
+}
+
+/* Remember what a popcorn_kernel= parameter says of memory. */
 static void pcn_kaslr_param(const char *param, const char *val)
 {
-	struct mem_vector *part = &pcn_partition[pcn_partitions];
+	unsigned int count;
+	u64 start, size;
 	char *p;
 
-	if (!val || strcmp(param, "popcorn_kernel") ||
-	    pcn_partitions == ARRAY_SIZE(pcn_partition))
+	if (!val || strcmp(param, "popcorn_kernel"))
 		return;
 	p = strstr(val, ":mem=");
 	if (!p)
 		return;
-	part->size = memparse(p + 5, &p) * pcn_kernel_count(val);
-	if (*p != '@')
+	count = pcn_kernel_count(val);
+	size = memparse(p + 5, &p);
+	if (*p != '@') {
+		pcn_kaslr_float(size, count);
 		return;
-	part->start = memparse(p + 1, &p);
-	if (part->start + part->size > part->start)
-		pcn_partitions++;
+	}
+	start = memparse(p + 1, &p);
+	if (start + size * count > start && pcn_partitions < PCN_PARTITIONS_MAX)
+		pcn_partition[pcn_partitions++] = (struct mem_vector) {
+			.start = start,
+			.size = size * count,
+		};
+}
+
+/* The highest place for @size bytes in [@low, @end) beside what is in use, or 0. */
+static u64 pcn_kaslr_fit(u64 low, u64 end, u64 size)
+{
+	struct mem_vector place = { .size = size }, used;
+
+	while (end > low && end - low >= size) {
+		place.start = (end - size) & ~(PCN_KASLR_ALIGN - 1);
+		if (place.start < low)
+			break;
+		if (!mem_avoid_overlap(&place, &used))
+			return place.start;
+		end = used.start;
+	}
+	return 0;
+}
+
+/* The highest place for @size bytes of RAM below @limit, or 0. */
+static u64 pcn_kaslr_highest(u64 size, u64 limit)
+{
+	struct boot_e820_entry *e = boot_params_ptr->e820_table;
+	u64 highest = 0, end;
+	unsigned int i;
+
+	for (i = 0; i < boot_params_ptr->e820_entries; i++, e++) {
+		if (e->type != E820_TYPE_RAM)
+			continue;
+		end = min(e->addr + e->size, limit);
+		highest = max(highest, pcn_kaslr_fit(e->addr, end, size));
+	}
+	return highest;
+}
+
+/*
+ * The end of the memory that the kernel may choose from, @limit without
+ * Popcorn. Each partition is put below the one before, which may waste room,
+ * but never promises more than there is. If they do not fit so, the kernel
+ * stays where it is, as low as it can.
+ */
+static u64 pcn_kaslr_limit(u64 limit)
+{
+	unsigned int i;
+
+	if (pcn_floatings)
+		limit = pcn_kaslr_highest(PCN_KASLR_WINDOW, limit);
+	for (i = 0; i < pcn_floatings; i++)
+		limit = pcn_kaslr_highest(pcn_floating[i], limit);
+	return limit;
 }
 
 /* Does @img overlap a partition? Then *overlap is the lowest before @earliest. */
@@ -81,6 +164,11 @@ static inline bool pcn_kaslr_avoid(struct mem_vector *img,
 				   struct mem_vector *overlap, u64 earliest)
 {
 	return false;
+}
+
+static inline u64 pcn_kaslr_limit(u64 limit)
+{
+	return limit;
 }
 
 #endif /* CONFIG_POPCORN */

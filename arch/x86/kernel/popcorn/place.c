@@ -42,11 +42,12 @@ static const char own_console[] = "console=ttynull ";
  *  io_delay=none	port 0x80 is not this kernel's
  *  acpi=off pci=off	devices and tables are the primary's
  *  iommu=off		no device, no bounce buffers below 4 GiB
+ *  8250.nr_uarts=0	serial ports are the primary's
  *  dis_ucode_ldr	microcode is the primary's business
  *  panic=-1		a panic parks the CPUs at once
  */
 static const char own_params[] =
-	" nokaslr noreplace-smp tsc=reliable nopv apic_extnmi=none io_delay=none acpi=off pci=off iommu=off dis_ucode_ldr panic=-1";
+	" nokaslr noreplace-smp tsc=reliable nopv apic_extnmi=none io_delay=none acpi=off pci=off iommu=off 8250.nr_uarts=0 dis_ucode_ldr panic=-1";
 
 static const char own_param_la57_off[] = " no5lvl";
 
