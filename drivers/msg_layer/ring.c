@@ -28,7 +28,9 @@
 static_assert(sizeof(struct pcn_msg_header) == 32);
 static_assert(sizeof(struct pcn_msg_header) <= PCN_RING_ALIGN);
 static_assert(offsetof(struct pcn_msg_header, length) == 4);
+static_assert(offsetof(struct pcn_msg_header, flags) == 12);
 static_assert(offsetof(struct pcn_msg_header, sequence) == 16);
+static_assert(offsetof(struct pcn_ring_shared, waiting) == 8);
 static_assert(offsetof(struct pcn_ring_shared, tail) == 64);
 static_assert(offsetof(struct pcn_ring_shared, data) == 128);
 
@@ -122,7 +124,7 @@ static bool has_room(struct pcn_ring *ring, u64 size)
 	if (tail < ring->tail || tail > ring->head ||
 	    tail % PCN_RING_ALIGN)
 		return break_ring(ring, PCN_RING_BAD_TAIL);
-	ring->tail = tail;
+	WRITE_ONCE(ring->tail, tail);
 	return ring->head - ring->tail + size <= ring->mask + 1;
 }
 
@@ -233,9 +235,81 @@ void pcn_ring_take(struct pcn_ring *ring, const struct pcn_msg_header *header,
 		copy_out(ring, ring->tail + sizeof(*header), payload,
 			 header->length);
 	ring->sequence++;
-	ring->tail += pcn_ring_record_size(header->length);
+	WRITE_ONCE(ring->tail,
+		   ring->tail + pcn_ring_record_size(header->length));
 	/* Pairs with the acquire in has_room(): the copy is made. */
 	virt_store_release(&ring->shared->tail, ring->tail);
+}
+
+/**
+ * pcn_ring_has_news - may there be something to take?
+ * @ring:	the ring; the caller's kernel is its consumer
+ *
+ * Changes nothing, and so may overlap with calls of the consumer: for an
+ * interrupt handler that decides whether to wake it.
+ *
+ * Context: any.
+ * Return: true also for a head that is out of range: that is news.
+ */
+bool pcn_ring_has_news(const struct pcn_ring *ring)
+{
+	return !READ_ONCE(ring->fault) &&
+	       READ_ONCE(ring->shared->head) != READ_ONCE(ring->tail);
+}
+
+/**
+ * pcn_ring_await_room - ask to be told when there is room again
+ * @ring:	the ring; the caller is its producer, and found it full
+ * @length:	payload of the message that did not fit
+ *
+ * Context: any; calls for one ring must not overlap.
+ * Return: true if there is room by now: pcn_ring_put() will do.
+ */
+bool pcn_ring_await_room(struct pcn_ring *ring, u32 length)
+{
+	WRITE_ONCE(ring->shared->waiting, 1);
+	/* Ask before looking: pairs with pcn_ring_room_is_awaited(). */
+	virt_mb();
+	return has_room(ring, pcn_ring_record_size(length));
+}
+
+/**
+ * pcn_ring_has_room - the producer does not wait any more
+ * @ring:	the ring; the caller is its producer
+ *
+ * Context: any; calls for one ring must not overlap.
+ */
+void pcn_ring_has_room(struct pcn_ring *ring)
+{
+	WRITE_ONCE(ring->shared->waiting, 0);
+}
+
+/**
+ * pcn_ring_room_came - has the consumer taken anything since the last look?
+ * @ring:	the ring; the caller's kernel is its producer
+ *
+ * Changes nothing, and so may overlap with calls of the producer.
+ *
+ * Context: any.
+ */
+bool pcn_ring_room_came(const struct pcn_ring *ring)
+{
+	return READ_ONCE(ring->shared->tail) != READ_ONCE(ring->tail);
+}
+
+/**
+ * pcn_ring_room_is_awaited - does the producer wait for room?
+ * @ring:	the ring; the caller is its consumer, and has taken from it
+ *
+ * If so, the producer's bell is to be looked at.
+ *
+ * Context: any.
+ */
+bool pcn_ring_room_is_awaited(const struct pcn_ring *ring)
+{
+	/* Free before looking: pairs with pcn_ring_await_room(). */
+	virt_mb();
+	return READ_ONCE(ring->shared->waiting);
 }
 
 /**
@@ -245,9 +319,10 @@ void pcn_ring_take(struct pcn_ring *ring, const struct pcn_msg_header *header,
  * To be called after every pcn_ring_put() or series of them.
  *
  * Context: any.
- * Return: true if it may not find the message by itself.
+ * Return: nonzero if it may not find the message by itself: the number with which
+ * it is armed. Who has rung for that number need not ring again.
  */
-bool pcn_bell_is_needed(const struct pcn_bell *bell)
+u64 pcn_bell_is_needed(const struct pcn_bell *bell)
 {
 	/* Publish before looking: pairs with the barrier in pcn_bell_arm(). */
 	virt_mb();
@@ -257,14 +332,17 @@ bool pcn_bell_is_needed(const struct pcn_bell *bell)
 /**
  * pcn_bell_arm - ask to be interrupted
  * @bell:	the caller's own
+ * @number:	not 0, and not one that was used before
  *
- * The caller has to look into all rings once more before it sleeps.
+ * The caller has to look into all rings once more before it sleeps. Being rung
+ * without finding anything, it has to arm again with another number: somebody
+ * believes that it will look.
  *
  * Context: any.
  */
-void pcn_bell_arm(struct pcn_bell *bell)
+void pcn_bell_arm(struct pcn_bell *bell, u64 number)
 {
-	WRITE_ONCE(bell->armed, 1);
+	WRITE_ONCE(bell->armed, number);
 #ifndef PCN_SEED_NO_ARM_BARRIER	/* what the stress test has to find */
 	/* Arm before looking: pairs with the barrier in pcn_bell_is_needed(). */
 	virt_mb();

@@ -29,7 +29,8 @@
  * @type:	what the message is, as registered
  * @length:	bytes of payload that follow
  * @source:	kid of the sender
- * @pad:	zero
+ * @flags:	PCN_MSG_*
+ * @status:	of a reply: 0 or a negative errno
  * @sequence:	number of the message on its ring, from 0
  * @request:	id by which a reply finds its request, or 0
  */
@@ -39,14 +40,19 @@ struct pcn_msg_header {
 	u16	type;
 	u32	length;
 	u32	source;
-	u32	pad;
+	u16	flags;
+	s16	status;
 	u64	sequence;
 	u64	request;
 };
 
+/** PCN_MSG_REPLY - answers the request whose id it has */
+#define PCN_MSG_REPLY		0x1
+
 /**
  * struct pcn_ring_shared - the ring as it lies in the window
  * @head:	bytes ever published; the producer's
+ * @waiting:	nonzero: the producer waits for room; the producer's
  * @pad0:	zero
  * @tail:	bytes ever consumed; the consumer's
  * @pad1:	zero
@@ -57,7 +63,8 @@ struct pcn_msg_header {
  */
 struct pcn_ring_shared {
 	u64	head;
-	u64	pad0[7];
+	u32	waiting;
+	u32	pad0[13];
 	u64	tail;
 	u64	pad1[7];
 	u8	data[];
@@ -109,20 +116,26 @@ bool pcn_ring_peek(struct pcn_ring *ring, struct pcn_msg_header *header);
 void pcn_ring_take(struct pcn_ring *ring, const struct pcn_msg_header *header,
 		   void *payload);
 bool pcn_ring_is_empty(struct pcn_ring *ring);
+bool pcn_ring_has_news(const struct pcn_ring *ring);
+bool pcn_ring_await_room(struct pcn_ring *ring, u32 length);
+void pcn_ring_has_room(struct pcn_ring *ring);
+bool pcn_ring_room_came(const struct pcn_ring *ring);
+bool pcn_ring_room_is_awaited(const struct pcn_ring *ring);
 const char *pcn_ring_fault_name(enum pcn_ring_fault fault);
 
 /**
  * struct pcn_bell - does a consumer want to be interrupted?
- * @armed:	nonzero: it sleeps, and wants a doorbell
+ * @armed:	nonzero: it sleeps, and wants a doorbell; a number that is new each
+ *		time, so that a producer can tell whether it has rung already
  *
  * One for all rings that a consumer polls together. The consumer's.
  */
 struct pcn_bell {
-	u32	armed;
+	u64	armed;
 };
 
-bool pcn_bell_is_needed(const struct pcn_bell *bell);
-void pcn_bell_arm(struct pcn_bell *bell);
+u64 pcn_bell_is_needed(const struct pcn_bell *bell);
+void pcn_bell_arm(struct pcn_bell *bell, u64 number);
 void pcn_bell_disarm(struct pcn_bell *bell);
 
 #endif /* _POPCORN_RING_H */

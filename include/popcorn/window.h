@@ -2,8 +2,9 @@
 /*
  * The window: the only memory that two kernels both touch.
  *
- * It begins with a header and the primary's clock, both written by the
- * primary alone. One area per kernel follows: a control block and a log.
+ * It begins with a header, the primary's clock and the roster, all written by
+ * the primary alone. One area per kernel follows: a control block and a log;
+ * then what messages need. Where they are is in popcorn/layout.h.
  * Kernels may be of different builds, so this is an ABI: fixed widths,
  * explicit padding, offsets asserted in kernel/popcorn/window.c, and a
  * version that a secondary checks before it believes anything.
@@ -16,20 +17,13 @@
 
 #include <linux/types.h>
 
+#include <popcorn/layout.h>
 #include <popcorn/partition.h>
+#include <popcorn/ring.h>
 
 #define PCN_WINDOW_MAGIC	0x31574e4f50434e50ULL	/* "PNCPONW1" */
-#define PCN_WINDOW_VERSION	1
+#define PCN_WINDOW_VERSION	2
 
-/** PCN_AREA_OFFSET - window offset of kernel 0's area, bytes */
-#define PCN_AREA_OFFSET		0x2000
-/**
- * PCN_AREA_SIZE - bytes of one kernel's area
- *
- * Half of what one early_memremap() slot can map, since a secondary has
- * nothing else to write its log through while it boots.
- */
-#define PCN_AREA_SIZE		0x20000
 /** PCN_LOG_SIZE - bytes of log text in an area */
 #define PCN_LOG_SIZE		(PCN_AREA_SIZE - 0x1000)
 
@@ -58,6 +52,18 @@ struct pcn_clock {
 	s64	real_offset;
 };
 
+/** enum pcn_verdict - may a kernel exchange messages? */
+enum pcn_verdict {
+	PCN_VERDICT_NONE,	/* it has not checked in, or does not run */
+	PCN_VERDICT_UP,
+	PCN_VERDICT_REFUSED,	/* its message ABI is not the primary's */
+};
+
+/* An entry of the roster: the number of a life, and what is said of it. */
+#define PCN_ROSTER(generation, verdict)	((u64)(generation) << 8 | (verdict))
+#define PCN_ROSTER_VERDICT(entry)	((u8)(entry))
+#define PCN_ROSTER_GENERATION(entry)	((u32)((entry) >> 8))
+
 /**
  * struct pcn_window - head of the window
  * @magic:	PCN_WINDOW_MAGIC
@@ -65,8 +71,16 @@ struct pcn_clock {
  * @kernels:	number of areas
  * @size:	bytes of the whole window
  * @primary_apicid: physical APIC id that takes the doorbell for the primary
- * @pad:	zero
+ * @ring_order:	log2 of the bytes of data in a ring of each channel
+ * @pad0:	zero
  * @clock:	the primary's clock
+ * @pad1:	zero
+ * @attention:	[kid] is that kernel's: counts up when it wants the primary
+ *		to look at its control block or endpoint
+ * @roster_seq:	counts up after each change of @roster
+ * @pad2:	zero
+ * @roster:	[kid]: PCN_ROSTER(), who is up in which life
+ * @apicid:	[kid]: physical APIC id that takes its doorbell
  */
 struct pcn_window {
 	u64	magic;
@@ -74,9 +88,63 @@ struct pcn_window {
 	u32	kernels;
 	u64	size;
 	u32	primary_apicid;
-	u32	pad[9];
+	u8	ring_order[PCN_CHANNELS];
+	u32	pad0[8];
 	struct pcn_clock clock;
+	u32	pad1[36];
+	u32	attention[PCN_KERNELS_MAX];
+	u32	roster_seq;
+	u32	pad2[15];
+	u64	roster[PCN_KERNELS_MAX];
+	u32	apicid[PCN_KERNELS_MAX];
 };
+
+/** enum pcn_group_id - channels that are polled together, and by what */
+enum pcn_group_id {
+	PCN_GROUP_THREAD,	/* control, coherency: a kernel thread */
+	PCN_GROUP_SOFTIRQ,	/* network, tty: NAPI */
+	PCN_GROUPS
+};
+
+/**
+ * struct pcn_endpoint - where a kernel is reached; all of it is that kernel's
+ * @generation:	the life that has checked in, 0: none yet; written last
+ * @pad0:	zero
+ * @abi:	hash over the layout and versions of messages
+ * @pad1:	zero
+ * @bell:	does it want a doorbell for messages to a group of channels?
+ */
+struct pcn_endpoint {
+	u32	generation;
+	u32	pad0;
+	u64	abi;
+	u64	pad1[6];
+	struct {
+		struct pcn_bell bell;
+		u64	pad[7];
+	} group[PCN_GROUPS];
+};
+
+/**
+ * struct pcn_lane - head of what one kernel sends to one other
+ * @from_pair:	PCN_PAIR() that the rings' producer has begun anew for
+ * @pad0:	zero
+ * @to_pair:	the same of the consumer
+ * @pad1:	zero
+ *
+ * Each side resets its own indices and then names the lives of the two kernels
+ * for which it did. A lane carries messages when both name the same lives, so
+ * that nothing of an earlier life gets through.
+ */
+struct pcn_lane {
+	u64	from_pair;
+	u64	pad0[7];
+	u64	to_pair;
+	u64	pad1[7];
+};
+
+/** PCN_PAIR - the lives of a producer and a consumer */
+#define PCN_PAIR(from, to)	((u64)(from) << 32 | (to))
 
 /** enum pcn_request - what the primary asks of a secondary */
 enum pcn_request {

@@ -14,10 +14,78 @@
 
 #include <asm/popcorn.h>
 
+#include <popcorn/core.h>
+#include <popcorn/msg.h>
+
 #include "internal.h"
 
 static struct pcn_kernel *kernels[PCN_KERNELS_MAX] __ro_after_init;
 static struct pcn_window *window __ro_after_init;
+static u32 generation __ro_after_init = 1;
+static void (*layer_doorbell)(void);
+
+/**
+ * pcn_window - the message window
+ *
+ * Context: any, after subsys_initcall().
+ * Return: its address; NULL on a machine that is not shared.
+ */
+struct pcn_window *pcn_window(void)
+{
+	return window;
+}
+
+/**
+ * pcn_self - the number of this kernel
+ *
+ * Context: any.
+ * Return: its kid; 0 on a machine that is not shared, too.
+ */
+unsigned int pcn_self(void)
+{
+	return pcn_is_secondary() ? pcn_handoff()->kid : 0;
+}
+
+/**
+ * pcn_generation - the number of this kernel's life
+ *
+ * Context: any, after subsys_initcall().
+ * Return: 1 for the first; the primary has only one.
+ */
+u32 pcn_generation(void)
+{
+	return generation;
+}
+
+/**
+ * pcn_attach_doorbell - have a function called at each doorbell
+ * @fn:	the function; called in hard interrupt context
+ *
+ * There is one user, which never detaches.
+ *
+ * Context: any.
+ */
+void pcn_attach_doorbell(void (*fn)(void))
+{
+	WRITE_ONCE(layer_doorbell, fn);
+}
+
+/**
+ * pcn_on_doorbell - another kernel has rung
+ *
+ * Context: hard interrupt.
+ */
+void pcn_on_doorbell(void)
+{
+	void (*fn)(void) = READ_ONCE(layer_doorbell);
+
+	if (pcn_is_secondary())
+		pcn_secondary_doorbell();
+	else
+		pcn_watch_doorbell();
+	if (fn)
+		fn();
+}
 
 /**
  * pcn_find_kernel - the kernel with a number
@@ -119,19 +187,34 @@ static int __init add_primary(const struct pcn_partitions *all)
 	return pcn_sysfs_add(k);
 }
 
+/* All but the rings: those who use them begin with a reset of their own. */
+static void __init clear_window(const struct pcn_layout *l)
+{
+	u32 from, to;
+
+	memset(window, 0, pcn_endpoint_offset(l, l->kernels));
+	for (from = 0; from < l->kernels; from++)
+		for (to = 0; to < l->kernels; to++)
+			if (from != to)
+				memset((void *)window + pcn_lane_offset(l, from, to),
+				       0, PCN_LANE_HEAD);
+}
+
 static int __init map_window(const struct pcn_partitions *all)
 {
 	u64 size, start = pcn_arch_window(&size);
+	struct pcn_layout layout = pcn_fitting_layout(fls64(all->defined), size);
 
 	window = memremap(start, size, MEMREMAP_WB);
 	if (!window)
 		return -ENOMEM;
-	memset(window, 0, size);
+	clear_window(&layout);
 	window->magic = PCN_WINDOW_MAGIC;
 	window->version = PCN_WINDOW_VERSION;
-	window->kernels = fls64(all->defined);
+	window->kernels = layout.kernels;
 	window->size = size;
 	window->primary_apicid = pcn_arch_cpu_apicid(0);
+	memcpy(window->ring_order, layout.ring_order, sizeof(window->ring_order));
 	show_in_iomem(start, size, "Popcorn window");
 	return 0;
 }
@@ -151,6 +234,7 @@ static int __init init_primary(const struct pcn_partitions *all)
 			err = add_secondary(kid, &all->kernel[kid]);
 	if (err)
 		return err;
+	pcn_roster_init();
 	pcn_clock_publish(window);
 	pcn_hook_shutdown();
 	return pcn_watch_start();
@@ -172,6 +256,8 @@ static int __init init_self(const struct pcn_handoff *h)
 			__set_bit(h->cpu[i], k->part.cpus);
 	k->generation = h->generation;
 	k->state = PCN_RUNNING;
+	generation = h->generation;
+	window = pcn_secondary_window();
 	kernels[h->kid] = k;
 	return pcn_sysfs_add(k);
 }

@@ -10,6 +10,7 @@
  *			(arch/x86/kernel/popcorn/launch.c)
  *   pcn_kernel.image_lock	image against those who only look at it
  *   pcn_images_mutex	the list of shared file contents (image.c)
+ *   roster_lock (roster.c)	a spinlock: the roster, and who may enter it
  *   pcn_kernel.heart_lock	a spinlock: what the watch thread knows of the hearts
  *			of one life, against the beginning of the next
  */
@@ -104,6 +105,7 @@ struct pcn_heart {
  * @ending_ms:	for how long it has been about to end
  * @hung_cpu:	the watch thread found this CPU hung; -1 otherwise
  * @hung_ms:	for how long it had been silent; valid once @hung_cpu is set
+ * @may_check_in: a life is under way that the roster may name; roster_lock
  * @wait:	woken when something may have changed in @area
  */
 struct pcn_kernel {
@@ -130,10 +132,12 @@ struct pcn_kernel {
 	unsigned int		ending_ms;
 	int			hung_cpu;
 	unsigned int		hung_ms;
+	bool			may_check_in;
 	wait_queue_head_t	wait;
 };
 
 /* core.c */
+void pcn_on_doorbell(void);
 struct pcn_kernel *pcn_find_kernel(unsigned int kid);
 void pcn_call_for_secondaries(void (*fn)(struct pcn_kernel *k));
 
@@ -165,8 +169,15 @@ ssize_t pcn_log_read(const struct pcn_log *log, char *to, loff_t offset,
 void pcn_log_register_console(struct pcn_log *log);
 void pcn_log_move(struct pcn_log *log);
 
+/* roster.c */
+void pcn_roster_init(void);
+void pcn_roster_expect(struct pcn_kernel *k);
+void pcn_roster_look(struct pcn_kernel *k);
+void pcn_roster_remove(struct pcn_kernel *k);
+
 /* watch.c */
 int pcn_watch_start(void);
+void pcn_watch_doorbell(void);
 void pcn_watch_kick(void);
 void pcn_watch_forget(struct pcn_kernel *k);
 
@@ -180,6 +191,7 @@ bool pcn_clock_is_tsc(void);
 void pcn_clock_follow(const struct pcn_window *window);
 
 /* secondary.c */
+void pcn_secondary_doorbell(void);
 struct pcn_window *pcn_secondary_window(void);
 
 #endif /* _KERNEL_POPCORN_INTERNAL_H */

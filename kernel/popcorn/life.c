@@ -205,6 +205,7 @@ static void finish(struct pcn_kernel *k, enum pcn_kernel_state state)
 	else if (k->state != PCN_FAILED)
 		pr_info("kernel %u (%s) ended: %s\n", k->kid, k->part.name,
 			k->reason);
+	pcn_roster_remove(k);
 	pcn_set_state(k, state);
 }
 
@@ -231,6 +232,7 @@ static void reset_area(struct pcn_kernel *k)
 	k->area->log.head = 0;
 	k->reason[0] = '\0';
 	pcn_watch_forget(k);
+	pcn_roster_expect(k);
 }
 
 static bool boot_decided(const struct pcn_kernel *k)

@@ -27,6 +27,8 @@
 #include <asm/hw_irq.h>
 #include <asm/popcorn.h>
 
+#include <popcorn/core.h>
+
 #include "internal.h"
 #include "secondary.h"
 
@@ -167,6 +169,23 @@ void pcn_secondary_end(enum pcn_end end, const char *reason)
 }
 
 /**
+ * pcn_call_primary - have the primary look at this secondary
+ *
+ * What it is to see is written before.
+ *
+ * Context: any.
+ */
+void pcn_call_primary(void)
+{
+	static atomic_t calls;
+
+	/* Each call writes a number of its own: none looks like the last one. */
+	WRITE_ONCE(window->attention[pcn_handoff()->kid],
+		   atomic_inc_return(&calls));
+	pcn_arch_doorbell(READ_ONCE(window->primary_apicid));
+}
+
+/**
  * pcn_secondary_parked - tell the primary that no CPU runs any more
  *
  * Context: any; the last thing that a secondary does.
@@ -174,7 +193,7 @@ void pcn_secondary_end(enum pcn_end end, const char *reason)
 void pcn_secondary_parked(void)
 {
 	set_stage(PCN_STAGE_PARKED);
-	pcn_arch_doorbell(READ_ONCE(window->primary_apicid));
+	pcn_call_primary();
 }
 
 static enum hrtimer_restart beat(struct hrtimer *timer)
@@ -205,8 +224,12 @@ static void power_off(struct work_struct *work)
 
 static DECLARE_WORK(power_off_work, power_off);
 
-/* The doorbell: the primary has changed @request. Hard interrupt context. */
-static void on_doorbell(void)
+/**
+ * pcn_secondary_doorbell - a secondary was rung: has the primary a request?
+ *
+ * Context: hard interrupt.
+ */
+void pcn_secondary_doorbell(void)
 {
 	if (READ_ONCE(area->control.request) == PCN_REQUEST_STOP)
 		schedule_work(&power_off_work);
@@ -221,7 +244,7 @@ static int on_exec(struct linux_binprm *bprm)
 	if (is_global_init(current) &&
 	    READ_ONCE(area->control.stage) == PCN_STAGE_ENTERED) {
 		set_stage(PCN_STAGE_RUNNING);
-		pcn_arch_doorbell(READ_ONCE(window->primary_apicid));
+		pcn_call_primary();
 	}
 	return -ENOEXEC;
 }
@@ -236,7 +259,7 @@ static int __init secondary_init(void)
 		return 0;
 	pr_info("kernel %u (%s) on %u CPUs\n", pcn_handoff()->kid,
 		pcn_handoff()->name, pcn_handoff()->cpus);
-	x86_platform_ipi_callback = on_doorbell;
+	x86_platform_ipi_callback = pcn_on_doorbell;
 	err = cpuhp_setup_state(CPUHP_AP_ONLINE_DYN, "popcorn:beat",
 				start_beating, NULL);
 	if (err < 0)

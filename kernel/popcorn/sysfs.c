@@ -14,9 +14,22 @@
 
 #include <asm/popcorn.h>
 
+#include <popcorn/core.h>
+
 #include "internal.h"
 
 static struct kobject *pcn_kobj, *kernels_kobj;
+
+/**
+ * pcn_kobject - /sys/kernel/popcorn
+ *
+ * Context: any, after subsys_initcall().
+ * Return: the directory; NULL on a machine that is not shared.
+ */
+struct kobject *pcn_kobject(void)
+{
+	return pcn_kobj;
+}
 
 static struct pcn_kernel *to_kernel(struct kobject *kobj)
 {

@@ -19,6 +19,8 @@
 
 #include <asm/popcorn.h>
 
+#include <popcorn/core.h>
+
 #include "internal.h"
 
 static DECLARE_WAIT_QUEUE_HEAD(watch_wait);
@@ -36,14 +38,36 @@ static unsigned int interval_ms(void)
 /**
  * pcn_watch_kick - a secondary has changed its control block
  *
- * The doorbell of the primary.
- *
  * Context: any, hard interrupt context as a rule.
  */
 void pcn_watch_kick(void)
 {
 	atomic_set(&kicked, 1);
 	wake_up(&watch_wait);
+}
+
+/**
+ * pcn_watch_doorbell - the primary was rung: is it for the watch?
+ *
+ * Messages ring, too, and there may be many of those.
+ *
+ * Context: hard interrupt, on one CPU.
+ */
+void pcn_watch_doorbell(void)
+{
+	static u32 seen[PCN_KERNELS_MAX];
+	const struct pcn_window *w = pcn_window();
+	bool changed = false;
+	unsigned int kid;
+	u32 now;
+
+	for (kid = 1; kid < w->kernels; kid++) {
+		now = READ_ONCE(w->attention[kid]);
+		changed |= now != seen[kid];
+		seen[kid] = now;
+	}
+	if (changed)
+		pcn_watch_kick();
 }
 
 /**
@@ -128,6 +152,7 @@ out:
 static void look(struct pcn_kernel *k)
 {
 	look_at_life(k);
+	pcn_roster_look(k);
 	wake_up_all(&k->wait);
 	/* An operation that is under way collects it itself. */
 	if (READ_ONCE(k->state) != PCN_RUNNING || !pcn_has_ended(k) || !mutex_trylock(&k->op))

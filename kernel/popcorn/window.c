@@ -17,8 +17,21 @@ static_assert(offsetof(struct pcn_window, version) == 8);
 static_assert(offsetof(struct pcn_window, kernels) == 12);
 static_assert(offsetof(struct pcn_window, size) == 16);
 static_assert(offsetof(struct pcn_window, primary_apicid) == 24);
+static_assert(offsetof(struct pcn_window, ring_order) == 28);
 static_assert(offsetof(struct pcn_window, clock) == 64);
+static_assert(offsetof(struct pcn_window, attention) == 0x100);
+static_assert(offsetof(struct pcn_window, roster_seq) == 0x200);
+static_assert(offsetof(struct pcn_window, roster) == 0x240);
+static_assert(offsetof(struct pcn_window, apicid) == 0x440);
 static_assert(sizeof(struct pcn_window) <= PCN_AREA_OFFSET);
+
+static_assert(offsetof(struct pcn_endpoint, abi) == 8);
+static_assert(offsetof(struct pcn_endpoint, group) == 64);
+static_assert(sizeof(struct pcn_endpoint) == 192);
+static_assert(sizeof(struct pcn_endpoint) <= PCN_ENDPOINT_SIZE);
+static_assert(offsetof(struct pcn_lane, to_pair) == 64);
+static_assert(sizeof(struct pcn_lane) <= PCN_LANE_HEAD);
+static_assert(sizeof(struct pcn_ring_shared) <= PCN_RING_HEAD);
 
 static_assert(offsetof(struct pcn_clock, mult) == 8);
 static_assert(offsetof(struct pcn_clock, cycles) == 16);

@@ -26,10 +26,19 @@ static const struct option opt_show[] = {
 	{ }
 };
 
+/* Options that have no letter */
+enum { OPT_INITRD = 256, OPT_APPEND, OPT_CHANNEL };
+
 static const struct option opt_load[] = {
 	{ "help",	no_argument,		NULL, 'h' },
-	{ "initrd",	required_argument,	NULL, 'i' },
-	{ "append",	required_argument,	NULL, 'a' },
+	{ "initrd",	required_argument,	NULL, OPT_INITRD },
+	{ "append",	required_argument,	NULL, OPT_APPEND },
+	{ }
+};
+
+static const struct option opt_ping[] = {
+	{ "help",	no_argument,		NULL, 'h' },
+	{ "channel",	required_argument,	NULL, OPT_CHANNEL },
 	{ }
 };
 
@@ -89,6 +98,12 @@ static const struct command commands[] = {
 	{ "log", "[-f|--follow] KERNEL",
 	  "Show the kernel log of its present or last run.",
 	  pcn_cmd_log, opt_log, "hf", 1, 1 },
+	{ "ping", "KERNEL [-c COUNT] [-i SECONDS] [-s BYTES] [-W SECONDS] [--channel NAME] [-q]",
+	  "Send messages to a kernel and get them back, until interrupted.",
+	  pcn_cmd_ping, opt_ping, "hc:i:s:W:q", 1, 1 },
+	{ "stats", "[KERNEL...] [--json]",
+	  "Show how many messages were exchanged with other kernels.",
+	  pcn_cmd_stats, opt_show, "h", 0, INT_MAX },
 };
 
 /* Print the help for the whole command. */
@@ -121,6 +136,13 @@ static void help_command(const struct command *cmd)
 		     "  --append TEXT  kernel command line");
 	if (cmd->options == opt_log)
 		puts("  -f, --follow   go on with what is logged from now on, over restarts too");
+	if (cmd->options == opt_ping)
+		puts("  -c COUNT       stop after so many messages\n"
+		     "  -i SECONDS     time between two of them (1)\n"
+		     "  -s BYTES       length of each (64)\n"
+		     "  -W SECONDS     how long to wait for each (5)\n"
+		     "  --channel NAME control (the default), coherency, network or tty\n"
+		     "  -q             only the summary at the end");
 	puts("  --help         this text");
 }
 
@@ -134,9 +156,34 @@ static int wrong_usage(const struct command *cmd)
 	return PCN_USAGE;
 }
 
+/* Where the value of an option belongs. Returns NULL if it is not one we know. */
+static const char **option_value(struct pcn_call *c, int letter)
+{
+	switch (letter) {
+	case OPT_INITRD:
+		return &c->initrd;
+	case OPT_APPEND:
+		return &c->append;
+	case OPT_CHANNEL:
+		return &c->channel;
+	case 'c':
+		return &c->count;
+	case 'i':
+		return &c->interval;
+	case 's':
+		return &c->size;
+	case 'W':
+		return &c->wait;
+	default:
+		return NULL;
+	}
+}
+
 /* Put one option where it belongs. Returns false if it is not one we know. */
 static bool take_option(struct pcn_call *c, int letter)
 {
+	const char **where;
+
 	switch (letter) {
 	case 'j':
 		c->json = true;
@@ -144,14 +191,14 @@ static bool take_option(struct pcn_call *c, int letter)
 	case 'f':
 		c->follow = true;
 		return true;
-	case 'i':
-		c->initrd = optarg;
+	case 'q':
+		c->quiet = true;
 		return true;
-	case 'a':
-		c->append = optarg;
-		return true;
-	default:	/* getopt has said what is wrong */
-		return false;
+	default:
+		where = option_value(c, letter);
+		if (where)
+			*where = optarg;
+		return where;	/* if not, getopt has said what is wrong */
 	}
 }
 

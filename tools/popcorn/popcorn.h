@@ -21,7 +21,7 @@ enum pcn_exit {
 	PCN_FAILED	= 1,	/* for another reason than those below */
 	PCN_USAGE	= 2,
 	PCN_UNKNOWN	= 3,	/* no such kernel */
-	PCN_STATE	= 4,	/* nothing loaded, already running, not running */
+	PCN_STATE	= 4,	/* nothing loaded, already running, not running, not up */
 	PCN_BUSY	= 5,
 	PCN_PERM	= 6,
 	PCN_TIME	= 7,	/* a time limit passed */
@@ -47,8 +47,14 @@ struct pcn_kernel {
  * @argc:	number of these
  * @initrd:	value of --initrd or NULL
  * @append:	value of --append or NULL
+ * @count:	value of -c or NULL
+ * @interval:	value of -i or NULL
+ * @size:	value of -s or NULL
+ * @wait:	value of -W or NULL
+ * @channel:	value of --channel or NULL
  * @json:	--json was given
  * @follow:	--follow was given
+ * @quiet:	-q was given
  */
 struct pcn_call {
 	const char *verb;
@@ -56,19 +62,29 @@ struct pcn_call {
 	int argc;
 	const char *initrd;
 	const char *append;
+	const char *count;
+	const char *interval;
+	const char *size;
+	const char *wait;
+	const char *channel;
 	bool json;
 	bool follow;
+	bool quiet;
 };
 
 /* sysfs.c: the files below /sys/kernel/popcorn */
 int pcn_self(void);
+int pcn_to_kid(const char *word);
+__printf(1, 2) char *pcn_read(const char *fmt, ...);
 char *pcn_attr(int kid, const char *attr);
 int pcn_attr_open(int kid, const char *attr, int flags);
 const struct pcn_kernel *pcn_kernels(size_t *count);
+const struct pcn_kernel *pcn_links(size_t *count);
 
 /* target.c: from the KERNEL of the command line to kernels */
 typedef int (*pcn_action)(const struct pcn_kernel *k, const struct pcn_call *c);
 const struct pcn_kernel *pcn_find(const char *verb, const char *which);
+const struct pcn_kernel *pcn_find_peer(const char *verb, const char *which);
 int pcn_for_each(const struct pcn_call *c, int argc, pcn_action action);
 
 /* message.c: messages and memory */
@@ -81,6 +97,40 @@ char *pcn_clean(char *text);
 char *pcn_human_size(uint64_t bytes, char *buf, size_t size);
 void *pcn_grow(void *data, size_t size);
 void pcn_write(const char *data, size_t len);
+
+/* table.c: tables on the terminal, and strings in JSON */
+
+/**
+ * struct pcn_column - a column of a table
+ * @heading:	its heading
+ * @right:	its entries stand right, as numbers do
+ */
+struct pcn_column {
+	const char *heading;
+	bool right;
+};
+
+/**
+ * struct pcn_table - a table that is being filled
+ * @columns:	its columns
+ * @width:	their number
+ * @cells:	the entries, row by row
+ * @count:	number of entries
+ */
+struct pcn_table {
+	const struct pcn_column *columns;
+	size_t width;
+	char **cells;
+	size_t count;
+};
+
+void pcn_table_add(struct pcn_table *table, const char *text);
+void pcn_table_print(struct pcn_table *table);
+void pcn_json_string(const char *text);
+
+/* stats.c: the channels of messages, by their numbers */
+#define PCN_CHANNELS	4
+extern const char *const pcn_channels[PCN_CHANNELS];
 
 /* image.c: files for load */
 int pcn_open_input(const char *who, const char *what, const char *path,
@@ -95,5 +145,7 @@ int pcn_cmd_load(const struct pcn_call *c);
 int pcn_cmd_unload(const struct pcn_call *c);
 int pcn_cmd_control(const struct pcn_call *c);
 int pcn_cmd_log(const struct pcn_call *c);
+int pcn_cmd_stats(const struct pcn_call *c);
+int pcn_cmd_ping(const struct pcn_call *c);
 
 #endif /* _TOOLS_POPCORN_H */

@@ -139,32 +139,14 @@ static uint64_t memory_size(const char *list)
 	return got < 0 ? 0 : size;
 }
 
-/*
- * How many characters a text takes on the screen, if it is UTF-8. Returns
- * their number.
- */
-static int width(const char *text)
-{
-	int n = 0;
-
-	for (; *text; text++)
-		if ((*text & 0xc0) != 0x80)
-			n++;
-	return n;
-}
-
 /* The columns of the table */
-enum column { COL_KID, COL_NAME, COL_STATE, COL_CPUS, COL_MEMORY, COL_RELEASE, COL_max };
-
-/* struct row - a line of the table */
-struct row {
-	char kid[16];
-	char memory[32];
-	const char *col[COL_max];
-};
-
-static const struct row heading = {
-	.col = { "KID", "NAME", "STATE", "CPUS", "MEMORY", "RELEASE" },
+static const struct pcn_column columns[] = {
+	{ "KID", true },
+	{ "NAME", false },
+	{ "STATE", false },
+	{ "CPUS", false },
+	{ "MEMORY", true },
+	{ "RELEASE", false },
 };
 
 /*
@@ -178,65 +160,33 @@ static const char *shown(struct report *r, enum fact f)
 	return is_absent(text, facts[f].type) ? "-" : pcn_clean(text);
 }
 
-/* Make the line of the table for a kernel. */
-static void make_row(struct row *row, struct report *r)
+/* Add the line of a kernel to the table. */
+static void add_row(struct pcn_table *table, struct report *r)
 {
 	uint64_t size = memory_size(r->fact[FACT_MEM_RANGES]);
+	char text[32];
 
-	snprintf(row->kid, sizeof(row->kid), "%d", r->kernel->kid);
-	row->col[COL_KID] = row->kid;
-	row->col[COL_NAME] = shown(r, FACT_NAME);
-	row->col[COL_STATE] = shown(r, FACT_STATE);
-	row->col[COL_CPUS] = shown(r, FACT_CPU_LIST);
-	row->col[COL_MEMORY] = size ?
-		pcn_human_size(size, row->memory, sizeof(row->memory)) : "-";
-	row->col[COL_RELEASE] = shown(r, FACT_RELEASE);
-}
-
-/*
- * Print a line of the table; numbers stand right, the last column needs no
- * padding.
- */
-static void print_row(const struct row *row, const int *widths)
-{
-	int i;
-
-	for (i = 0; i < COL_max; i++) {
-		int pad = widths[i] - width(row->col[i]);
-		bool right = i == COL_KID || i == COL_MEMORY;
-
-		printf("%s%*s%s%*s", i ? "  " : "", right ? pad : 0, "",
-		       row->col[i], right || i == COL_max - 1 ? 0 : pad, "");
-	}
-	putchar('\n');
-}
-
-/* Make the columns at least as wide as this line needs. */
-static void widen(int *widths, const struct row *row)
-{
-	int i;
-
-	for (i = 0; i < COL_max; i++)
-		if (widths[i] < width(row->col[i]))
-			widths[i] = width(row->col[i]);
+	snprintf(text, sizeof(text), "%d", r->kernel->kid);
+	pcn_table_add(table, text);
+	pcn_table_add(table, shown(r, FACT_NAME));
+	pcn_table_add(table, shown(r, FACT_STATE));
+	pcn_table_add(table, shown(r, FACT_CPU_LIST));
+	pcn_table_add(table, size ? pcn_human_size(size, text, sizeof(text)) : "-");
+	pcn_table_add(table, shown(r, FACT_RELEASE));
 }
 
 /* Print the table of kernels. */
 static void print_table(struct report *reports, size_t nr)
 {
-	struct row *rows = pcn_grow(NULL, (nr + 1) * sizeof(*rows));
-	int widths[COL_max] = { 0 };
+	struct pcn_table table = {
+		.columns = columns,
+		.width = ARRAY_SIZE(columns),
+	};
 	size_t i;
 
-	widen(widths, &heading);
-	for (i = 0; i < nr; i++) {
-		make_row(&rows[i], &reports[i]);
-		widen(widths, &rows[i]);
-	}
-	print_row(&heading, widths);
 	for (i = 0; i < nr; i++)
-		print_row(&rows[i], widths);
-	free(rows);
+		add_row(&table, &reports[i]);
+	pcn_table_print(&table);
 }
 
 /* Print the memory of a kernel on one line: all ranges, and their size. */
@@ -269,51 +219,6 @@ static void print_status(struct report *r)
 		else
 			puts(shown(r, i));
 	}
-}
-
-/*
- * How many bytes the UTF-8 character at the start of a text has. Returns 0 if
- * it is not valid UTF-8 (too short, overlong, a surrogate, too large).
- */
-static int utf8_len(const unsigned char *p)
-{
-	uint32_t c = *p, least;
-	int len, i;
-
-	if (c < 0x80)
-		return 1;
-	if (c < 0xc2 || c > 0xf4)
-		return 0;
-	len = c < 0xe0 ? 2 : c < 0xf0 ? 3 : 4;
-	least = len == 2 ? 0x80 : len == 3 ? 0x800 : 0x10000;
-	c &= 0x7f >> len;
-	for (i = 1; i < len; i++) {
-		if ((p[i] & 0xc0) != 0x80)
-			return 0;
-		c = c << 6 | (p[i] & 0x3f);
-	}
-	return c < least || c > 0x10ffff || (c >= 0xd800 && c < 0xe000) ? 0 : len;
-}
-
-/* Print a JSON string; what is not UTF-8 becomes the replacement character. */
-static void json_string(const char *text)
-{
-	const unsigned char *p = (const unsigned char *)text;
-	int len;
-
-	putchar('"');
-	for (; *p; p += len ? len : 1) {
-		len = utf8_len(p);
-		if (!len)
-			fputs("\\ufffd", stdout);
-		else if (*p == '"' || *p == '\\')
-			printf("\\%c", *p);
-		else if (*p < 0x20 || *p == 0x7f)
-			printf("\\u%04x", *p);
-		else
-			fwrite(p, 1, len, stdout);
-	}
-	putchar('"');
 }
 
 /* The most CPUs that a list may name: Linux knows no more than 8192 */
@@ -388,7 +293,7 @@ static bool json_fact(struct report *r, enum fact f)
 	if (!ok || is_absent(text, type))
 		fputs("null", stdout);
 	else if (type == FACT_TEXT)
-		json_string(text);
+		pcn_json_string(text);
 	else if (type == FACT_CPUS || type == FACT_MEMORY)
 		json_list(text, type);
 	else

@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -98,6 +99,25 @@ int pcn_self(void)
 }
 
 /**
+ * pcn_read() - read a file
+ * @fmt:	its path below /sys/kernel/popcorn, as for printf(3)
+ *
+ * Return: its text without the newline at the end, to be freed; "" if it has
+ * none or does not exist; NULL with errno if it cannot be read.
+ */
+char *pcn_read(const char *fmt, ...)
+{
+	char path[PATH_MAX];
+	va_list args;
+	int len = snprintf(path, sizeof(path), "%s/", root());
+
+	va_start(args, fmt);
+	vsnprintf(path + len, sizeof(path) - len, fmt, args);
+	va_end(args);
+	return read_file(path);
+}
+
+/**
  * pcn_attr() - read an attribute of a kernel
  * @kid:	the kernel
  * @attr:	name of the attribute
@@ -107,10 +127,7 @@ int pcn_self(void)
  */
 char *pcn_attr(int kid, const char *attr)
 {
-	char path[PATH_MAX];
-
-	snprintf(path, sizeof(path), "%s/kernels/%d/%s", root(), kid, attr);
-	return read_file(path);
+	return pcn_read("kernels/%d/%s", kid, attr);
 }
 
 /**
@@ -130,15 +147,15 @@ int pcn_attr_open(int kid, const char *attr, int flags)
 }
 
 /*
- * Open the directory of the kernels; ends the command if there is none.
- * Returns the directory.
+ * Open a directory that has one per kernel in it; ends the command if there is
+ * none, since this kernel has not what it belongs to. Returns the directory.
  */
-static DIR *open_kernels(void)
+static DIR *open_dir(const char *name, const char *belongs_to)
 {
 	char path[PATH_MAX];
 	DIR *dir;
 
-	snprintf(path, sizeof(path), "%s/kernels", root());
+	snprintf(path, sizeof(path), "%s/%s", root(), name);
 	dir = opendir(path);
 	if (dir)
 		return dir;
@@ -148,18 +165,23 @@ static DIR *open_kernels(void)
 		pcn_die(PCN_FAILED, "cannot read %s: %m", path);
 	if (!getenv("POPCORN_SYSFS") && access("/sys/kernel", F_OK))
 		pcn_die(PCN_ABSENT, "there is no /sys/kernel; mount sysfs first: mount -t sysfs none /sys");
-	pcn_die(PCN_ABSENT, "this kernel has no Popcorn support (there is no %s); boot one with CONFIG_POPCORN=y",
-		path);
+	pcn_die(PCN_ABSENT, "this kernel has no %s (there is no %s); boot one with CONFIG_POPCORN=y",
+		belongs_to, path);
 }
 
-/* Turn the name of a directory into a kid. Returns -1 if it is not one. */
-static int to_kid(const char *name)
+/**
+ * pcn_to_kid() - turn a number into a kid
+ * @word:	the number as the kernel writes it
+ *
+ * Return: the kid, -1 if it is not one that can be.
+ */
+int pcn_to_kid(const char *word)
 {
-	size_t len = strlen(name);
+	size_t len = strlen(word);
 
-	if (!len || len > 3 || strspn(name, "0123456789") != len)
+	if (!len || len > 3 || strspn(word, "0123456789") != len)
 		return -1;
-	return atoi(name);
+	return *word == '0' && len > 1 ? -1 : atoi(word);
 }
 
 /* Order kernels by their kid, for qsort(). */
@@ -185,6 +207,31 @@ static char *read_name(int kid)
 	return name;
 }
 
+/*
+ * Make a list of the kernels that have a directory in this one, by ascending
+ * kid. Returns the list, sets *count to its length.
+ */
+static struct pcn_kernel *list_kernels(DIR *dir, size_t *count)
+{
+	struct pcn_kernel *kernels = pcn_grow(NULL, sizeof(*kernels));
+	struct dirent *entry;
+	size_t nr = 0;
+
+	while ((entry = readdir(dir))) {
+		int kid = pcn_to_kid(entry->d_name);
+
+		if (kid < 0)
+			continue;
+		kernels = pcn_grow(kernels, (nr + 1) * sizeof(*kernels));
+		kernels[nr].kid = kid;
+		kernels[nr++].name = read_name(kid);
+	}
+	closedir(dir);
+	qsort(kernels, nr, sizeof(*kernels), by_kid);
+	*count = nr;
+	return kernels;
+}
+
 /**
  * pcn_kernels() - find out which kernels are defined
  * @count:	set to their number
@@ -197,24 +244,29 @@ const struct pcn_kernel *pcn_kernels(size_t *count)
 {
 	static struct pcn_kernel *kernels;
 	static size_t nr;
-	struct dirent *entry;
-	DIR *dir;
 
-	if (!kernels) {
-		dir = open_kernels();
-		kernels = pcn_grow(NULL, sizeof(*kernels));
-		while ((entry = readdir(dir))) {
-			int kid = to_kid(entry->d_name);
+	if (!kernels)
+		kernels = list_kernels(open_dir("kernels", "Popcorn support"), &nr);
+	*count = nr;
+	return kernels;
+}
 
-			if (kid < 0)
-				continue;
-			kernels = pcn_grow(kernels, (nr + 1) * sizeof(*kernels));
-			kernels[nr].kid = kid;
-			kernels[nr++].name = read_name(kid);
-		}
-		closedir(dir);
-		qsort(kernels, nr, sizeof(*kernels), by_kid);
-	}
+/**
+ * pcn_links() - find out with which kernels messages have been exchanged
+ * @count:	set to their number
+ *
+ * A secondary does not know the names of others: they are "" there. Ends the
+ * command with a message if this kernel has no messages.
+ *
+ * Return: the kernels by ascending kid, in an array that is made once.
+ */
+const struct pcn_kernel *pcn_links(size_t *count)
+{
+	static struct pcn_kernel *kernels;
+	static size_t nr;
+
+	if (!kernels)
+		kernels = list_kernels(open_dir("links", "messages to others"), &nr);
 	*count = nr;
 	return kernels;
 }

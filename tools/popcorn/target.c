@@ -73,6 +73,28 @@ const struct pcn_kernel *pcn_find(const char *verb, const char *which)
 	return hits == 1 ? found : NULL;
 }
 
+/**
+ * pcn_find_peer() - find a kernel to exchange messages with
+ * @verb:	the command that asks, for messages
+ * @which:	kid or name
+ *
+ * As pcn_find(), but a secondary, which knows only itself, takes any kid.
+ *
+ * Return: the kernel; NULL after a message if there is none or if several
+ * have that name.
+ */
+const struct pcn_kernel *pcn_find_peer(const char *verb, const char *which)
+{
+	static struct pcn_kernel peer;
+	static char no_name[1];
+	int kid = pcn_to_kid(which), self = pcn_self();
+
+	if (self <= 0 || kid < 0 || kid == self)
+		return pcn_find(verb, which);
+	peer = (struct pcn_kernel){ .kid = kid, .name = no_name };
+	return &peer;
+}
+
 /*
  * Act on all secondary kernels in order. Returns the exit code of the first
  * failure.

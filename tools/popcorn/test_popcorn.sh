@@ -6,7 +6,7 @@
 # kernel can answer, the error numbers of its system calls, a seccomp filter
 # answers in its place (set up by python3; such tests are skipped without it).
 
-PLAN=111
+PLAN=158
 
 if [ $# -ne 1 ] || [ ! -x "$1" ]; then
 	echo "usage: $0 BINARY" >&2
@@ -128,10 +128,43 @@ make_tree() {
 	kernel 11 twin loaded 9 "" ""
 }
 
+# link KID STATE: messages were exchanged with a kernel; each counter has a
+# value of its own
+link() {
+	mkdir -p "$POPCORN_SYSFS/links/$1"
+	echo "$2" >"$POPCORN_SYSFS/links/$1/state"
+	echo >"$POPCORN_SYSFS/links/$1/fault"
+	echo 1 >"$POPCORN_SYSFS/links/$1/generation"
+	value=$(($1 * 1000))
+	for channel in control coherency network tty; do
+		mkdir -p "$POPCORN_SYSFS/links/$1/$channel"
+		for counter in tx_messages tx_bytes tx_doorbells tx_waits tx_spills \
+			tx_failed rx_messages rx_bytes rx_doorbells rx_late \
+			rx_orphans rx_unknown spilled; do
+			echo $value >"$POPCORN_SYSFS/links/$1/$channel/$counter"
+			value=$((value + 1))
+		done
+	done
+}
+
+# make_links: links to two kernels, and what polls them
+make_links() {
+	link 1 up
+	link 2 broken
+	echo "bad head" >"$POPCORN_SYSFS/links/2/fault"
+	for group in thread softirq; do
+		mkdir -p "$POPCORN_SYSFS/poll/$group"
+		for counter in interrupts polls empty_polls sleeps linger_hits starved; do
+			echo $value >"$POPCORN_SYSFS/poll/$group/$counter"
+			value=$((value + 1))
+		done
+	done
+}
+
 # The command with an answer to a system call: inject.py CALL ERRNO [ARG=VALUE]... -- COMMAND
 cat >"$tmp/inject.py" <<'PYTHON'
 import ctypes, os, struct, sys
-calls = {"write": 1, "kexec_file_load": 320}
+calls = {"write": 1, "ioctl": 16, "kexec_file_load": 320}
 ALLOW, ERRNO, EINVAL = 0x7fff0000, 0x50000, 22
 call, errno = sys.argv[1], int(sys.argv[2])
 split = sys.argv.index("--")
@@ -283,7 +316,7 @@ test_usage() {
 	run --version
 	result "--version" 0 ""
 	prints "--version prints name and version" "^popcorn [0-9]"
-	for command in list status load unload start stop kill restart log; do
+	for command in list status load unload start stop kill restart log ping stats; do
 		run $command --help
 		check "$command --help" grep -q "^usage: popcorn $command" "$tmp/out"
 	done
@@ -523,6 +556,130 @@ test_log() {
 	check "log -f ends with its reader" timeout 5 sh -c '"$0" log -f 1 | head -n 1' "$bin"
 }
 
+test_stats() {
+	rm -rf "$POPCORN_SYSFS/links"
+	run stats
+	result "stats without messages" 10 "this kernel has no messages to others \(there is no "
+	make_links
+	run stats
+	cat >"$tmp/want" <<'TABLE'
+KID  NAME     STATE   CHANNEL    SENT  BYTES  RECEIVED  BYTES  INTERRUPTS  WAITS  SPILLS  DROPS
+  1  kernel1  up      control    1000  1001B      1006  1007B        2010   1003    1004   4035
+  1  kernel1  up      coherency  1013  1014B      1019  1020B        2036   1016    1017   4087
+  1  kernel1  up      network    1026     1K      1032     1K        2062   1029    1030   4139
+  1  kernel1  up      tty        1039     1K      1045     1K        2088   1042    1043   4191
+  2  web      broken  control    2000     2K      2006     2K        4010   2003    2004   8035
+  2  web      broken  coherency  2013     2K      2019     2K        4036   2016    2017   8087
+  2  web      broken  network    2026     2K      2032     2K        4062   2029    2030   8139
+  2  web      broken  tty        2039     2K      2045     2K        4088   2042    2043   8191
+
+GROUP    INTERRUPTS  POLLS  EMPTY  SLEEPS  LINGERED  STARVED
+thread         2052   2053   2054    2055      2056     2057
+softirq        2058   2059   2060    2061      2062     2063
+TABLE
+	result "stats" 0 ""
+	check "stats prints its tables" cmp "$tmp/out" "$tmp/want"
+	run stats web
+	check "stats of one kernel" eval "! grep -q kernel1 '$tmp/out' && grep -q web '$tmp/out'"
+	run stats 10 1
+	result "stats of a kernel that was never up" 4 \
+		"^popcorn: kernel 10 \(twin\): stats: no messages yet, it was never up$"
+	prints "and those of another" "^  1  kernel1"
+	run stats 0
+	result "stats of this kernel" 4 "no messages yet, it is this kernel itself"
+	check "prints nothing then" cmp "$tmp/out" /dev/null
+	run stats --json
+	result "stats --json" 0 ""
+	json "stats --json has the links" \
+		"j['self'] == 0 and [(l['kid'], l['name'], l['state']) for l in j['links']] == [(1, 'kernel1', 'up'), (2, 'web', 'broken')]"
+	json "stats --json: faults" "[l['fault'] for l in j['links']] == [None, 'bad head']"
+	json "stats --json: every counter of every channel" \
+		"[v for l in j['links'] for c in l['channels'].values() for v in c.values()] == [*range(1000, 1052), *range(2000, 2052)]"
+	json "stats --json: counters of the groups" \
+		"[v for g in j['poll'].values() for v in g.values()] == [*range(2052, 2064)]"
+	run stats 2 --json
+	json "stats --json of one kernel" "[l['kid'] for l in j['links']] == [2]"
+	rm "$POPCORN_SYSFS/links/1/tty/rx_late"
+	run stats
+	result "a counter is missing" 1 "cannot make sense of links/1/tty/rx_late: ''; .* of the same version"
+	make_tree
+}
+
+# ping_says TEXT CODE REGEX ERRNO ARGUMENT...: ping with an answer of the kernel
+ping_says() {
+	text=$1 want=$2 regex=$3 err=$4
+	shift 4
+	# PCN_IOC_PING
+	answer "$text" "$want" "$regex" ioctl "$err" 1=0xc018bc00 -- ping "$@"
+}
+
+test_ping() {
+	make_links
+	run ping
+	result "ping without a kernel" 2 "ping: an argument is missing"
+	run ping nobody
+	result "ping of an unknown kernel" 3 "ping: there is no kernel 'nobody'"
+	run ping 0
+	result "ping of this kernel" 2 "^popcorn: kernel 0 \(primary\): ping: that is this kernel itself$"
+	for wrong in "-c 0" "-c x" "-c -1" "-i -1" "-i 1e3" "-i 1.2.3" "-i 86401" "-s -1" \
+		"-s 4294967296" "-s 1k" "-W 0" "-W x"; do
+		# shellcheck disable=SC2086
+		run ping 1 $wrong
+		result "ping $wrong" 2 "^popcorn: ping: ${wrong%% *}: not a .*'${wrong#* }'$"
+	done
+	run ping 1 --channel disk
+	result "ping: wrong channel" 2 \
+		"there is no channel 'disk'; there are control, coherency, network, tty"
+	export POPCORN_DEVICE="$tmp/nothing"
+	run ping 1
+	result "ping without the device" 10 "this kernel has no messages to others \(there is no $tmp/nothing\)"
+	export POPCORN_DEVICE=/dev/null
+	run ping 1 -c 1
+	result "ping: not our device" 1 "kernel 1: ping: Inappropriate ioctl"
+	ping_says "ping: it is not up" 4 "^popcorn: kernel 1: ping: it is not up \(seq=2\)$" 112 1 -c 2 -i 0
+	ping_says "ping: broken" 1 \
+		"kernel 2 \(web\): ping: messages with it are broken \(bad head\); .*popcorn restart 2" 71 web -c 1
+	ping_says "ping: time limit" 7 "ping: no answer within the limit \(seq=1\)" 110 1 -c 1
+	ping_says "ping: other bytes" 1 "what came back is not what was sent" 74 1 -c 1
+	ping_says "ping: too large" 2 "so many bytes are too many for this channel" 22 1 -s 99999
+	ping_says "ping: no such kernel" 3 "kernel 1: ping: there is no such kernel" 19 1
+	ping_says "ping" 0 "" 0 1 -c 3 -i 0.1
+	if [ "$can_inject" ]; then
+		sed 's/time [0-9]* ms/time X ms/' "$tmp/out" >"$tmp/got"
+		cat >"$tmp/want" <<'PING'
+PING kernel 1 (kernel1): 64 bytes on channel control
+64 bytes from kernel 1 (kernel1): seq=1 time=0.000 ms
+64 bytes from kernel 1 (kernel1): seq=2 time=0.000 ms
+64 bytes from kernel 1 (kernel1): seq=3 time=0.000 ms
+
+--- kernel1 ping statistics ---
+3 messages sent, 3 received, 0% lost, time X ms
+rtt min/avg/max/mdev = 0.000/0.000/0.000/0.000 ms
+PING
+		check "ping prints as ping does" cmp "$tmp/got" "$tmp/want"
+		check "ping -i is an interval" grep -q "time 2[0-9][0-9] ms" "$tmp/out"
+		inject ioctl 0 1=0xc018bc00 -- ping -q web -c 2 -i 0 -s 0 --channel tty
+		check "ping -q prints no replies" eval "grep -q '^PING kernel 2 (web): 0 bytes on channel tty' \
+			'$tmp/out' && ! grep -q 'bytes from' '$tmp/out'"
+		run_command timeout -s INT 0.5 python3 "$tmp/inject.py" ioctl 112 1=0xc018bc00 -- \
+			"$bin" ping 1
+		check "an interrupt ends ping with its summary" \
+			grep -q "^1 messages sent, 0 received, 100% lost" "$tmp/out"
+		echo 3 >"$POPCORN_SYSFS/self"
+		inject ioctl 0 1=0xc018bc00 -- ping 5 -c 1
+		check "a secondary pings by number" grep -q "^--- kernel 5 ping statistics" "$tmp/out"
+		echo 0 >"$POPCORN_SYSFS/self"
+	else
+		for text in "ping prints as ping does" "ping -i is an interval" \
+			"ping -q prints no replies" "an interrupt ends ping with its summary" \
+			"a secondary pings by number"; do
+			skip "$text" "no python3, seccomp or x86_64"
+		done
+	fi
+	unset POPCORN_DEVICE
+	make_tree
+}
+
 test_permissions() {
 	chmod 444 "$kernels/1/state"
 	refused "start by nobody" 6 "kernel 1: start: not permitted; do it as root" start 1
@@ -553,6 +710,8 @@ test_files
 test_images
 test_load
 test_log
+test_stats
+test_ping
 test_permissions
 
 if [ $number -ne $PLAN ]; then

@@ -2,6 +2,9 @@
 #ifndef _UAPI_LINUX_POPCORN_H
 #define _UAPI_LINUX_POPCORN_H
 
+#include <linux/ioctl.h>
+#include <linux/types.h>
+
 /**
  * DOC: Loading a kernel into a Popcorn partition
  *
@@ -37,5 +40,31 @@
 #define KEXEC_FILE_POPCORN_KID(flags)			\
 	(((flags) & KEXEC_FILE_POPCORN_KID_MASK) >>	\
 	 KEXEC_FILE_POPCORN_KID_SHIFT)
+
+/**
+ * DOC: /dev/popcorn
+ *
+ * A device for tools that look after the messages between kernels.
+ */
+
+/**
+ * struct pcn_ping - send bytes to another kernel, and get them back
+ * @kid:	index of the other kernel
+ * @channel:	on which channel: 0 control, 1 coherency, 2 network, 3 tty
+ * @size:	number of bytes; the channel has a limit
+ * @timeout_ms:	milliseconds to wait for them, not 0
+ * @rtt_ns:	set to the nanoseconds from before the sending until they were
+ *		back
+ */
+struct pcn_ping {
+	__u32 kid;
+	__u32 channel;
+	__u32 size;
+	__u32 timeout_ms;
+	__u64 rtt_ns;
+};
+
+/* ioctl(2) on /dev/popcorn: ping another kernel */
+#define PCN_IOC_PING			_IOWR(0xBC, 0x00, struct pcn_ping)
 
 #endif /* _UAPI_LINUX_POPCORN_H */

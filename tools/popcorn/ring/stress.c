@@ -39,7 +39,10 @@ static struct producer {
 	struct pcn_ring_shared	*shared;
 	struct pcn_ring		tx, rx;
 	u64			random;
+	sem_t			room;
+	u64			rung;
 	u64			rings;
+	u64			waits;
 } producer[PRODUCERS_MAX];
 
 static struct pcn_bell bell;
@@ -92,6 +95,39 @@ static void wait_for_consumer(struct producer *p)
 		spin--;
 }
 
+/* Each arming of the bell is worth one doorbell of each producer. */
+static void ring_once(struct producer *p)
+{
+	u64 number = pcn_bell_is_needed(&bell);
+
+	if (!number || number == p->rung)
+		return;
+	p->rung = number;
+	p->rings++;
+	sem_post(&doorbell);
+}
+
+/*
+ * False: the ring is broken, somebody else has failed, or nobody told us of
+ * room. The consumer will miss what is not sent then.
+ */
+static bool wait_for_room(struct producer *p, u32 length)
+{
+	struct timespec limit;
+
+	if (p->tx.fault || READ_ONCE(failed))
+		return false;
+	if (pcn_ring_await_room(&p->tx, length))
+		return true;
+	p->waits++;
+	clock_gettime(CLOCK_REALTIME, &limit);
+	limit.tv_sec += STALL_S;
+	if (sem_timedwait(&p->room, &limit))
+		return false;
+	pcn_ring_has_room(&p->tx);
+	return true;
+}
+
 static void *produce(void *arg)
 {
 	struct producer *p = arg;
@@ -111,15 +147,10 @@ static void *produce(void *arg)
 		if (next_random(&p->random) % 8)
 			header.length %= 64;
 		fill(payload, source, n, header.length);
-		while (!pcn_ring_put(&p->tx, &header, payload)) {
-			if (p->tx.fault || READ_ONCE(failed))
+		while (!pcn_ring_put(&p->tx, &header, payload))
+			if (!wait_for_room(p, header.length))
 				return NULL;
-			sched_yield();
-		}
-		if (pcn_bell_is_needed(&bell)) {
-			p->rings++;
-			sem_post(&doorbell);
-		}
+		ring_once(p);
 		if (lockstep)
 			wait_for_consumer(p);
 	}
@@ -151,9 +182,12 @@ static u64 poll_all(void)
 	u64 taken = 0;
 	unsigned int i, n;
 
-	for (i = 0; i < producers; i++)
+	for (i = 0; i < producers; i++) {
 		for (n = 0; n < BUDGET && take_one(&producer[i]); n++)
 			taken++;
+		if (n && pcn_ring_room_is_awaited(&producer[i].rx))
+			sem_post(&producer[i].room);
+	}
 	return taken;
 }
 
@@ -179,13 +213,13 @@ static bool sleep_until_rung(void)
 
 static int consume(u64 *sleeps)
 {
-	u64 left = producers * messages;
+	u64 left = producers * messages, armings = 0;
 
 	while (left && !failed) {
 		left -= poll_all();
 		if (!left)
 			break;
-		pcn_bell_arm(&bell);
+		pcn_bell_arm(&bell, ++armings);
 		if (all_empty()) {
 			(*sleeps)++;
 			if (!sleep_until_rung())
@@ -206,6 +240,7 @@ static bool start(unsigned int i)
 		return false;
 	memset(p->shared, 0, size);
 	p->random = seed + i;
+	sem_init(&p->room, 0, 0);
 	pcn_ring_init(&p->tx, p->shared, RING_SIZE, LIMIT);
 	pcn_ring_init(&p->rx, p->shared, RING_SIZE, LIMIT);
 	return !pthread_create(&p->thread, NULL, produce, p);
@@ -213,7 +248,7 @@ static bool start(unsigned int i)
 
 int main(int argc, char **argv)
 {
-	u64 sleeps = 0, rings = 0;
+	u64 sleeps = 0, rings = 0, waits = 0;
 	unsigned int i;
 	int status;
 
@@ -234,11 +269,13 @@ int main(int argc, char **argv)
 	for (i = 0; i < producers; i++) {
 		pthread_join(producer[i].thread, NULL);
 		rings += producer[i].rings;
+		waits += producer[i].waits;
 		free(producer[i].shared);
 	}
-	printf("%u producers, %llu messages each: %llu sleeps, %llu doorbells: %s\n",
+	printf("%u producers, %llu messages each: %llu sleeps, %llu doorbells, %llu waits for room: %s\n",
 	       producers, (unsigned long long)messages,
 	       (unsigned long long)sleeps, (unsigned long long)rings,
+	       (unsigned long long)waits,
 	       status == 3 ? "a doorbell was lost" : status ? "wrong" : "right");
 	return status;
 }

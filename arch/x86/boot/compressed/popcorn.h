@@ -17,6 +17,8 @@
 
 #ifdef CONFIG_POPCORN
 
+#include "../../../../include/popcorn/layout.h"
+
 /* One for each secondary at most: PCN_KERNELS_MAX - 1. */
 #define PCN_PARTITIONS_MAX	63
 
@@ -28,11 +30,11 @@ static unsigned int pcn_partitions;
 static u64 pcn_floating[PCN_PARTITIONS_MAX];
 static unsigned int pcn_floatings;
 
-/*
- * What the window of 64 kernels takes, see PCN_WINDOW_MAX, and where partitions
- * begin at best: SECTION_SIZE_BITS.
- */
-#define PCN_KASLR_WINDOW	(64ULL << 20)
+/* What the window needs to know: kernels, and popcorn_window= if it is there. */
+static unsigned int pcn_kernels;
+static u64 pcn_window;
+
+/* Where partitions begin at best: SECTION_SIZE_BITS. */
 #define PCN_KASLR_ALIGN		(128ULL << 20)
 
 static bool mem_avoid_overlap(struct mem_vector *img, struct mem_vector *overlap);
@@ -54,7 +56,16 @@ static u64 pcn_kernel_count(const char *val)
 
 	if (*val++ == '-')
 		last = pcn_kid(&val);
+	pcn_kernels = max(pcn_kernels, last + 1);
 	return last >= first ? last - first + 1 : 1;
+}
+
+/* The room that the window will take. */
+static u64 pcn_window_room(void)
+{
+	struct pcn_layout l = pcn_default_layout(pcn_kernels);
+
+	return max(pcn_window, pcn_layout_size(&l));
 }
 
 /* Remember @count partitions of @size bytes each that may be anywhere. */
@@ -71,7 +82,11 @@ static void pcn_kaslr_param(const char *param, const char *val)
 	u64 start, size;
 	char *p;
 
-	if (!val || strcmp(param, "popcorn_kernel"))
+	if (!val)
+		return;
+	if (!strcmp(param, "popcorn_window"))
+		pcn_window = memparse(val, &p);
+	if (strcmp(param, "popcorn_kernel"))
 		return;
 	p = strstr(val, ":mem=");
 	if (!p)
@@ -133,7 +148,7 @@ static u64 pcn_kaslr_limit(u64 limit)
 	unsigned int i;
 
 	if (pcn_floatings)
-		limit = pcn_kaslr_highest(PCN_KASLR_WINDOW, limit);
+		limit = pcn_kaslr_highest(pcn_window_room(), limit);
 	for (i = 0; i < pcn_floatings; i++)
 		limit = pcn_kaslr_highest(pcn_floating[i], limit);
 	return limit;

@@ -259,8 +259,9 @@ static void __init carve_anywhere(unsigned int kid)
 static void __init carve_window(void)
 {
 	unsigned int kid = fls64(parts.defined);
-	u64 needed = ALIGN(PCN_AREA_OFFSET + (u64)kid * PCN_AREA_SIZE,
-			   PCN_MEM_ALIGN);
+	struct pcn_layout layout = window_size ? pcn_layout_of(kid, 0) :
+						 pcn_default_layout(kid);
+	u64 needed = ALIGN(pcn_layout_size(&layout), PCN_MEM_ALIGN);
 
 	if (window_size && window_size < needed)
 		pr_err("popcorn_window= is too small, %llu MiB are needed and used\n",

@@ -333,6 +333,6 @@ int __init pcn_arch_init_primary(void)
 	if (x86_platform_ipi_callback)
 		return -EBUSY;
 	memcpy(trampoline(), pcn_trampoline, pcn_trampoline_end - pcn_trampoline);
-	x86_platform_ipi_callback = pcn_watch_kick;
+	x86_platform_ipi_callback = pcn_on_doorbell;
 	return 0;
 }

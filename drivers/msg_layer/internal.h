@@ -1,0 +1,288 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * Shared by the files of the messaging layer.
+ *
+ *   ring.c	rings and bells in the window (also built in user space)
+ *   link.c	links to peers: coming, going, breaking
+ *   send.c	what goes out: rings, waiting for room, spills
+ *   poll.c	what comes in: doorbell, poll, linger, delivery
+ *   request.c	requests that wait for their replies
+ *   type.c	registered types
+ *   stats.c	/sys/kernel/popcorn/links, .../poll
+ *   dev.c	/dev/popcorn
+ *   load.c	load generator
+ *
+ * Locks, outermost first:
+ *
+ *   watch_lock (link.c)	a mutex: subscribers, held while they are called
+ *   pcn_group.poll_lock	a mutex: who polls the thread's channels; held while
+ *				handlers run. The other group has NAPI for it.
+ *   pcn_port.senders		a mutex: who waits for room next; the one lock that
+ *				is held while waiting, and only by senders
+ *   pcn_port.tx_lock		a spinlock, taken with interrupts off: a producer's
+ *				side of a ring, and its spill
+ *   pending's xa_lock (request.c)
+ *
+ * Nothing else is held while waiting for a message or for room.
+ */
+#ifndef _MSG_LAYER_INTERNAL_H
+#define _MSG_LAYER_INTERNAL_H
+
+#include <linux/kobject.h>
+#include <linux/mutex.h>
+#include <linux/netdevice.h>
+#include <linux/spinlock.h>
+#include <linux/timer.h>
+#include <linux/wait.h>
+#include <linux/workqueue.h>
+
+#include <popcorn/msg.h>
+#include <popcorn/window.h>
+
+/**
+ * struct pcn_port_stats - counters of one channel of one link
+ * @tx_messages: messages that went into the ring
+ * @tx_bytes:	their payload
+ * @tx_doorbells: interrupts sent for them
+ * @tx_waits:	times that a sender found no room and slept
+ * @tx_spills:	messages that had to wait in local memory
+ * @tx_failed:	messages that were accepted, and lost since the peer went away
+ * @rx_messages: messages taken out of the ring
+ * @rx_bytes:	their payload
+ * @rx_doorbells: interrupts sent because the peer waited for room
+ * @rx_late:	messages that had come before the peer's death was announced,
+ *		dropped
+ * @rx_orphans:	replies that nobody waited for any more, dropped
+ * @rx_unknown:	messages of a type that nobody has registered, dropped
+ *
+ * tx_* are written with tx_lock held, rx_* by the poll.
+ */
+struct pcn_port_stats {
+	u64	tx_messages;
+	u64	tx_bytes;
+	u64	tx_doorbells;
+	u64	tx_waits;
+	u64	tx_spills;
+	u64	tx_failed;
+	u64	rx_messages;
+	u64	rx_bytes;
+	u64	rx_doorbells;
+	u64	rx_late;
+	u64	rx_orphans;
+	u64	rx_unknown;
+};
+
+/** PCN_WANTED_NONE - no sender waits for room */
+#define PCN_WANTED_NONE		U32_MAX
+
+/**
+ * struct pcn_port - one channel of a link
+ * @senders:	held by the one sender that waits for room
+ * @tx_lock:	protects what is marked (tx)
+ * @tx_error:	0, or what a send fails with (tx)
+ * @tx:		the producer's side of the ring to the peer (tx)
+ * @spill:	messages that found no room, in order; they go first (tx)
+ * @spilled:	their number (tx)
+ * @room:	the sender that waits for room
+ * @wanted:	bytes of payload that it has, or PCN_WANTED_NONE (tx)
+ * @rx:		the consumer's side of the ring from the peer; the poll's
+ * @stats:	counters
+ */
+struct pcn_port {
+	struct mutex		senders;
+	spinlock_t		tx_lock;
+	int			tx_error;
+	struct pcn_ring		tx;
+	struct list_head	spill;
+	unsigned int		spilled;
+	wait_queue_head_t	room;
+	u32			wanted;
+	struct pcn_ring		rx;
+	struct pcn_port_stats	stats;
+};
+
+/** enum pcn_link_state - a link as its work item sees it */
+enum pcn_link_state {
+	PCN_LINK_DOWN,		/* the peer is not up */
+	PCN_LINK_OPENING,	/* this side has begun anew, the peer has not */
+	PCN_LINK_UP,
+	PCN_LINK_BROKEN,	/* until the peer's next life */
+};
+
+/**
+ * struct pcn_link - this kernel's side of everything between it and a peer
+ * @kid:	the peer
+ * @state:	written by @work; read anywhere
+ * @generation:	the peer's life that @state is about; @work's
+ * @rx_open:	the poll may look at the rings; written by @work
+ * @fault:	why the link is to be broken, or NULL: set once in a life by whoever
+ *		finds out
+ * @apicid:	physical APIC id that takes the peer's doorbell
+ * @endpoint:	the peer's, in the window
+ * @rung:	per group of channels, for which arming of its bell it was rung
+ * @out:	head of the lane to the peer
+ * @in:		head of the lane from the peer
+ * @work:	brings @state to what the roster says
+ * @handlers:	an ordered workqueue for handlers that may sleep
+ * @port:	one per channel
+ * @kobj:	/sys/kernel/popcorn/links/<kid>; made when first up
+ */
+struct pcn_link {
+	unsigned int		kid;
+	enum pcn_link_state	state;
+	u32			generation;
+	bool			rx_open;
+	const char		*fault;
+	u32			apicid;
+	struct pcn_endpoint	*endpoint;
+	u64			rung[PCN_GROUPS];
+	struct pcn_lane		*out;
+	struct pcn_lane		*in;
+	struct work_struct	work;
+	struct workqueue_struct	*handlers;
+	struct pcn_port		port[PCN_CHANNELS];
+	struct kobject		*kobj;
+};
+
+/**
+ * struct pcn_linger - for how long to look for more before sleeping
+ * @ns:		nanoseconds, 0: not at all
+ *
+ * Grows when more came soon after the last sleep began, shrinks when it did
+ * not: as KVM's halt_poll_ns does (virt/kvm/kvm_main.c, kvm_vcpu_halt()).
+ */
+struct pcn_linger {
+	u64	ns;
+};
+
+/**
+ * struct pcn_group_stats - counters of a group of channels
+ * @interrupts:	doorbells that made it be polled
+ * @polls:	looks through all rings
+ * @empty_polls: those that found nothing
+ * @sleeps:	times that the bell was armed
+ * @linger_hits: times that more came while lingering
+ * @starved:	times that a message was left in its ring for want of memory
+ */
+struct pcn_group_stats {
+	u64	interrupts;
+	u64	polls;
+	u64	empty_polls;
+	u64	sleeps;
+	u64	linger_hits;
+	u64	starved;
+};
+
+/**
+ * struct pcn_spilled - a message that found no room in its ring
+ * @node:	in pcn_port.spill, or in pcn_group.reserve
+ * @size:	bytes that @payload has room for
+ * @header:	head of the message
+ * @payload:	its payload
+ */
+struct pcn_spilled {
+	struct list_head	node;
+	u32			size;
+	struct pcn_msg_header	header;
+	u8			payload[] __aligned(8);
+};
+
+/**
+ * struct pcn_group - channels that are polled together
+ * @id:		which
+ * @first:	its first channel
+ * @last:	its last channel
+ * @bell:	our bell for it, in the window
+ * @armings:	how often it was armed
+ * @poll_lock:	the thread's group: see above
+ * @task:	the thread's group: its thread
+ * @runner:	the thread's group: who polls just now, or NULL
+ * @kick:	the thread is not to go to sleep
+ * @asleep:	the thread has armed the bell; @poll_lock
+ * @napi:	the softirq's group
+ * @armed_at:	the softirq's group: when it armed the bell, or 0
+ * @starved:	there was no memory for a message: do not look for a while
+ * @retry:	ends that while
+ * @linger:	for how long it lingers
+ * @buffer:	the payload that a handler is shown
+ * @reserve:	for what a handler sends; the poll's
+ * @reserved:	entries in @reserve
+ * @turn:	kid at which the next look begins
+ * @stats:	counters; @interrupts by the handler of one CPU, others by the poll
+ */
+struct pcn_group {
+	enum pcn_group_id	id;
+	enum pcn_channel	first;
+	enum pcn_channel	last;
+	struct pcn_bell		*bell;
+	atomic64_t		armings;
+	struct mutex		poll_lock;
+	struct task_struct	*task;
+	struct task_struct	*runner;
+	int			kick;
+	bool			asleep;
+	struct napi_struct	napi;
+	u64			armed_at;
+	bool			starved;
+	struct timer_list	retry;
+	struct pcn_linger	linger;
+	void			*buffer;
+	struct list_head	reserve;
+	unsigned int		reserved;
+	unsigned int		turn;
+	struct pcn_group_stats	stats;
+};
+
+extern struct pcn_link *pcn_links[PCN_KERNELS_MAX];
+extern struct pcn_group pcn_groups[PCN_GROUPS];
+
+#define for_each_link(link, i)						\
+	for (i = 0; i < PCN_KERNELS_MAX; i++)				\
+		if (((link) = pcn_links[i]))
+
+static inline enum pcn_group_id pcn_group_of(enum pcn_channel channel)
+{
+	return channel <= PCN_COHERENCY ? PCN_GROUP_THREAD : PCN_GROUP_SOFTIRQ;
+}
+
+/* link.c */
+struct pcn_link *pcn_link_to(unsigned int kid);
+void pcn_link_break(struct pcn_link *link, const char *why);
+const char *pcn_link_state_name(enum pcn_link_state state);
+void pcn_links_doorbell(void);
+
+/* send.c */
+void pcn_port_init(struct pcn_port *port);
+void pcn_port_close(struct pcn_port *port, int error);
+bool pcn_port_flush(struct pcn_link *link, enum pcn_channel channel);
+int pcn_post(struct pcn_link *link, const struct pcn_msg_header *header,
+	     const void *payload, struct pcn_group *handler_of);
+int pcn_send(struct pcn_link *link, const struct pcn_msg_header *header,
+	     const void *payload);
+void pcn_ring_doorbell(struct pcn_link *link, enum pcn_group_id id,
+		       u64 *counter);
+bool pcn_reserve_fill(struct pcn_group *group);
+extern DECLARE_BITMAP(pcn_ports_waiting, PCN_KERNELS_MAX * PCN_CHANNELS);
+
+/* poll.c */
+int pcn_poll_init(struct pcn_endpoint *self);
+void pcn_poll_kick(enum pcn_group_id id);
+void pcn_poll_sync(void);
+void pcn_poll_drop(struct pcn_link *link);
+void pcn_poll_until(struct completion *done);
+void pcn_poll_waited(u64 ns);
+struct pcn_group *pcn_handler_group(void);
+
+/* request.c */
+void pcn_request_reply(struct pcn_link *link, struct pcn_port *port,
+		       const struct pcn_msg_header *header);
+void pcn_requests_fail(unsigned int kid, int error);
+
+/* type.c */
+const struct pcn_msg_type *pcn_type_find(u8 channel, u16 type);
+
+/* stats.c */
+int pcn_stats_init(void);
+void pcn_stats_add_link(struct pcn_link *link);
+
+#endif /* _MSG_LAYER_INTERNAL_H */

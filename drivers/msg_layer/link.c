@@ -1,0 +1,524 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Links: who can be talked to, and in which life.
+ *
+ * The primary's roster says which kernels are up. A link follows it by its work
+ * item, which is queued when the roster has changed, when a peer that is being
+ * waited for rings, and when the link is found to be broken:
+ *
+ *            roster: up               both sides have begun anew
+ *   down ---------------> opening -----------------------------> up
+ *    ^                       |                                   |
+ *    +---- roster: ended, ---+-----------------------------------+
+ *    |     or a new life     |                                   | fault
+ *    +-----------------------------------------------------  broken
+ *
+ * Nothing about a peer's death is a message: no full ring stands in its way. A
+ * link that goes down first fails everybody who waits, then waits for handlers
+ * that run, and then tells the subscribers. Links do that each in a work item of
+ * its own, since a handler that one waits for may itself wait for another peer.
+ */
+#define pr_fmt(fmt) "popcorn: " fmt
+
+#include <linux/errno.h>
+#include <linux/export.h>
+#include <linux/init.h>
+#include <linux/module.h>
+#include <linux/slab.h>
+
+#include <popcorn/core.h>
+#include <popcorn/hooks.h>
+
+#include "internal.h"
+
+/* What a handler may rely on of other kernels' services: part of the ABI hash. */
+#define SERVICES_VERSION	1
+
+struct pcn_link *pcn_links[PCN_KERNELS_MAX];
+
+static struct pcn_layout layout __ro_after_init;
+static struct workqueue_struct *links_wq __ro_after_init;
+
+/* Links that wait for their peer to begin anew. */
+static atomic_t opening;
+
+static DEFINE_MUTEX(watch_lock);
+static LIST_HEAD(watches);
+/* Peers that subscribers have been told of: watch_lock. */
+static u64 announced;
+
+static u64 abi_salt;
+module_param(abi_salt, ullong, 0444);
+MODULE_PARM_DESC(abi_salt, "for tests: changes the ABI that this kernel says it has");
+
+static const char * const state_names[] = {
+	[PCN_LINK_DOWN]		= "down",
+	[PCN_LINK_OPENING]	= "opening",
+	[PCN_LINK_UP]		= "up",
+	[PCN_LINK_BROKEN]	= "broken",
+};
+
+static const char * const channel_names[PCN_CHANNELS] = {
+	[PCN_CONTROL]	= "control",
+	[PCN_COHERENCY]	= "coherency",
+	[PCN_NETWORK]	= "network",
+	[PCN_TTY]	= "tty",
+};
+
+/**
+ * pcn_link_state_name - a state in words
+ * @state:	the state
+ *
+ * Context: any.
+ * Return: its name as in sysfs.
+ */
+const char *pcn_link_state_name(enum pcn_link_state state)
+{
+	return state_names[state];
+}
+
+/**
+ * pcn_channel_name - a channel in words
+ * @channel:	the channel
+ *
+ * Context: any.
+ * Return: its name; "?" if there is no such channel.
+ */
+const char *pcn_channel_name(enum pcn_channel channel)
+{
+	return (unsigned int)channel < PCN_CHANNELS ? channel_names[channel] : "?";
+}
+EXPORT_SYMBOL_GPL(pcn_channel_name);
+
+/**
+ * pcn_msg_limit - the longest message of a channel
+ * @channel:	the channel
+ *
+ * Context: any.
+ * Return: bytes of payload.
+ */
+u32 pcn_msg_limit(enum pcn_channel channel)
+{
+	return channel == PCN_COHERENCY || channel == PCN_NETWORK ? SZ_64K : SZ_4K;
+}
+EXPORT_SYMBOL_GPL(pcn_msg_limit);
+
+/**
+ * pcn_link_to - the link to a kernel
+ * @kid:	the kernel
+ *
+ * Context: any.
+ * Return: the link, or NULL: no such kernel, or this one.
+ */
+struct pcn_link *pcn_link_to(unsigned int kid)
+{
+	return kid < PCN_KERNELS_MAX ? pcn_links[kid] : NULL;
+}
+
+/**
+ * pcn_peer_is_up - can messages be sent to a kernel?
+ * @kid:	the kernel
+ *
+ * Context: any. May have changed when the caller looks at the answer.
+ */
+bool pcn_peer_is_up(unsigned int kid)
+{
+	struct pcn_link *link = pcn_link_to(kid);
+
+	return link && READ_ONCE(link->state) == PCN_LINK_UP;
+}
+EXPORT_SYMBOL_GPL(pcn_peer_is_up);
+
+/**
+ * pcn_peers_up - all kernels that messages can be sent to
+ *
+ * Context: any. May have changed when the caller looks at the answer.
+ * Return: bit kid is set for each.
+ */
+u64 pcn_peers_up(void)
+{
+	u64 up = 0;
+	unsigned int kid;
+
+	for (kid = 0; kid < PCN_KERNELS_MAX; kid++)
+		if (pcn_peer_is_up(kid))
+			up |= BIT_ULL(kid);
+	return up;
+}
+EXPORT_SYMBOL_GPL(pcn_peers_up);
+
+/**
+ * pcn_link_break - a peer has written what it may not write
+ * @link:	the peer
+ * @why:	a constant string
+ *
+ * Nothing goes through the link until the peer's next life.
+ *
+ * Context: any.
+ */
+void pcn_link_break(struct pcn_link *link, const char *why)
+{
+	if (!cmpxchg(&link->fault, NULL, why))
+		queue_work(links_wq, &link->work);
+}
+
+static void tell_up(struct pcn_link *link)
+{
+	struct pcn_peer_watch *watch;
+
+	mutex_lock(&watch_lock);
+	announced |= BIT_ULL(link->kid);
+	list_for_each_entry(watch, &watches, node)
+		if (watch->up)
+			watch->up(watch, link->kid);
+	mutex_unlock(&watch_lock);
+}
+
+static void tell_down(struct pcn_link *link)
+{
+	struct pcn_peer_watch *watch;
+
+	mutex_lock(&watch_lock);
+	announced &= ~BIT_ULL(link->kid);
+	list_for_each_entry(watch, &watches, node)
+		if (watch->down)
+			watch->down(watch, link->kid);
+	mutex_unlock(&watch_lock);
+}
+
+/**
+ * pcn_peers_subscribe - be told which kernels are up from now on
+ * @watch:	what to call; called at once for those that are up already
+ *
+ * Context: process; not from such a call.
+ * Return: 0.
+ */
+int pcn_peers_subscribe(struct pcn_peer_watch *watch)
+{
+	unsigned int kid;
+
+	mutex_lock(&watch_lock);
+	list_add_tail(&watch->node, &watches);
+	for (kid = 0; watch->up && kid < PCN_KERNELS_MAX; kid++)
+		if (announced & BIT_ULL(kid))
+			watch->up(watch, kid);
+	mutex_unlock(&watch_lock);
+	return 0;
+}
+EXPORT_SYMBOL_GPL(pcn_peers_subscribe);
+
+/**
+ * pcn_peers_unsubscribe - do not be told any more
+ * @watch:	what was subscribed; not called any more when this returns
+ *
+ * Context: process; not from such a call.
+ */
+void pcn_peers_unsubscribe(struct pcn_peer_watch *watch)
+{
+	mutex_lock(&watch_lock);
+	list_del(&watch->node);
+	mutex_unlock(&watch_lock);
+}
+EXPORT_SYMBOL_GPL(pcn_peers_unsubscribe);
+
+static u64 pair_out(const struct pcn_link *link)
+{
+	return PCN_PAIR(pcn_generation(), link->generation);
+}
+
+static u64 pair_in(const struct pcn_link *link)
+{
+	return PCN_PAIR(link->generation, pcn_generation());
+}
+
+static struct pcn_ring_shared *ring_in(struct pcn_lane *lane,
+				       enum pcn_channel channel)
+{
+	return (void *)lane + pcn_ring_offset(&layout, channel) -
+	       sizeof(struct pcn_ring_shared);
+}
+
+static void reset_port(struct pcn_link *link, enum pcn_channel channel)
+{
+	struct pcn_ring_shared *out = ring_in(link->out, channel);
+	struct pcn_ring_shared *in = ring_in(link->in, channel);
+	u64 size = 1ULL << layout.ring_order[channel];
+	struct pcn_port *port = &link->port[channel];
+	u32 limit = pcn_msg_limit(channel);
+
+	WRITE_ONCE(out->head, 0);
+	WRITE_ONCE(out->waiting, 0);
+	WRITE_ONCE(in->tail, 0);
+	pcn_ring_init(&port->tx, out, size, limit);
+	pcn_ring_init(&port->rx, in, size, limit);
+}
+
+/* Reset this side's part of both lanes, and say for which lives that was. */
+static void begin(struct pcn_link *link, u32 generation)
+{
+	enum pcn_channel channel;
+
+	link->generation = generation;
+	memset(link->rung, 0, sizeof(link->rung));
+	WRITE_ONCE(link->fault, NULL);
+	for (channel = 0; channel < PCN_CHANNELS; channel++)
+		reset_port(link, channel);
+	WRITE_ONCE(link->state, PCN_LINK_OPENING);
+	atomic_inc(&opening);
+	/* Pair with the acquires in is_mutual() of the peer. */
+	virt_store_release(&link->out->from_pair, pair_out(link));
+	virt_store_release(&link->in->to_pair, pair_in(link));
+	/* It may be waiting for this, or is told by the roster. */
+	pcn_arch_doorbell(link->apicid);
+}
+
+/* Has the peer begun anew, for the same two lives? */
+static bool is_mutual(const struct pcn_link *link)
+{
+	/* Pair with the releases in begin() of the peer. */
+	return virt_load_acquire(&link->out->to_pair) == pair_out(link) &&
+	       virt_load_acquire(&link->in->from_pair) == pair_in(link);
+}
+
+static void open_ports(struct pcn_link *link)
+{
+	enum pcn_channel channel;
+
+	for (channel = 0; channel < PCN_CHANNELS; channel++) {
+		spin_lock_irq(&link->port[channel].tx_lock);
+		link->port[channel].tx_error = 0;
+		spin_unlock_irq(&link->port[channel].tx_lock);
+	}
+}
+
+/* Subscribers may send before they are sent to: up comes before messages. */
+static void open_link(struct pcn_link *link)
+{
+	atomic_dec(&opening);
+	pcn_stats_add_link(link);
+	WRITE_ONCE(link->state, PCN_LINK_UP);
+	open_ports(link);
+	tell_up(link);
+	/* Pairs with the acquire in the poll: its rings are reset. */
+	smp_store_release(&link->rx_open, true);
+	pcn_poll_kick(PCN_GROUP_THREAD);
+	pcn_poll_kick(PCN_GROUP_SOFTIRQ);
+}
+
+/* After this nothing of the link runs, and nobody waits for its peer. */
+static void close_link(struct pcn_link *link, int error,
+		       enum pcn_link_state state)
+{
+	bool was_up = link->state == PCN_LINK_UP;
+	enum pcn_channel channel;
+
+	if (link->state == PCN_LINK_OPENING)
+		atomic_dec(&opening);
+	WRITE_ONCE(link->state, state);
+	for (channel = 0; channel < PCN_CHANNELS; channel++)
+		pcn_port_close(&link->port[channel], error);
+	pcn_requests_fail(link->kid, error);
+	WRITE_ONCE(link->rx_open, false);
+	if (!was_up)
+		return;
+	pcn_poll_sync();
+	pcn_poll_drop(link);
+	flush_workqueue(link->handlers);
+	tell_down(link);
+	WRITE_ONCE(link->out->from_pair, 0);
+	WRITE_ONCE(link->in->to_pair, 0);
+}
+
+/* The life of the peer that there is to be a link to, or 0. */
+static u32 wanted_life(const struct pcn_link *link)
+{
+	const struct pcn_window *w = pcn_window();
+	u64 entry = READ_ONCE(w->roster[link->kid]);
+
+	if (READ_ONCE(w->roster[pcn_self()]) !=
+	    PCN_ROSTER(pcn_generation(), PCN_VERDICT_UP) ||
+	    PCN_ROSTER_VERDICT(entry) != PCN_VERDICT_UP)
+		return 0;
+	return PCN_ROSTER_GENERATION(entry);
+}
+
+static void break_link(struct pcn_link *link)
+{
+	pr_err("link to kernel %u is broken: %s\n", link->kid, link->fault);
+	close_link(link, -EPROTO, PCN_LINK_BROKEN);
+	/* Its senders see that nobody will make room. */
+	pcn_arch_doorbell(link->apicid);
+}
+
+static bool has_handlers(struct pcn_link *link)
+{
+	if (!link->handlers)
+		link->handlers = alloc_ordered_workqueue("popcorn_msg%u",
+							 WQ_MEM_RECLAIM,
+							 link->kid);
+	if (!link->handlers)
+		pr_err("no memory for a link to kernel %u\n", link->kid);
+	return link->handlers;
+}
+
+static void follow_roster(struct work_struct *work)
+{
+	struct pcn_link *link = container_of(work, struct pcn_link, work);
+	u32 life = wanted_life(link);
+
+	if (link->state != PCN_LINK_DOWN && link->generation != life)
+		close_link(link, -EHOSTDOWN, PCN_LINK_DOWN);
+	if (link->state == PCN_LINK_DOWN && life && has_handlers(link))
+		begin(link, life);
+	if (link->state == PCN_LINK_OPENING && is_mutual(link))
+		open_link(link);
+	if (link->state == PCN_LINK_UP && READ_ONCE(link->fault))
+		break_link(link);
+}
+
+static void hear_verdict(struct work_struct *work)
+{
+	const struct pcn_window *w = pcn_window();
+
+	if (PCN_ROSTER_VERDICT(READ_ONCE(w->roster[pcn_self()])) ==
+	    PCN_VERDICT_REFUSED)
+		pr_err("the primary refuses this kernel as a peer: its message ABI is not ours\n");
+}
+
+static DECLARE_WORK(verdict_work, hear_verdict);
+
+/**
+ * pcn_links_doorbell - this kernel was rung: is there something for links?
+ *
+ * Context: hard interrupt, on one CPU.
+ */
+void pcn_links_doorbell(void)
+{
+	static u32 seen;
+	struct pcn_link *link;
+	unsigned int i;
+	/* Pairs with the release in enter() of kernel/popcorn/roster.c. */
+	u32 seq = virt_load_acquire(&pcn_window()->roster_seq);
+
+	if (seq == seen && !atomic_read(&opening))
+		return;
+	if (seq != seen && pcn_is_secondary())
+		queue_work(links_wq, &verdict_work);
+	for_each_link(link, i)
+		if (seq != seen || READ_ONCE(link->state) == PCN_LINK_OPENING)
+			queue_work(links_wq, &link->work);
+	seen = seq;
+}
+
+/* 64-bit FNV-1a, http://www.isthe.com/chongo/tech/comp/fnv/ */
+static u64 __init fnv1a(const void *data, size_t size)
+{
+	const u8 *byte = data;
+	u64 hash = 0xcbf29ce484222325ULL;
+
+	while (size--)
+		hash = (hash ^ *byte++) * 0x100000001b3ULL;
+	return hash;
+}
+
+/* What two kernels must have alike to understand each other. */
+static u64 __init abi_hash(void)
+{
+	const u32 facts[] = {
+		PCN_WINDOW_VERSION, PCN_MSG_VERSION, SERVICES_VERSION,
+		sizeof(struct pcn_msg_header), sizeof(struct pcn_ring_shared),
+		PCN_RING_ALIGN, sizeof(struct pcn_endpoint),
+		sizeof(struct pcn_lane), PCN_LANE_HEAD, PCN_RING_HEAD,
+		PCN_CHANNELS, PCN_TYPES,
+		pcn_msg_limit(PCN_CONTROL), pcn_msg_limit(PCN_COHERENCY),
+		pcn_msg_limit(PCN_NETWORK), pcn_msg_limit(PCN_TTY),
+	};
+
+	return fnv1a(facts, sizeof(facts)) ^ abi_salt;
+}
+
+/* The layout is the primary's word; rings must hold what may be sent. */
+static bool __init learn_layout(void)
+{
+	const struct pcn_window *w = pcn_window();
+	enum pcn_channel channel;
+
+	layout.kernels = w->kernels;
+	memcpy(layout.ring_order, w->ring_order, sizeof(layout.ring_order));
+	if (layout.kernels < 2 || layout.kernels > PCN_KERNELS_MAX ||
+	    pcn_self() >= layout.kernels)
+		return false;
+	for (channel = 0; channel < PCN_CHANNELS; channel++)
+		if (layout.ring_order[channel] > 30 ||
+		    pcn_ring_record_size(pcn_msg_limit(channel)) >
+		    1ULL << layout.ring_order[channel])
+			return false;
+	return pcn_layout_size(&layout) <= w->size;
+}
+
+static int __init make_link(unsigned int kid)
+{
+	struct pcn_link *link = kzalloc(sizeof(*link), GFP_KERNEL);
+	void *window = pcn_window();
+	enum pcn_channel channel;
+
+	if (!link)
+		return -ENOMEM;
+	link->kid = kid;
+	link->apicid = pcn_window()->apicid[kid];
+	link->endpoint = window + pcn_endpoint_offset(&layout, kid);
+	link->out = window + pcn_lane_offset(&layout, pcn_self(), kid);
+	link->in = window + pcn_lane_offset(&layout, kid, pcn_self());
+	INIT_WORK(&link->work, follow_roster);
+	for (channel = 0; channel < PCN_CHANNELS; channel++)
+		pcn_port_init(&link->port[channel]);
+	pcn_links[kid] = link;
+	return 0;
+}
+
+static int __init make_links(void)
+{
+	unsigned int kid;
+	int err = 0;
+
+	for (kid = 0; kid < layout.kernels && !err; kid++)
+		if (kid != pcn_self())
+			err = make_link(kid);
+	return err;
+}
+
+/* From here on others may begin to talk to this kernel. */
+static void __init check_in(struct pcn_endpoint *self)
+{
+	self->abi = abi_hash();
+	/* Pairs with the acquire in kernel/popcorn/roster.c. */
+	virt_store_release(&self->generation, pcn_generation());
+	if (pcn_is_secondary())
+		pcn_call_primary();
+}
+
+static int __init pcn_msg_init(void)
+{
+	struct pcn_endpoint *self;
+	int err = -EINVAL;
+
+	if (!pcn_machine_is_shared() || !pcn_window())
+		return 0;
+	if (learn_layout()) {
+		self = (void *)pcn_window() +
+		       pcn_endpoint_offset(&layout, pcn_self());
+		links_wq = alloc_workqueue("popcorn_links", WQ_UNBOUND, 0);
+		err = links_wq ? make_links() : -ENOMEM;
+		if (!err)
+			err = pcn_poll_init(self);
+		if (!err)
+			err = pcn_stats_init();
+		if (!err) {
+			check_in(self);
+			return 0;
+		}
+	}
+	pr_err("no messages: the layer cannot be set up (%d)\n", err);
+	return err;
+}
+device_initcall(pcn_msg_init);

@@ -1,0 +1,641 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * What comes in: doorbell, poll, delivery.
+ *
+ * After NAPI: an interrupt comes only while a group's bell is armed. It disarms
+ * the bell and has the group polled, with a budget, until its rings are empty;
+ * the poll lingers a little, arms the bell and looks once more (ring.c has the
+ * contract). The thread's group (control, coherency) is polled by a thread,
+ * since its handlers take page table locks and flush TLBs; the other one
+ * (network, tty) by NAPI itself.
+ *
+ * A thread that waits for a reply polls the first group itself for a while, if
+ * nobody else does: two context switches less. That is why a handler must not
+ * take a lock that somebody holds while waiting.
+ */
+#include <linux/bitmap.h>
+#include <linux/completion.h>
+#include <linux/errno.h>
+#include <linux/kthread.h>
+#include <linux/ktime.h>
+#include <linux/module.h>
+#include <linux/netdevice.h>
+#include <linux/sched.h>
+#include <linux/slab.h>
+#include <linux/timer.h>
+#include <linux/vmalloc.h>
+
+#include <popcorn/core.h>
+
+#define CREATE_TRACE_POINTS
+#include <trace/events/popcorn.h>
+
+#include "internal.h"
+
+/* Messages of one ring before others have their turn. */
+#define BATCH		64
+/* Messages between two looks at whether somebody else wants the CPU. */
+#define THREAD_BUDGET	256
+/* Where lingering begins. */
+#define LINGER_MIN_NS	2000
+/* Softirqs do not spin longer than this. */
+#define SOFTIRQ_LINGER_NS	20000
+
+struct pcn_group pcn_groups[PCN_GROUPS] = {
+	[PCN_GROUP_THREAD] = {
+		.id = PCN_GROUP_THREAD,
+		.first = PCN_CONTROL,
+		.last = PCN_COHERENCY,
+	},
+	[PCN_GROUP_SOFTIRQ] = {
+		.id = PCN_GROUP_SOFTIRQ,
+		.first = PCN_NETWORK,
+		.last = PCN_TTY,
+	},
+};
+
+static unsigned int linger_us = 50;
+module_param(linger_us, uint, 0644);
+MODULE_PARM_DESC(linger_us, "look for more messages for up to so long before sleeping (us)");
+
+/* For how long a thread looks for its reply by itself. */
+static struct pcn_linger call_linger;
+
+/* Is this CPU in the softirq's poll? */
+static DEFINE_PER_CPU(bool, in_softirq_poll);
+
+/**
+ * struct deferred - a message for a handler that may sleep
+ * @work:	on the peer's workqueue
+ * @type:	whose handler
+ * @msg:	the message
+ * @payload:	its payload
+ */
+struct deferred {
+	struct work_struct		work;
+	const struct pcn_msg_type	*type;
+	struct pcn_msg			msg;
+	u8				payload[] __aligned(8);
+};
+
+/**
+ * pcn_handler_group - is the caller a handler that must not wait?
+ *
+ * Context: any.
+ * Return: the group whose poll it runs in, or NULL.
+ */
+struct pcn_group *pcn_handler_group(void)
+{
+	struct pcn_group *thread = &pcn_groups[PCN_GROUP_THREAD];
+
+	if (in_hardirq() || in_nmi())
+		return NULL;
+	if (in_serving_softirq())
+		return __this_cpu_read(in_softirq_poll) ?
+		       &pcn_groups[PCN_GROUP_SOFTIRQ] : NULL;
+	return READ_ONCE(thread->runner) == current ? thread : NULL;
+}
+
+/* Shorter sleeps than lingering costs: linger longer; and the other way round. */
+static void adapt(struct pcn_linger *linger, u64 slept_ns)
+{
+	u64 max = READ_ONCE(linger_us) * (u64)NSEC_PER_USEC, ns = linger->ns;
+
+	if (slept_ns < max)
+		ns = clamp(ns * 2, min_t(u64, LINGER_MIN_NS, max), max);
+	else
+		ns = ns / 2 < LINGER_MIN_NS ? 0 : min(ns / 2, max);
+	WRITE_ONCE(linger->ns, ns);
+}
+
+static bool may_look(const struct pcn_link *link)
+{
+	/* Pairs with the release in open_link(). */
+	return smp_load_acquire(&link->rx_open) && !READ_ONCE(link->fault);
+}
+
+/* Has a message come? Changes nothing: for interrupts, too. */
+static bool has_messages(const struct pcn_group *group)
+{
+	enum pcn_channel channel;
+	struct pcn_link *link;
+	unsigned int i;
+
+	if (READ_ONCE(group->starved))
+		return false;
+	for_each_link(link, i) {
+		if (!may_look(link))
+			continue;
+		for (channel = group->first; channel <= group->last; channel++)
+			if (pcn_ring_has_news(&link->port[channel].rx))
+				return true;
+	}
+	return false;
+}
+
+static bool is_of(const struct pcn_group *group, unsigned int port)
+{
+	return pcn_group_of(port % PCN_CHANNELS) == group->id;
+}
+
+/* Does anybody here wait for room? */
+static bool has_waiting(const struct pcn_group *group)
+{
+	unsigned int nr;
+
+	for_each_set_bit(nr, pcn_ports_waiting, PCN_KERNELS_MAX * PCN_CHANNELS)
+		if (is_of(group, nr))
+			return true;
+	return false;
+}
+
+/* Has a peer made room that somebody here waits for? */
+static bool has_room_news(const struct pcn_group *group)
+{
+	unsigned int nr;
+
+	for_each_set_bit(nr, pcn_ports_waiting, PCN_KERNELS_MAX * PCN_CHANNELS)
+		if (is_of(group, nr) &&
+		    pcn_ring_room_came(&pcn_links[nr / PCN_CHANNELS]->
+				       port[nr % PCN_CHANNELS].tx))
+			return true;
+	return false;
+}
+
+/* Let those go on who wait for room; true if any could. */
+static bool flush_ports(const struct pcn_group *group)
+{
+	bool any = false;
+	unsigned int nr;
+
+	for_each_set_bit(nr, pcn_ports_waiting, PCN_KERNELS_MAX * PCN_CHANNELS)
+		if (is_of(group, nr))
+			any |= pcn_port_flush(pcn_links[nr / PCN_CHANNELS],
+					      nr % PCN_CHANNELS);
+	return any;
+}
+
+static void run_deferred(struct work_struct *work)
+{
+	struct deferred *d = container_of(work, struct deferred, work);
+
+	d->type->handle(&d->msg);
+	kfree(d);
+}
+
+static struct pcn_msg message_of(struct pcn_link *link,
+				 const struct pcn_msg_header *h, void *payload)
+{
+	return (struct pcn_msg) {
+		.kid = link->kid,
+		.channel = h->channel,
+		.type = h->type,
+		.length = h->length,
+		.request = h->request,
+		.payload = payload,
+	};
+}
+
+static bool defer(struct pcn_link *link, struct pcn_port *port,
+		  const struct pcn_msg_header *h,
+		  const struct pcn_msg_type *type)
+{
+	struct deferred *d = kmalloc(struct_size(d, payload, h->length),
+				     GFP_NOWAIT | __GFP_NOWARN);
+
+	if (!d)
+		return false;
+	INIT_WORK(&d->work, run_deferred);
+	d->type = type;
+	d->msg = message_of(link, h, d->payload);
+	pcn_ring_take(&port->rx, h, d->payload);
+	queue_work(link->handlers, &d->work);
+	return true;
+}
+
+static void refuse(struct pcn_link *link, struct pcn_port *port,
+		   const struct pcn_msg_header *h)
+{
+	struct pcn_msg msg = message_of(link, h, NULL);
+
+	port->stats.rx_unknown++;
+	pcn_ring_take(&port->rx, h, NULL);
+	/* What is beyond the table cannot have been sent by pcn_msg_call(). */
+	if (h->request && h->type < PCN_TYPES)
+		pcn_msg_reply(&msg, -EOPNOTSUPP, NULL, 0);
+}
+
+/* False if there is no memory: the message stays where it is. */
+static bool deliver(struct pcn_group *group, struct pcn_link *link,
+		    struct pcn_port *port, const struct pcn_msg_header *h)
+{
+	const struct pcn_msg_type *type;
+	struct pcn_msg msg;
+
+	if (h->flags & PCN_MSG_REPLY) {
+		pcn_request_reply(link, port, h);
+		return true;
+	}
+	if (!pcn_reserve_fill(group))
+		return false;
+	type = pcn_type_find(h->channel, h->type);
+	if (!type) {
+		refuse(link, port, h);
+		return true;
+	}
+	if (type->may_sleep)
+		return defer(link, port, h, type);
+	msg = message_of(link, h, group->buffer);
+	pcn_ring_take(&port->rx, h, group->buffer);
+	type->handle(&msg);
+	return true;
+}
+
+/* Memory comes back without a sign: look again after a tick. */
+static void starve(struct pcn_group *group)
+{
+	group->stats.starved++;
+	WRITE_ONCE(group->starved, true);
+	mod_timer(&group->retry, jiffies + 1);
+}
+
+static void end_starving(struct timer_list *timer)
+{
+	struct pcn_group *group = from_timer(group, timer, retry);
+
+	WRITE_ONCE(group->starved, false);
+	pcn_poll_kick(group->id);
+}
+
+static bool poll_message(struct pcn_group *group, struct pcn_link *link,
+			 enum pcn_channel channel)
+{
+	struct pcn_port *port = &link->port[channel];
+	struct pcn_msg_header h;
+
+	if (!pcn_ring_peek(&port->rx, &h)) {
+		if (port->rx.fault)
+			pcn_link_break(link, pcn_ring_fault_name(port->rx.fault));
+		return false;
+	}
+	if (h.channel != channel || h.source != link->kid ||
+	    h.flags & ~PCN_MSG_REPLY) {
+		pcn_link_break(link, "header that is not of this link");
+		return false;
+	}
+	if (!deliver(group, link, port, &h)) {
+		starve(group);
+		return false;
+	}
+	port->stats.rx_messages++;
+	port->stats.rx_bytes += h.length;
+	trace_pcn_msg_receive(link->kid, channel, h.type, h.length, h.request);
+	return true;
+}
+
+/* A sender that waits is told once there is room for more than a little. */
+static void offer_room(struct pcn_group *group, struct pcn_link *link,
+		       struct pcn_port *port)
+{
+	const struct pcn_ring *rx = &port->rx;
+
+	if (rx->head - rx->tail <= (rx->mask + 1) / 2 &&
+	    pcn_ring_room_is_awaited(rx))
+		pcn_ring_doorbell(link, group->id, &port->stats.rx_doorbells);
+}
+
+static unsigned int poll_port(struct pcn_group *group, struct pcn_link *link,
+			      enum pcn_channel channel, unsigned int budget)
+{
+	unsigned int taken = 0;
+
+	while (taken < min_t(unsigned int, budget, BATCH) && !group->starved &&
+	       may_look(link) && poll_message(group, link, channel))
+		taken++;
+	if (taken)
+		offer_room(group, link, &link->port[channel]);
+	return taken;
+}
+
+/* Look through all rings; returns the number of messages, up to @budget. */
+static unsigned int poll_group(struct pcn_group *group, unsigned int budget)
+{
+	enum pcn_channel channel;
+	unsigned int handled = 0, i;
+	struct pcn_link *link;
+
+	for (i = 0; i < PCN_KERNELS_MAX && handled < budget; i++) {
+		link = pcn_links[(group->turn + i) % PCN_KERNELS_MAX];
+		if (!link)
+			continue;
+		for (channel = group->first; channel <= group->last; channel++)
+			handled += poll_port(group, link, channel,
+					     budget - handled);
+	}
+	group->turn = (group->turn + i) % PCN_KERNELS_MAX;
+	/* Room first seen here is room that nobody has to ring for. */
+	if (flush_ports(group) && !handled)
+		handled = 1;
+	WRITE_ONCE(group->stats.polls, group->stats.polls + 1);
+	if (!handled)
+		WRITE_ONCE(group->stats.empty_polls, group->stats.empty_polls + 1);
+	trace_pcn_poll(group->id, handled);
+	return handled;
+}
+
+/* Spin a little; true if there is something to do. */
+static bool linger(struct pcn_group *group, u64 limit_ns)
+{
+	u64 ns = min(READ_ONCE(group->linger.ns), limit_ns), end;
+
+	if (!ns)
+		return false;
+	end = ktime_get_ns() + ns;
+	do {
+		if (has_messages(group) || has_room_news(group)) {
+			group->stats.linger_hits++;
+			return true;
+		}
+		cpu_relax();
+	} while (ktime_get_ns() < end && !need_resched());
+	return false;
+}
+
+static void arm_bell(struct pcn_group *group)
+{
+	pcn_bell_arm(group->bell, atomic64_inc_return(&group->armings));
+}
+
+/*
+ * Arm the bell, and look once more. True if the caller may sleep: whatever comes
+ * from now on rings.
+ */
+static bool arm(struct pcn_group *group)
+{
+	arm_bell(group);
+	if (!flush_ports(group) && !has_messages(group))
+		return true;
+	pcn_bell_disarm(group->bell);
+	return false;
+}
+
+static void sleep_until_rung(struct pcn_group *group)
+{
+	u64 since;
+
+	mutex_lock(&group->poll_lock);
+	group->asleep = arm(group);
+	mutex_unlock(&group->poll_lock);
+	if (!group->asleep)
+		return;
+	group->stats.sleeps++;
+	since = ktime_get_ns();
+	for (;;) {
+		set_current_state(TASK_IDLE);
+		/* Pairs with the barrier of wake_up_process() in kick(). */
+		if (READ_ONCE(group->kick))
+			break;
+		schedule();
+	}
+	__set_current_state(TASK_RUNNING);
+	WRITE_ONCE(group->kick, 0);
+	adapt(&group->linger, ktime_get_ns() - since);
+	mutex_lock(&group->poll_lock);
+	group->asleep = false;
+	pcn_bell_disarm(group->bell);
+	mutex_unlock(&group->poll_lock);
+}
+
+static unsigned int poll_locked(struct pcn_group *group, unsigned int budget)
+{
+	unsigned int handled;
+
+	lockdep_assert_held(&group->poll_lock);
+	WRITE_ONCE(group->runner, current);
+	handled = poll_group(group, budget);
+	WRITE_ONCE(group->runner, NULL);
+	return handled;
+}
+
+static int poll_thread(void *arg)
+{
+	struct pcn_group *group = arg;
+	unsigned int handled;
+
+	while (!kthread_should_stop()) {
+		mutex_lock(&group->poll_lock);
+		handled = poll_locked(group, THREAD_BUDGET);
+		mutex_unlock(&group->poll_lock);
+		cond_resched();
+		if (!handled && !linger(group, U64_MAX))
+			sleep_until_rung(group);
+	}
+	return 0;
+}
+
+/**
+ * pcn_poll_until - poll for a reply instead of sleeping at once
+ * @done:	completed by the reply
+ *
+ * Returns early when somebody else polls, when that takes too long, or when the
+ * CPU is wanted.
+ *
+ * Context: process.
+ */
+void pcn_poll_until(struct completion *done)
+{
+	struct pcn_group *group = &pcn_groups[PCN_GROUP_THREAD];
+	u64 ns = READ_ONCE(call_linger.ns), end;
+
+	if (!ns || !mutex_trylock(&group->poll_lock))
+		return;
+	pcn_bell_disarm(group->bell);
+	end = ktime_get_ns() + ns;
+	do {
+		if (!poll_locked(group, BATCH))
+			cpu_relax();
+	} while (!completion_done(done) && ktime_get_ns() < end &&
+		 !need_resched());
+	/* The thread may have slept all the time: so it is to be rung again. */
+	if (group->asleep && !arm(group))
+		pcn_poll_kick(group->id);
+	mutex_unlock(&group->poll_lock);
+}
+
+/**
+ * pcn_poll_waited - learn from how long a reply has taken
+ * @ns:	from the request to the reply, nanoseconds
+ *
+ * Context: any.
+ */
+void pcn_poll_waited(u64 ns)
+{
+	adapt(&call_linger, ns);
+}
+
+static int softirq_poll(struct napi_struct *napi, int budget)
+{
+	struct pcn_group *group = container_of(napi, struct pcn_group, napi);
+	int handled = 0, n;
+
+	if (!budget)
+		return 0;
+	if (group->armed_at) {
+		adapt(&group->linger, ktime_get_ns() - group->armed_at);
+		group->armed_at = 0;
+	}
+	do {
+		__this_cpu_write(in_softirq_poll, true);
+		n = poll_group(group, budget - handled);
+		__this_cpu_write(in_softirq_poll, false);
+		handled += n;
+	} while (handled < budget && (n || linger(group, SOFTIRQ_LINGER_NS)));
+	if (handled >= budget || !napi_complete_done(napi, handled))
+		return min(handled, budget);
+	group->armed_at = ktime_get_ns();
+	group->stats.sleeps++;
+	if (!arm(group))
+		napi_schedule(napi);
+	return handled;
+}
+
+static void kick(struct pcn_group *group)
+{
+	if (group->id == PCN_GROUP_SOFTIRQ) {
+		napi_schedule(&group->napi);
+		return;
+	}
+	WRITE_ONCE(group->kick, 1);
+	wake_up_process(group->task);
+}
+
+/**
+ * pcn_poll_kick - have a group polled
+ * @id:	the group
+ *
+ * Context: any but hard interrupt.
+ */
+void pcn_poll_kick(enum pcn_group_id id)
+{
+	/* Softirqs that are raised in process context run at the enable. */
+	local_bh_disable();
+	kick(&pcn_groups[id]);
+	local_bh_enable();
+}
+
+/**
+ * pcn_poll_sync - wait for all polls that are under way
+ *
+ * Context: process, not from a handler.
+ */
+void pcn_poll_sync(void)
+{
+	mutex_lock(&pcn_groups[PCN_GROUP_THREAD].poll_lock);
+	mutex_unlock(&pcn_groups[PCN_GROUP_THREAD].poll_lock);
+	/* A softirq is a read-side critical section. */
+	synchronize_rcu();
+}
+
+/**
+ * pcn_poll_drop - count and forget what a peer has left behind
+ * @link:	the peer; no poll looks at its rings any more
+ *
+ * Context: process.
+ */
+void pcn_poll_drop(struct pcn_link *link)
+{
+	struct pcn_msg_header h;
+	struct pcn_port *port;
+	unsigned int i;
+
+	for (i = 0; i < PCN_CHANNELS; i++) {
+		port = &link->port[i];
+		while (pcn_ring_peek(&port->rx, &h)) {
+			pcn_ring_take(&port->rx, &h, NULL);
+			port->stats.rx_late++;
+		}
+	}
+}
+
+static bool has_work(const struct pcn_group *group)
+{
+	return has_messages(group) || has_waiting(group);
+}
+
+/* If the group sleeps and there is nothing for it, the bell stays armed. */
+static void ring_group(struct pcn_group *group)
+{
+	if (!READ_ONCE(group->bell->armed))
+		return;
+	if (!has_work(group)) {
+		arm_bell(group);
+		if (!has_work(group))
+			return;
+	}
+	pcn_bell_disarm(group->bell);
+	WRITE_ONCE(group->stats.interrupts, group->stats.interrupts + 1);
+	trace_pcn_doorbell_receive(group->id);
+	kick(group);
+}
+
+static void on_doorbell(void)
+{
+	pcn_links_doorbell();
+	ring_group(&pcn_groups[PCN_GROUP_THREAD]);
+	ring_group(&pcn_groups[PCN_GROUP_SOFTIRQ]);
+}
+
+static int __init init_group(struct pcn_group *group, struct pcn_endpoint *self)
+{
+	INIT_LIST_HEAD(&group->reserve);
+	mutex_init(&group->poll_lock);
+	timer_setup(&group->retry, end_starving, 0);
+	group->bell = &self->group[group->id].bell;
+	group->buffer = vmalloc(SZ_64K);
+	return group->buffer ? 0 : -ENOMEM;
+}
+
+static int __init start_poll_thread(struct pcn_group *group)
+{
+	group->task = kthread_create(poll_thread, group, "popcorn_msg");
+	if (IS_ERR(group->task))
+		return PTR_ERR(group->task);
+	/* Others wait for what it does, on other kernels, too. */
+	sched_set_fifo_low(group->task);
+	wake_up_process(group->task);
+	return 0;
+}
+
+static int __init start_poll_softirq(struct pcn_group *group)
+{
+	struct net_device *dev = alloc_netdev_dummy(0);
+
+	if (!dev)
+		return -ENOMEM;
+	netif_napi_add(dev, &group->napi, softirq_poll);
+	napi_enable(&group->napi);
+	pcn_poll_kick(group->id);
+	return 0;
+}
+
+/**
+ * pcn_poll_init - begin to poll, and to hear the doorbell
+ * @self:	this kernel's endpoint
+ *
+ * Context: initcall.
+ * Return: 0 or -ENOMEM.
+ */
+int __init pcn_poll_init(struct pcn_endpoint *self)
+{
+	int err = init_group(&pcn_groups[PCN_GROUP_THREAD], self);
+
+	if (!err)
+		err = init_group(&pcn_groups[PCN_GROUP_SOFTIRQ], self);
+	if (!err)
+		err = start_poll_thread(&pcn_groups[PCN_GROUP_THREAD]);
+	if (!err)
+		err = start_poll_softirq(&pcn_groups[PCN_GROUP_SOFTIRQ]);
+	if (!err)
+		pcn_attach_doorbell(on_doorbell);
+	return err;
+}

@@ -1,0 +1,395 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * What goes out.
+ *
+ * A message goes into the ring if there is room and nothing waits before it.
+ * Otherwise a sender that may sleep waits, and a message of one that may not is
+ * kept in local memory, the spill, which the poll moves into the ring as room
+ * comes. Either way the ring says that its producer waits, so that the consumer
+ * rings when it has made room, and the poll wakes or moves whoever waits.
+ *
+ * A handler's messages must not fail for want of memory: what it sends may be
+ * half of a protocol's step. Before each run of a handler the poll makes sure
+ * that there is a reserve for all that it may send, and leaves the message in
+ * its ring if there is not. A spill is therefore bounded by the messages that
+ * peers have been able to send.
+ */
+#include <linux/bitmap.h>
+#include <linux/errno.h>
+#include <linux/export.h>
+#include <linux/sched/signal.h>
+#include <linux/slab.h>
+
+#include <popcorn/core.h>
+
+#include <trace/events/popcorn.h>
+
+#include "internal.h"
+
+/* Messages that may wait on one port for senders that are no handlers. */
+#define SPILL_MAX	1024
+
+/* Ports with a sender or a spill that waits for room: kid * PCN_CHANNELS + channel. */
+DECLARE_BITMAP(pcn_ports_waiting, PCN_KERNELS_MAX * PCN_CHANNELS);
+
+/**
+ * pcn_port_init - make a port that nothing can be sent to yet
+ * @port:	the port
+ *
+ * Context: any.
+ */
+void pcn_port_init(struct pcn_port *port)
+{
+	mutex_init(&port->senders);
+	spin_lock_init(&port->tx_lock);
+	port->wanted = PCN_WANTED_NONE;
+	INIT_LIST_HEAD(&port->spill);
+	init_waitqueue_head(&port->room);
+	port->tx_error = -EHOSTDOWN;
+}
+
+/* Have the sender that waits look again. */
+static void wake_sender(struct pcn_port *port)
+{
+	lockdep_assert_held(&port->tx_lock);
+	WRITE_ONCE(port->wanted, PCN_WANTED_NONE);
+	wake_up(&port->room);
+}
+
+/**
+ * pcn_port_close - let no message through any more
+ * @port:	the port
+ * @error:	what senders get
+ *
+ * What has been spilled is lost, and counted.
+ *
+ * Context: any.
+ */
+void pcn_port_close(struct pcn_port *port, int error)
+{
+	struct pcn_spilled *s, *next;
+	unsigned long flags;
+	LIST_HEAD(lost);
+
+	spin_lock_irqsave(&port->tx_lock, flags);
+	port->tx_error = error;
+	port->stats.tx_failed += port->spilled;
+	port->spilled = 0;
+	list_splice_init(&port->spill, &lost);
+	wake_sender(port);
+	spin_unlock_irqrestore(&port->tx_lock, flags);
+	list_for_each_entry_safe(s, next, &lost, node)
+		kfree(s);
+}
+
+static void count_sent(struct pcn_port *port, const struct pcn_msg_header *h)
+{
+	port->stats.tx_messages++;
+	port->stats.tx_bytes += h->length;
+}
+
+/* -EAGAIN: no room. */
+static int put(struct pcn_link *link, struct pcn_port *port,
+	       const struct pcn_msg_header *header, const void *payload)
+{
+	lockdep_assert_held(&port->tx_lock);
+	if (pcn_ring_put(&port->tx, header, payload)) {
+		count_sent(port, header);
+		return 0;
+	}
+	if (!port->tx.fault)
+		return -EAGAIN;
+	pcn_link_break(link, pcn_ring_fault_name(port->tx.fault));
+	return -EPROTO;
+}
+
+static int try_put(struct pcn_link *link, struct pcn_port *port,
+		   const struct pcn_msg_header *header, const void *payload)
+{
+	lockdep_assert_held(&port->tx_lock);
+	if (port->tx_error)
+		return port->tx_error;
+	return list_empty(&port->spill) ? put(link, port, header, payload) :
+					  -EAGAIN;
+}
+
+/*
+ * As try_put(), and if there is no room the consumer is asked to ring when there
+ * is. The flag in the bitmap comes first: with it the doorbell looks at the ring.
+ */
+static int put_or_await(struct pcn_link *link, struct pcn_port *port,
+			const struct pcn_msg_header *header, const void *payload)
+{
+	int err = try_put(link, port, header, payload);
+
+	if (err != -EAGAIN)
+		return err;
+	set_bit(link->kid * PCN_CHANNELS + header->channel, pcn_ports_waiting);
+	if (pcn_ring_await_room(&port->tx, header->length))
+		err = try_put(link, port, header, payload);
+	return err;
+}
+
+/**
+ * pcn_ring_doorbell - interrupt a peer if it wants to be
+ * @link:	the peer
+ * @id:		for which group of channels
+ * @counter:	counts the interrupts
+ *
+ * Once for each time that it has armed its bell: until it gets to run, more
+ * messages may come than it takes.
+ *
+ * Context: any.
+ */
+void pcn_ring_doorbell(struct pcn_link *link, enum pcn_group_id id, u64 *counter)
+{
+	u64 number = pcn_bell_is_needed(&link->endpoint->group[id].bell);
+
+	if (!number || number == READ_ONCE(link->rung[id]))
+		return;
+	WRITE_ONCE(link->rung[id], number);
+	WRITE_ONCE(*counter, *counter + 1);
+	trace_pcn_doorbell_send(link->kid, id);
+	pcn_arch_doorbell(link->apicid);
+}
+
+static void sent(struct pcn_link *link, const struct pcn_msg_header *h)
+{
+	struct pcn_port *port = &link->port[h->channel];
+
+	trace_pcn_msg_send(link->kid, h->channel, h->type, h->length, h->request);
+	pcn_ring_doorbell(link, pcn_group_of(h->channel),
+			  &port->stats.tx_doorbells);
+}
+
+/* Without overtaking the sender that waits, which might never get its turn. */
+static int send_at_once(struct pcn_link *link, struct pcn_port *port,
+			const struct pcn_msg_header *header, const void *payload)
+{
+	int err = -EAGAIN;
+
+	spin_lock_irq(&port->tx_lock);
+	if (port->wanted == PCN_WANTED_NONE)
+		err = try_put(link, port, header, payload);
+	spin_unlock_irq(&port->tx_lock);
+	return err;
+}
+
+static int send_in_turn(struct pcn_link *link, struct pcn_port *port,
+			const struct pcn_msg_header *header, const void *payload)
+{
+	int err;
+
+	if (mutex_lock_killable(&port->senders))
+		return -EINTR;
+	for (;;) {
+		spin_lock_irq(&port->tx_lock);
+		err = put_or_await(link, port, header, payload);
+		if (err == -EAGAIN) {
+			port->wanted = header->length;
+			port->stats.tx_waits++;
+		}
+		spin_unlock_irq(&port->tx_lock);
+		if (err != -EAGAIN)
+			break;
+		if (wait_event_killable(port->room, READ_ONCE(port->wanted) ==
+						    PCN_WANTED_NONE)) {
+			err = -EINTR;
+			break;
+		}
+	}
+	WRITE_ONCE(port->wanted, PCN_WANTED_NONE);
+	mutex_unlock(&port->senders);
+	return err;
+}
+
+/**
+ * pcn_send - send a message, waiting for room
+ * @link:	to whom
+ * @header:	its head
+ * @payload:	@header->length bytes
+ *
+ * Context: process; sleeps, killably.
+ * Return: 0; -EHOSTDOWN, -EPROTO: see popcorn/msg.h; -EINTR a fatal signal.
+ */
+int pcn_send(struct pcn_link *link, const struct pcn_msg_header *header,
+	     const void *payload)
+{
+	struct pcn_port *port = &link->port[header->channel];
+	int err;
+
+	might_sleep();
+	err = send_at_once(link, port, header, payload);
+	if (err == -EAGAIN)
+		err = send_in_turn(link, port, header, payload);
+	if (!err)
+		sent(link, header);
+	return err;
+}
+
+static struct pcn_spilled *new_spilled(u32 size, gfp_t gfp)
+{
+	struct pcn_spilled *s = kmalloc(struct_size(s, payload, size),
+					gfp | __GFP_NOWARN);
+
+	if (s)
+		s->size = size;
+	return s;
+}
+
+/**
+ * pcn_reserve_fill - have enough in reserve for one run of a handler
+ * @group:	whose handler
+ *
+ * Context: the poll of @group.
+ * Return: false: no memory, no handler may run.
+ */
+bool pcn_reserve_fill(struct pcn_group *group)
+{
+	struct pcn_spilled *s;
+
+	while (group->reserved < PCN_HANDLER_SENDS) {
+		s = new_spilled(PCN_HANDLER_PAYLOAD, GFP_NOWAIT);
+		if (!s)
+			return false;
+		list_add(&s->node, &group->reserve);
+		group->reserved++;
+	}
+	return true;
+}
+
+static struct pcn_spilled *from_reserve(struct pcn_group *group, u32 size)
+{
+	struct pcn_spilled *s;
+
+	if (!group || size > PCN_HANDLER_PAYLOAD)
+		return NULL;
+	s = list_first_entry_or_null(&group->reserve, struct pcn_spilled, node);
+	if (s) {
+		list_del(&s->node);
+		group->reserved--;
+	}
+	return s;
+}
+
+static int spill(struct pcn_port *port, const struct pcn_msg_header *header,
+		 const void *payload, struct pcn_group *handler_of)
+{
+	struct pcn_spilled *s;
+
+	lockdep_assert_held(&port->tx_lock);
+	if (!handler_of && port->spilled >= SPILL_MAX)
+		return -ENOBUFS;
+	s = new_spilled(header->length, GFP_ATOMIC) ?:
+		from_reserve(handler_of, header->length);
+	if (!s)
+		return -ENOMEM;
+	s->header = *header;
+	memcpy(s->payload, payload, header->length);
+	list_add_tail(&s->node, &port->spill);
+	port->spilled++;
+	port->stats.tx_spills++;
+	return 0;
+}
+
+/**
+ * pcn_post - send a message without waiting
+ * @link:	to whom
+ * @header:	its head
+ * @payload:	@header->length bytes
+ * @handler_of:	the caller is a handler of this group, and may use its reserve;
+ *		or NULL
+ *
+ * Context: any.
+ * Return: 0: it will go out in its turn; -EHOSTDOWN, -EPROTO: see popcorn/msg.h;
+ * -ENOBUFS too much waits already, -ENOMEM; neither for a handler that keeps to
+ * PCN_HANDLER_SENDS and PCN_HANDLER_PAYLOAD.
+ */
+int pcn_post(struct pcn_link *link, const struct pcn_msg_header *header,
+	     const void *payload, struct pcn_group *handler_of)
+{
+	struct pcn_port *port = &link->port[header->channel];
+	unsigned long flags;
+	bool spilled;
+	int err;
+
+	spin_lock_irqsave(&port->tx_lock, flags);
+	err = put_or_await(link, port, header, payload);
+	spilled = err == -EAGAIN;
+	if (spilled)
+		err = spill(port, header, payload, handler_of);
+	spin_unlock_irqrestore(&port->tx_lock, flags);
+	if (!err && !spilled)
+		sent(link, header);
+	return err;
+}
+
+/* Move what waits into the ring; false if something is left. */
+static bool flush_spill(struct pcn_link *link, struct pcn_port *port,
+			unsigned int *moved)
+{
+	struct pcn_spilled *s, *next;
+
+	lockdep_assert_held(&port->tx_lock);
+	list_for_each_entry_safe(s, next, &port->spill, node) {
+		if (put(link, port, &s->header, s->payload) &&
+		    (!pcn_ring_await_room(&port->tx, s->header.length) ||
+		     put(link, port, &s->header, s->payload)))
+			return false;
+		list_del(&s->node);
+		port->spilled--;
+		kfree(s);
+		(*moved)++;
+	}
+	return true;
+}
+
+/* Is there room for whoever waits? Otherwise the consumer will ring again. */
+static bool flush(struct pcn_link *link, struct pcn_port *port,
+		  unsigned int *moved)
+{
+	lockdep_assert_held(&port->tx_lock);
+	if (port->tx_error)
+		return true;
+	if (!flush_spill(link, port, moved))
+		return false;
+	if (port->wanted == PCN_WANTED_NONE)
+		return true;
+	if (!pcn_ring_await_room(&port->tx, port->wanted))
+		return false;
+	wake_sender(port);
+	return true;
+}
+
+/**
+ * pcn_port_flush - there may be room: let those go on who wait for it
+ * @link:	the peer
+ * @channel:	the channel
+ *
+ * Context: the poll of the channel's group.
+ * Return: true if nobody waits for room any more, or a message was moved.
+ */
+bool pcn_port_flush(struct pcn_link *link, enum pcn_channel channel)
+{
+	unsigned int nr = link->kid * PCN_CHANNELS + channel;
+	struct pcn_port *port = &link->port[channel];
+	unsigned int moved = 0;
+	unsigned long flags;
+	bool done;
+
+	/* A peer that has closed its side makes no room, and would not ring. */
+	if (virt_load_acquire(&link->out->to_pair) !=
+	    PCN_PAIR(pcn_generation(), link->generation))
+		pcn_link_break(link, "closed by the peer");
+	spin_lock_irqsave(&port->tx_lock, flags);
+	done = flush(link, port, &moved);
+	if (done) {
+		clear_bit(nr, pcn_ports_waiting);
+		pcn_ring_has_room(&port->tx);
+	}
+	spin_unlock_irqrestore(&port->tx_lock, flags);
+	if (moved)
+		pcn_ring_doorbell(link, pcn_group_of(channel),
+				  &port->stats.tx_doorbells);
+	return moved || done;
+}

@@ -1,0 +1,18 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/* What the messaging layer asks of kernel/popcorn. */
+#ifndef _POPCORN_CORE_H
+#define _POPCORN_CORE_H
+
+#include <linux/types.h>
+
+struct kobject;
+struct pcn_window;
+
+struct pcn_window *pcn_window(void);
+u32 pcn_generation(void);
+struct kobject *pcn_kobject(void);
+void pcn_attach_doorbell(void (*fn)(void));
+void pcn_call_primary(void);
+void pcn_arch_doorbell(u32 apicid);
+
+#endif /* _POPCORN_CORE_H */

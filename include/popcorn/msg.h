@@ -1,0 +1,116 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * Messages between the kernels of a machine.
+ *
+ * A message has a channel, a type and up to pcn_msg_limit() bytes of payload.
+ * Between two kernels and within a channel none is lost, duplicated or
+ * overtaken; channels do not wait for each other. A service registers a handler
+ * per type. Messages to a kernel that is not up fail with -EHOSTDOWN, those to
+ * one whose rings are broken with -EPROTO; so do requests that wait for a reply
+ * when that happens.
+ *
+ * Handlers never sleep and never take a lock that somebody holds while waiting
+ * for another kernel: a thread that waits for a reply may run them itself. What
+ * a handler sends never waits: see pcn_msg_post().
+ */
+#ifndef _POPCORN_MSG_H
+#define _POPCORN_MSG_H
+
+#include <linux/list.h>
+#include <linux/types.h>
+
+#include <popcorn/layout.h>
+
+/** PCN_TYPES - numbers of message types, per channel */
+#define PCN_TYPES		64
+
+/*
+ * Types of the control channel. Services have numbers of their own on each
+ * channel; they are part of the ABI.
+ */
+enum pcn_control_type {
+	PCN_TYPE_PING		= 0,	/* on every channel */
+	PCN_TYPE_LOAD		= 1,	/* on every channel: load generator */
+	PCN_TYPE_LOAD_CONTROL	= 2,
+};
+
+/** PCN_HANDLER_SENDS - messages that one run of a handler may send for sure */
+#define PCN_HANDLER_SENDS	66
+/** PCN_HANDLER_PAYLOAD - bytes of payload that each of them may have */
+#define PCN_HANDLER_PAYLOAD	4224
+
+/**
+ * struct pcn_msg - a message as a handler gets it
+ * @kid:	the kernel that sent it
+ * @channel:	its channel
+ * @type:	its type
+ * @length:	bytes of payload
+ * @request:	nonzero: the sender waits for pcn_msg_reply()
+ * @payload:	@length bytes, aligned to 8; the handler may change them, and they
+ *		are gone when it returns
+ */
+struct pcn_msg {
+	unsigned int		kid;
+	enum pcn_channel	channel;
+	u16			type;
+	u32			length;
+	u64			request;
+	void			*payload;
+};
+
+/**
+ * struct pcn_msg_type - a service's handler for one type of message
+ * @name:	for humans
+ * @channel:	on which channel it comes
+ * @type:	its number there, below PCN_TYPES
+ * @may_sleep:	run the handler as a work item instead of in the poll: those of
+ *		one peer one after the other, in order
+ * @handle:	the handler; in a kernel thread (control, coherency) or in
+ *		softirq context (network, tty) unless @may_sleep
+ */
+struct pcn_msg_type {
+	const char		*name;
+	enum pcn_channel	channel;
+	u16			type;
+	bool			may_sleep;
+	void (*handle)(const struct pcn_msg *msg);
+};
+
+/**
+ * struct pcn_peer_watch - wants to know which kernels are up
+ * @up:		a kernel is up; called before any message of it is handled
+ * @down:	it is down, or its link broken; called after the last message
+ *		of it was handled and all requests to it have failed
+ * @node:	private
+ *
+ * Context of both: process, may sleep, but must not wait for a message. Either
+ * may be NULL.
+ */
+struct pcn_peer_watch {
+	void (*up)(struct pcn_peer_watch *watch, unsigned int kid);
+	void (*down)(struct pcn_peer_watch *watch, unsigned int kid);
+	struct list_head node;
+};
+
+unsigned int pcn_self(void);
+bool pcn_peer_is_up(unsigned int kid);
+u64 pcn_peers_up(void);
+u32 pcn_msg_limit(enum pcn_channel channel);
+const char *pcn_channel_name(enum pcn_channel channel);
+
+int pcn_msg_register(const struct pcn_msg_type *type);
+void pcn_msg_unregister(const struct pcn_msg_type *type);
+int pcn_peers_subscribe(struct pcn_peer_watch *watch);
+void pcn_peers_unsubscribe(struct pcn_peer_watch *watch);
+
+int pcn_msg_send(unsigned int kid, enum pcn_channel channel, u16 type,
+		 const void *payload, u32 length);
+int pcn_msg_post(unsigned int kid, enum pcn_channel channel, u16 type,
+		 const void *payload, u32 length);
+int pcn_msg_call(unsigned int kid, enum pcn_channel channel, u16 type,
+		 const void *payload, u32 length, void *reply, u32 *reply_length,
+		 unsigned int limit_ms);
+int pcn_msg_reply(const struct pcn_msg *msg, int status, const void *payload,
+		  u32 length);
+
+#endif /* _POPCORN_MSG_H */

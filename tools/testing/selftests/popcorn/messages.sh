@@ -1,0 +1,134 @@
+#!/bin/sh
+# SPDX-License-Identifier: GPL-2.0
+#
+# Four kernels exchange messages, all with all: none is lost, doubled, overtaken
+# or damaged, and hardly any takes an interrupt.
+#
+# vm: --kernels 4 --mem 256M --timeout 600
+
+. /selftests/lib.sh
+. /selftests/load.sh
+
+# Streams: ordered pairs of kernels times channels, or pairs on one channel.
+PAIRS=12
+STREAMS=48
+# Messages in all streams together. A million takes five times as long.
+MIXED=1000000
+# Those of full length, most of which wait for room.
+FULL=48000
+# Those of a steady stream.
+STEADY=200000
+# Interrupts per 1000 of them.
+INTERRUPTS=20
+
+# sum FILE...: of the numbers in them
+sum()
+{
+	cat "$@" | awk '{ sum += $1 } END { print sum }'
+}
+
+waited_for_room()
+{
+	local waits=$(sum $links/*/*/tx_waits)
+
+	echo "# kernel 0 has waited $waits times"
+	[ "$waits" -gt 0 ]
+}
+
+drops_nothing()
+{
+	[ "$(sum $links/*/*/rx_unknown $links/*/*/rx_late \
+		$links/*/*/tx_failed)" = 0 ]
+}
+
+# What was sent until it was stopped has come.
+stops()
+{
+	begin messages=100000000 && sleep 2 && begin stop && has_ended &&
+		came_well && rate
+}
+
+# measure_latency CHANNEL: the median, in ns
+measure_latency()
+{
+	echo "kid=1 channel=$1 size=64 count=2000" >$load/latency &&
+		sed 's/^/# /' $load/latency
+}
+
+# Bulk from several sides on the network's channel, round trips on another.
+goes_beside_bulk()
+{
+	begin channels=network size=max messages=100000000 &&
+		sleep 1 && measure_latency "$1" && begin stop && has_ended &&
+		came_well && rate
+}
+
+interrupts()
+{
+	sum /sys/kernel/popcorn/poll/*/interrupts
+}
+
+stays_idle()
+{
+	local before after
+
+	sleep 1
+	before=$(interrupts)
+	sleep 5
+	after=$(interrupts)
+	echo "# interrupts: $before, 5 s later $after"
+	[ "$before" = "$after" ]
+}
+
+# few TEXT COUNT MESSAGES
+few()
+{
+	echo "# $2 $1 for $3 messages"
+	[ $(($2 * 1000)) -lt $(($3 * INTERRUPTS)) ]
+}
+
+# steady CHANNEL SIZE: few doorbells are rung for a stream to kernel 1
+steady()
+{
+	local bell=$links/1/$1/tx_doorbells before
+
+	before=$(cat "$bell")
+	echo "kid=1 channel=$1 size=$2 count=$STEADY" >$load/throughput &&
+		few doorbells $(($(cat "$bell") - before)) $STEADY
+}
+
+# steadily_received CHANNEL: few interrupts are taken for a stream from kernel 1
+steadily_received()
+{
+	local before=$(interrupts)
+
+	run 60 2 "kernels=0-1 channels=$1 size=64 messages=$STEADY" &&
+		few interrupts $(($(interrupts) - before)) $STEADY
+}
+
+check "all kernels are linked" await 20 all_linked $PAIRS
+check "$MIXED messages of all lengths" \
+	run 300 $STREAMS "messages=$((MIXED / STREAMS + 1)) seed=1"
+check "and other ones" \
+	run 60 $STREAMS "messages=$((MIXED / STREAMS / 10)) seed=2"
+check "$FULL messages of full length" \
+	run 300 $STREAMS "messages=$((FULL / STREAMS)) size=max"
+check "for which there was no room" waited_for_room
+check "messages without payload" run 60 $STREAMS "messages=500 size=0"
+check "at a slow rate" \
+	run 60 $STREAMS "messages=100 size=100 rate=50"
+check "between two kernels that are not the primary" \
+	run 60 8 "kernels=2-3 messages=1000"
+check "nothing is lost when it is stopped" stops
+for channel in coherency control; do
+	check "round trips on $channel" measure_latency $channel
+	check "beside bulk on another channel" goes_beside_bulk $channel
+done
+check "no interrupts when nobody sends" stays_idle
+for channel in $channels; do
+	check "few for streams to and fro on $channel" steadily_received "$channel"
+	check "few doorbells for a stream on $channel" steady "$channel" 64
+done
+check "few for one of pages" steady network 4096
+check "nothing was dropped" drops_nothing
+plan
