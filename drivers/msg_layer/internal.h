@@ -11,6 +11,7 @@
  *   stats.c	/sys/kernel/popcorn/links, .../poll
  *   dev.c	/dev/popcorn
  *   load.c	load generator
+ *   garbage.c	a peer that lies, for tests
  *
  * Locks, outermost first:
  *

@@ -443,10 +443,11 @@ static bool __init learn_layout(void)
 	const struct pcn_window *w = pcn_window();
 	enum pcn_channel channel;
 
-	layout.kernels = w->kernels;
+	layout.areas = w->kernels;
+	layout.kernels = hweight64(w->present);
 	memcpy(layout.ring_order, w->ring_order, sizeof(layout.ring_order));
-	if (layout.kernels < 2 || layout.kernels > PCN_KERNELS_MAX ||
-	    pcn_self() >= layout.kernels)
+	if (layout.areas > PCN_KERNELS_MAX || fls64(w->present) > layout.areas ||
+	    !(w->present & BIT_ULL(pcn_self())))
 		return false;
 	for (channel = 0; channel < PCN_CHANNELS; channel++)
 		if (layout.ring_order[channel] > 30 ||
@@ -454,6 +455,11 @@ static bool __init learn_layout(void)
 		    1ULL << layout.ring_order[channel])
 			return false;
 	return pcn_layout_size(&layout) <= w->size;
+}
+
+static u32 __init rank(unsigned int kid)
+{
+	return hweight64(pcn_window()->present & (BIT_ULL(kid) - 1));
 }
 
 static int __init make_link(unsigned int kid)
@@ -467,8 +473,8 @@ static int __init make_link(unsigned int kid)
 	link->kid = kid;
 	link->apicid = pcn_window()->apicid[kid];
 	link->endpoint = window + pcn_endpoint_offset(&layout, kid);
-	link->out = window + pcn_lane_offset(&layout, pcn_self(), kid);
-	link->in = window + pcn_lane_offset(&layout, kid, pcn_self());
+	link->out = window + pcn_lane_offset(&layout, rank(pcn_self()), rank(kid));
+	link->in = window + pcn_lane_offset(&layout, rank(kid), rank(pcn_self()));
 	INIT_WORK(&link->work, follow_roster);
 	for (channel = 0; channel < PCN_CHANNELS; channel++)
 		pcn_port_init(&link->port[channel]);
@@ -481,8 +487,8 @@ static int __init make_links(void)
 	unsigned int kid;
 	int err = 0;
 
-	for (kid = 0; kid < layout.kernels && !err; kid++)
-		if (kid != pcn_self())
+	for (kid = 0; kid < layout.areas && !err; kid++)
+		if (kid != pcn_self() && pcn_window()->present & BIT_ULL(kid))
 			err = make_link(kid);
 	return err;
 }

@@ -6,7 +6,8 @@
  *   0			struct pcn_window
  *   PCN_AREA_OFFSET	struct pcn_area, one per kernel
  *   endpoints		struct pcn_endpoint, one per kernel
- *   lanes		one per ordered pair of kernels: a head (struct
+ *   lanes		one per ordered pair of kernels that there are, by their
+ *			ranks, since kids may have gaps: a head (struct
  *			pcn_lane), then the rings, each with its data at a
  *			page's start and its struct pcn_ring_shared right before
  */
@@ -42,10 +43,12 @@ enum pcn_channel {
 
 /**
  * struct pcn_layout - the sizes that a window is made of
- * @kernels:	number of areas, endpoints, and of kernels in pairs
+ * @areas:	number of areas and endpoints: the highest kid, plus one
+ * @kernels:	number of kernels that there are, the primary included
  * @ring_order:	log2 of the bytes of data in a ring of each channel
  */
 struct pcn_layout {
+	u32	areas;
 	u32	kernels;
 	u8	ring_order[PCN_CHANNELS];
 };
@@ -55,15 +58,17 @@ struct pcn_layout {
 
 /**
  * pcn_layout_of - the layout for a number of kernels and a level of sizes
+ * @areas:	the highest kid, plus one
  * @kernels:	the number
  * @level:	0: what messages of full length need, ... PCN_SIZES - 1: roomy
  *
  * Context: any.
  * Return: the layout.
  */
-static inline struct pcn_layout pcn_layout_of(u32 kernels, u32 level)
+static inline struct pcn_layout pcn_layout_of(u32 areas, u32 kernels, u32 level)
 {
 	return (struct pcn_layout) {
+		.areas = areas,
 		.kernels = kernels,
 		.ring_order = {
 			[PCN_CONTROL] = 14 + level / 2,
@@ -80,10 +85,10 @@ static inline u32 pcn_default_level(u32 kernels)
 	return kernels <= 4 ? 2 : kernels <= 8 ? 1 : 0;
 }
 
-/** pcn_endpoint_offset - where a kernel's endpoint is; @kid may be @l->kernels */
+/** pcn_endpoint_offset - where a kernel's endpoint is; @kid may be @l->areas */
 static inline u64 pcn_endpoint_offset(const struct pcn_layout *l, u32 kid)
 {
-	return PCN_AREA_OFFSET + (u64)l->kernels * PCN_AREA_SIZE +
+	return PCN_AREA_OFFSET + (u64)l->areas * PCN_AREA_SIZE +
 	       (u64)kid * PCN_ENDPOINT_SIZE;
 }
 
@@ -105,36 +110,45 @@ static inline u64 pcn_ring_offset(const struct pcn_layout *l, u32 channel)
 	return channel < PCN_CHANNELS ? offset : offset - PCN_RING_HEAD;
 }
 
-/** pcn_lane_offset - where the lane from one kernel to another one is */
+/**
+ * pcn_lane_offset - where the lane from one kernel to another one is
+ * @l:		the layout
+ * @from:	rank of the producer among the kernels that there are, from 0
+ * @to:		rank of the consumer
+ *
+ * Context: any.
+ * Return: offset in bytes.
+ */
 static inline u64 pcn_lane_offset(const struct pcn_layout *l, u32 from, u32 to)
 {
 	u64 lane = (u64)from * (l->kernels - 1) + (to > from ? to - 1 : to);
 
-	return pcn_endpoint_offset(l, l->kernels) +
+	return pcn_endpoint_offset(l, l->areas) +
 	       lane * pcn_ring_offset(l, PCN_CHANNELS);
 }
 
 /** pcn_layout_size - bytes of a window with this layout */
 static inline u64 pcn_layout_size(const struct pcn_layout *l)
 {
-	return pcn_endpoint_offset(l, l->kernels) + (u64)l->kernels *
+	return pcn_endpoint_offset(l, l->areas) + (u64)l->kernels *
 	       (l->kernels - 1) * pcn_ring_offset(l, PCN_CHANNELS);
 }
 
 /** pcn_default_layout - the layout that a number of kernels gets unasked */
-static inline struct pcn_layout pcn_default_layout(u32 kernels)
+static inline struct pcn_layout pcn_default_layout(u32 areas, u32 kernels)
 {
-	return pcn_layout_of(kernels, pcn_default_level(kernels));
+	return pcn_layout_of(areas, kernels, pcn_default_level(kernels));
 }
 
 /** pcn_fitting_layout - the roomiest layout in @size bytes; at least level 0 */
-static inline struct pcn_layout pcn_fitting_layout(u32 kernels, u64 size)
+static inline struct pcn_layout pcn_fitting_layout(u32 areas, u32 kernels,
+						   u64 size)
 {
-	struct pcn_layout l = pcn_layout_of(kernels, 0), more;
+	struct pcn_layout l = pcn_layout_of(areas, kernels, 0), more;
 	u32 level;
 
 	for (level = 1; level < PCN_SIZES; level++) {
-		more = pcn_layout_of(kernels, level);
+		more = pcn_layout_of(areas, kernels, level);
 		if (pcn_layout_size(&more) > size)
 			break;
 		l = more;

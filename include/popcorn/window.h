@@ -72,6 +72,7 @@ enum pcn_verdict {
  * @size:	bytes of the whole window
  * @primary_apicid: physical APIC id that takes the doorbell for the primary
  * @ring_order:	log2 of the bytes of data in a ring of each channel
+ * @present:	bit kid is set for each kernel that there is
  * @pad0:	zero
  * @clock:	the primary's clock
  * @pad1:	zero
@@ -89,7 +90,8 @@ struct pcn_window {
 	u64	size;
 	u32	primary_apicid;
 	u8	ring_order[PCN_CHANNELS];
-	u32	pad0[8];
+	u64	present;
+	u64	pad0[3];
 	struct pcn_clock clock;
 	u32	pad1[36];
 	u32	attention[PCN_KERNELS_MAX];

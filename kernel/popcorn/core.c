@@ -192,7 +192,7 @@ static void __init clear_window(const struct pcn_layout *l)
 {
 	u32 from, to;
 
-	memset(window, 0, pcn_endpoint_offset(l, l->kernels));
+	memset(window, 0, pcn_endpoint_offset(l, l->areas));
 	for (from = 0; from < l->kernels; from++)
 		for (to = 0; to < l->kernels; to++)
 			if (from != to)
@@ -203,7 +203,8 @@ static void __init clear_window(const struct pcn_layout *l)
 static int __init map_window(const struct pcn_partitions *all)
 {
 	u64 size, start = pcn_arch_window(&size);
-	struct pcn_layout layout = pcn_fitting_layout(fls64(all->defined), size);
+	struct pcn_layout layout = pcn_fitting_layout(fls64(all->defined),
+					hweight64(all->defined) + 1, size);
 
 	window = memremap(start, size, MEMREMAP_WB);
 	if (!window)
@@ -211,7 +212,8 @@ static int __init map_window(const struct pcn_partitions *all)
 	clear_window(&layout);
 	window->magic = PCN_WINDOW_MAGIC;
 	window->version = PCN_WINDOW_VERSION;
-	window->kernels = layout.kernels;
+	window->kernels = layout.areas;
+	window->present = all->defined | 1;
 	window->size = size;
 	window->primary_apicid = pcn_arch_cpu_apicid(0);
 	memcpy(window->ring_order, layout.ring_order, sizeof(window->ring_order));

@@ -62,7 +62,7 @@ void __init pcn_roster_init(void)
 	struct pcn_window *w = pcn_window();
 	unsigned int kid;
 
-	layout.kernels = w->kernels;
+	layout.areas = w->kernels;
 	memcpy(layout.ring_order, w->ring_order, sizeof(layout.ring_order));
 	for (kid = 0; kid < PCN_KERNELS_MAX; kid++)
 		if (pcn_find_kernel(kid))

@@ -646,7 +646,7 @@ test_ping() {
 	ping_says "ping" 0 "" 0 1 -c 3 -i 0.1
 	if [ "$can_inject" ]; then
 		sed 's/time [0-9]* ms/time X ms/' "$tmp/out" >"$tmp/got"
-		cat >"$tmp/want" <<'PING'
+		cat >"$tmp/want" <<'LINES'
 PING kernel 1 (kernel1): 64 bytes on channel control
 64 bytes from kernel 1 (kernel1): seq=1 time=0.000 ms
 64 bytes from kernel 1 (kernel1): seq=2 time=0.000 ms
@@ -655,7 +655,7 @@ PING kernel 1 (kernel1): 64 bytes on channel control
 --- kernel1 ping statistics ---
 3 messages sent, 3 received, 0% lost, time X ms
 rtt min/avg/max/mdev = 0.000/0.000/0.000/0.000 ms
-PING
+LINES
 		check "ping prints as ping does" cmp "$tmp/got" "$tmp/want"
 		check "ping -i is an interval" grep -q "time 2[0-9][0-9] ms" "$tmp/out"
 		inject ioctl 0 1=0xc018bc00 -- ping -q web -c 2 -i 0 -s 0 --channel tty

@@ -30,8 +30,9 @@ static unsigned int pcn_partitions;
 static u64 pcn_floating[PCN_PARTITIONS_MAX];
 static unsigned int pcn_floatings;
 
-/* What the window needs to know: kernels, and popcorn_window= if it is there. */
-static unsigned int pcn_kernels;
+/* What the window's size depends on, and popcorn_window= if it is there. */
+static unsigned int pcn_kernels = 1;
+static unsigned int pcn_areas;
 static u64 pcn_window;
 
 /* Where partitions begin at best: SECTION_SIZE_BITS. */
@@ -56,14 +57,14 @@ static u64 pcn_kernel_count(const char *val)
 
 	if (*val++ == '-')
 		last = pcn_kid(&val);
-	pcn_kernels = max(pcn_kernels, last + 1);
+	pcn_areas = max(pcn_areas, last + 1);
 	return last >= first ? last - first + 1 : 1;
 }
 
 /* The room that the window will take. */
 static u64 pcn_window_room(void)
 {
-	struct pcn_layout l = pcn_default_layout(pcn_kernels);
+	struct pcn_layout l = pcn_default_layout(pcn_areas, pcn_kernels);
 
 	return max(pcn_window, pcn_layout_size(&l));
 }
@@ -92,6 +93,7 @@ static void pcn_kaslr_param(const char *param, const char *val)
 	if (!p)
 		return;
 	count = pcn_kernel_count(val);
+	pcn_kernels += count;
 	size = memparse(p + 5, &p);
 	if (*p != '@') {
 		pcn_kaslr_float(size, count);

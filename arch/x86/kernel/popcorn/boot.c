@@ -259,8 +259,9 @@ static void __init carve_anywhere(unsigned int kid)
 static void __init carve_window(void)
 {
 	unsigned int kid = fls64(parts.defined);
-	struct pcn_layout layout = window_size ? pcn_layout_of(kid, 0) :
-						 pcn_default_layout(kid);
+	unsigned int kernels = hweight64(parts.defined) + 1;
+	struct pcn_layout layout = window_size ? pcn_layout_of(kid, kernels, 0) :
+						 pcn_default_layout(kid, kernels);
 	u64 needed = ALIGN(pcn_layout_size(&layout), PCN_MEM_ALIGN);
 
 	if (window_size && window_size < needed)

@@ -51,7 +51,7 @@ stops()
 # measure_latency CHANNEL: the median, in ns
 measure_latency()
 {
-	echo "kid=1 channel=$1 size=64 count=2000" >$load/latency &&
+	echo "kid=1 channel=$1 size=64 count=1000" >$load/latency &&
 		sed 's/^/# /' $load/latency
 }
 
