@@ -54,7 +54,8 @@ struct pcn_group pcn_groups[PCN_GROUPS] = {
 	},
 };
 
-static unsigned int linger_us = 50;
+/* KVM's default for the same question. */
+static unsigned int linger_us = 200;
 module_param(linger_us, uint, 0644);
 MODULE_PARM_DESC(linger_us, "look for more messages for up to so long before sleeping (us)");
 

@@ -349,8 +349,13 @@ static bool flush(struct pcn_link *link, struct pcn_port *port,
 		  unsigned int *moved)
 {
 	lockdep_assert_held(&port->tx_lock);
+	/* Who waited has been told when it was closed. */
 	if (port->tx_error)
 		return true;
+	/* A peer that has closed its side makes no room, and would not ring. */
+	if (virt_load_acquire(&link->out->to_pair) !=
+	    PCN_PAIR(pcn_generation(), link->generation))
+		pcn_link_break(link, "closed by the peer");
 	if (!flush_spill(link, port, moved))
 		return false;
 	if (port->wanted == PCN_WANTED_NONE)
@@ -377,10 +382,6 @@ bool pcn_port_flush(struct pcn_link *link, enum pcn_channel channel)
 	unsigned long flags;
 	bool done;
 
-	/* A peer that has closed its side makes no room, and would not ring. */
-	if (virt_load_acquire(&link->out->to_pair) !=
-	    PCN_PAIR(pcn_generation(), link->generation))
-		pcn_link_break(link, "closed by the peer");
 	spin_lock_irqsave(&port->tx_lock, flags);
 	done = flush(link, port, &moved);
 	if (done) {
