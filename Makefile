@@ -43,6 +43,7 @@ check: build
 
 bench: build
 	@scripts/bench
+	@scripts/bench-messages
 
 soak: build
 	@LONG=1 scripts/check 40-boot 50-cycle 53-corrupt

@@ -24,7 +24,7 @@ static_assert(sizeof(struct pcn_ping) == 24);
 static_assert(offsetof(struct pcn_ping, rtt_ns) == 16);
 
 /* Somebody else's ping: send back what came. */
-static void answer_ping(const struct pcn_msg *msg)
+static void answer_ping(const struct pcn_message *msg)
 {
 	if (!msg->request)
 		return;

@@ -137,10 +137,14 @@ static const struct file_operations garbage_fops = {
 
 static int __init garbage_init(void)
 {
-	if (pcn_machine_is_shared())
-		debugfs_create_file("garbage", 0200,
-				    debugfs_lookup("popcorn", NULL), NULL,
-				    &garbage_fops);
+	struct dentry *dir;
+
+	if (!pcn_machine_is_shared())
+		return 0;
+	dir = debugfs_lookup("popcorn", NULL);
+	debugfs_create_file("garbage", 0200, dir, NULL, &garbage_fops);
+	dput(dir);
 	return 0;
 }
-late_initcall(garbage_init);
+/* After load.c has made the directory. */
+late_initcall_sync(garbage_init);

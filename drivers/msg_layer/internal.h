@@ -16,7 +16,7 @@
  * Locks, outermost first:
  *
  *   watch_lock (link.c)	a mutex: subscribers, held while they are called
- *   pcn_group.poll_lock	a mutex: who polls the thread's channels; held while
+ *   pcn_poll_group.poll_lock	a mutex: who polls the thread's channels; held while
  *				handlers run. The other group has NAPI for it.
  *   pcn_port.senders		a mutex: who waits for room next; the one lock that
  *				is held while waiting, and only by senders
@@ -157,7 +157,7 @@ struct pcn_linger {
 };
 
 /**
- * struct pcn_group_stats - counters of a group of channels
+ * struct pcn_poll_stats - counters of a group of channels
  * @interrupts:	doorbells that made it be polled
  * @polls:	looks through all rings
  * @empty_polls: those that found nothing
@@ -165,7 +165,7 @@ struct pcn_linger {
  * @linger_hits: times that more came while lingering
  * @starved:	times that a message was left in its ring for want of memory
  */
-struct pcn_group_stats {
+struct pcn_poll_stats {
 	u64	interrupts;
 	u64	polls;
 	u64	empty_polls;
@@ -176,20 +176,18 @@ struct pcn_group_stats {
 
 /**
  * struct pcn_spilled - a message that found no room in its ring
- * @node:	in pcn_port.spill, or in pcn_group.reserve
- * @size:	bytes that @payload has room for
+ * @node:	in pcn_port.spill, or in a struct pcn_reserve
  * @header:	head of the message
  * @payload:	its payload
  */
 struct pcn_spilled {
 	struct list_head	node;
-	u32			size;
 	struct pcn_msg_header	header;
 	u8			payload[] __aligned(8);
 };
 
 /**
- * struct pcn_group - channels that are polled together
+ * struct pcn_poll_group - channels that are polled together
  * @id:		which
  * @first:	its first channel
  * @last:	its last channel
@@ -207,11 +205,10 @@ struct pcn_spilled {
  * @linger:	for how long it lingers
  * @buffer:	the payload that a handler is shown
  * @reserve:	for what a handler sends; the poll's
- * @reserved:	entries in @reserve
  * @turn:	kid at which the next look begins
  * @stats:	counters; @interrupts by the handler of one CPU, others by the poll
  */
-struct pcn_group {
+struct pcn_poll_group {
 	enum pcn_group_id	id;
 	enum pcn_channel	first;
 	enum pcn_channel	last;
@@ -228,18 +225,24 @@ struct pcn_group {
 	struct timer_list	retry;
 	struct pcn_linger	linger;
 	void			*buffer;
-	struct list_head	reserve;
-	unsigned int		reserved;
+	struct pcn_reserve	reserve;
 	unsigned int		turn;
-	struct pcn_group_stats	stats;
+	struct pcn_poll_stats	stats;
 };
 
 extern struct pcn_link *pcn_links[PCN_KERNELS_MAX];
-extern struct pcn_group pcn_groups[PCN_GROUPS];
+extern struct pcn_poll_group pcn_groups[PCN_GROUPS];
+
+/* The first link from kid *i on, and its kid; NULL if there is none. */
+static inline struct pcn_link *pcn_next_link(unsigned int *i)
+{
+	while (*i < PCN_KERNELS_MAX && !pcn_links[*i])
+		(*i)++;
+	return *i < PCN_KERNELS_MAX ? pcn_links[*i] : NULL;
+}
 
 #define for_each_link(link, i)						\
-	for (i = 0; i < PCN_KERNELS_MAX; i++)				\
-		if (((link) = pcn_links[i]))
+	for ((i) = 0; ((link) = pcn_next_link(&(i))); (i)++)
 
 static inline enum pcn_group_id pcn_group_of(enum pcn_channel channel)
 {
@@ -249,6 +252,7 @@ static inline enum pcn_group_id pcn_group_of(enum pcn_channel channel)
 /* link.c */
 struct pcn_link *pcn_link_to(unsigned int kid);
 void pcn_link_break(struct pcn_link *link, const char *why);
+int pcn_link_error(struct pcn_link *link, const char *why);
 const char *pcn_link_state_name(enum pcn_link_state state);
 void pcn_links_doorbell(void);
 
@@ -256,13 +260,13 @@ void pcn_links_doorbell(void);
 void pcn_port_init(struct pcn_port *port);
 void pcn_port_close(struct pcn_port *port, int error);
 bool pcn_port_flush(struct pcn_link *link, enum pcn_channel channel);
+int pcn_send_init(void);
 int pcn_post(struct pcn_link *link, const struct pcn_msg_header *header,
-	     const void *payload, struct pcn_group *handler_of);
+	     const void *payload, struct pcn_reserve *reserve);
 int pcn_send(struct pcn_link *link, const struct pcn_msg_header *header,
 	     const void *payload);
 void pcn_ring_doorbell(struct pcn_link *link, enum pcn_group_id id,
 		       u64 *counter);
-bool pcn_reserve_fill(struct pcn_group *group);
 extern DECLARE_BITMAP(pcn_ports_waiting, PCN_KERNELS_MAX * PCN_CHANNELS);
 
 /* poll.c */
@@ -272,7 +276,7 @@ void pcn_poll_sync(void);
 void pcn_poll_drop(struct pcn_link *link);
 void pcn_poll_until(struct completion *done);
 void pcn_poll_waited(u64 ns);
-struct pcn_group *pcn_handler_group(void);
+struct pcn_reserve *pcn_handler_reserve(void);
 
 /* request.c */
 void pcn_request_reply(struct pcn_link *link, struct pcn_port *port,

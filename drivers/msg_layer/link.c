@@ -265,8 +265,9 @@ static void begin(struct pcn_link *link, u32 generation)
 		reset_port(link, channel);
 	WRITE_ONCE(link->state, PCN_LINK_OPENING);
 	atomic_inc(&opening);
-	/* Pair with the acquires in is_mutual() of the peer. */
+	/* Both pair with the acquires in is_mutual() of the peer. */
 	virt_store_release(&link->out->from_pair, pair_out(link));
+	/* See above. */
 	virt_store_release(&link->in->to_pair, pair_in(link));
 	/* It may be waiting for this, or is told by the roster. */
 	pcn_arch_doorbell(link->apicid);
@@ -275,9 +276,11 @@ static void begin(struct pcn_link *link, u32 generation)
 /* Has the peer begun anew, for the same two lives? */
 static bool is_mutual(const struct pcn_link *link)
 {
-	/* Pair with the releases in begin() of the peer. */
-	return virt_load_acquire(&link->out->to_pair) == pair_out(link) &&
-	       virt_load_acquire(&link->in->from_pair) == pair_in(link);
+	/* Pairs with the second release in begin() of the peer. */
+	if (virt_load_acquire(&link->out->to_pair) != pair_out(link))
+		return false;
+	/* Pairs with the first one. */
+	return virt_load_acquire(&link->in->from_pair) == pair_in(link);
 }
 
 static void open_ports(struct pcn_link *link)
@@ -348,6 +351,25 @@ static void break_link(struct pcn_link *link)
 	close_link(link, -EPROTO, PCN_LINK_BROKEN);
 	/* Its senders see that nobody will make room. */
 	pcn_arch_doorbell(link->apicid);
+}
+
+/**
+ * pcn_link_error - what to tell those who find a ring of a link in disorder
+ * @link:	the peer
+ * @why:	the disorder, a constant string
+ *
+ * A peer that has died and begun anew has reset its side, and may be seen doing
+ * so by those who have not heard of its death yet. Otherwise the link breaks.
+ *
+ * Context: any.
+ * Return: -EHOSTDOWN or -EPROTO.
+ */
+int pcn_link_error(struct pcn_link *link, const char *why)
+{
+	if (wanted_life(link) != READ_ONCE(link->generation))
+		return -EHOSTDOWN;
+	pcn_link_break(link, why);
+	return -EPROTO;
 }
 
 static bool has_handlers(struct pcn_link *link)
@@ -515,6 +537,8 @@ static int __init pcn_msg_init(void)
 		       pcn_endpoint_offset(&layout, pcn_self());
 		links_wq = alloc_workqueue("popcorn_links", WQ_UNBOUND, 0);
 		err = links_wq ? make_links() : -ENOMEM;
+		if (!err)
+			err = pcn_send_init();
 		if (!err)
 			err = pcn_poll_init(self);
 		if (!err)

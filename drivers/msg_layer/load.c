@@ -278,7 +278,7 @@ static bool is_intact(const u64 *payload, u32 length, u64 key, u64 index)
 /* --- receiving --- */
 
 /* The first one of a stream says what went wrong; all after it are wrong. */
-static void complain(const struct pcn_msg *msg, u64 index, u32 length)
+static void complain(const struct pcn_message *msg, u64 index, u32 length)
 {
 	u64 told = msg->length >= 16 ? *(u64 *)msg->payload : U64_MAX;
 
@@ -287,7 +287,7 @@ static void complain(const struct pcn_msg *msg, u64 index, u32 length)
 	       msg->length, told);
 }
 
-static void check_message(const struct pcn_msg *msg, struct load_receiver *r)
+static void check_message(const struct pcn_message *msg, struct load_receiver *r)
 {
 	u64 index = r->received;
 	u64 key = message_key(msg->kid, pcn_self(), msg->channel, index);
@@ -301,7 +301,7 @@ static void check_message(const struct pcn_msg *msg, struct load_receiver *r)
 	WRITE_ONCE(r->damaged, r->damaged + 1);
 }
 
-static void handle_load(const struct pcn_msg *msg)
+static void handle_load(const struct pcn_message *msg)
 {
 	struct load_receiver *r = &receivers[msg->kid][msg->channel];
 	enum load_mode mode;
@@ -519,7 +519,7 @@ static int obey(unsigned int from, const struct load_request *request,
 	return err;
 }
 
-static void handle_control(const struct pcn_msg *msg)
+static void handle_control(const struct pcn_message *msg)
 {
 	struct load_reply reply = {};
 	int err = -EINVAL;

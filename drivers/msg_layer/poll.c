@@ -41,7 +41,7 @@
 /* Softirqs do not spin longer than this. */
 #define SOFTIRQ_LINGER_NS	20000
 
-struct pcn_group pcn_groups[PCN_GROUPS] = {
+struct pcn_poll_group pcn_groups[PCN_GROUPS] = {
 	[PCN_GROUP_THREAD] = {
 		.id = PCN_GROUP_THREAD,
 		.first = PCN_CONTROL,
@@ -75,26 +75,26 @@ static DEFINE_PER_CPU(bool, in_softirq_poll);
 struct deferred {
 	struct work_struct		work;
 	const struct pcn_msg_type	*type;
-	struct pcn_msg			msg;
+	struct pcn_message			msg;
 	u8				payload[] __aligned(8);
 };
 
 /**
- * pcn_handler_group - is the caller a handler that must not wait?
+ * pcn_handler_reserve - is the caller a handler that must not wait?
  *
  * Context: any.
- * Return: the group whose poll it runs in, or NULL.
+ * Return: the reserve of the group whose poll it runs in, or NULL.
  */
-struct pcn_group *pcn_handler_group(void)
+struct pcn_reserve *pcn_handler_reserve(void)
 {
-	struct pcn_group *thread = &pcn_groups[PCN_GROUP_THREAD];
+	struct pcn_poll_group *thread = &pcn_groups[PCN_GROUP_THREAD];
 
 	if (in_hardirq() || in_nmi())
 		return NULL;
 	if (in_serving_softirq())
 		return __this_cpu_read(in_softirq_poll) ?
-		       &pcn_groups[PCN_GROUP_SOFTIRQ] : NULL;
-	return READ_ONCE(thread->runner) == current ? thread : NULL;
+		       &pcn_groups[PCN_GROUP_SOFTIRQ].reserve : NULL;
+	return READ_ONCE(thread->runner) == current ? &thread->reserve : NULL;
 }
 
 /* Shorter sleeps than lingering costs: linger longer; and the other way round. */
@@ -116,7 +116,7 @@ static bool may_look(const struct pcn_link *link)
 }
 
 /* Has a message come? Changes nothing: for interrupts, too. */
-static bool has_messages(const struct pcn_group *group)
+static bool has_messages(const struct pcn_poll_group *group)
 {
 	enum pcn_channel channel;
 	struct pcn_link *link;
@@ -134,13 +134,13 @@ static bool has_messages(const struct pcn_group *group)
 	return false;
 }
 
-static bool is_of(const struct pcn_group *group, unsigned int port)
+static bool is_of(const struct pcn_poll_group *group, unsigned int port)
 {
 	return pcn_group_of(port % PCN_CHANNELS) == group->id;
 }
 
 /* Does anybody here wait for room? */
-static bool has_waiting(const struct pcn_group *group)
+static bool has_waiting(const struct pcn_poll_group *group)
 {
 	unsigned int nr;
 
@@ -150,21 +150,26 @@ static bool has_waiting(const struct pcn_group *group)
 	return false;
 }
 
+static const struct pcn_ring *ring_of(unsigned int port)
+{
+	struct pcn_link *link = pcn_links[port / PCN_CHANNELS];
+
+	return &link->port[port % PCN_CHANNELS].tx;
+}
+
 /* Has a peer made room that somebody here waits for? */
-static bool has_room_news(const struct pcn_group *group)
+static bool has_room_news(const struct pcn_poll_group *group)
 {
 	unsigned int nr;
 
 	for_each_set_bit(nr, pcn_ports_waiting, PCN_KERNELS_MAX * PCN_CHANNELS)
-		if (is_of(group, nr) &&
-		    pcn_ring_room_came(&pcn_links[nr / PCN_CHANNELS]->
-				       port[nr % PCN_CHANNELS].tx))
+		if (is_of(group, nr) && pcn_ring_room_came(ring_of(nr)))
 			return true;
 	return false;
 }
 
 /* Let those go on who wait for room; true if any could. */
-static bool flush_ports(const struct pcn_group *group)
+static bool flush_ports(const struct pcn_poll_group *group)
 {
 	bool any = false;
 	unsigned int nr;
@@ -184,10 +189,10 @@ static void run_deferred(struct work_struct *work)
 	kfree(d);
 }
 
-static struct pcn_msg message_of(struct pcn_link *link,
+static struct pcn_message message_of(struct pcn_link *link,
 				 const struct pcn_msg_header *h, void *payload)
 {
-	return (struct pcn_msg) {
+	return (struct pcn_message) {
 		.kid = link->kid,
 		.channel = h->channel,
 		.type = h->type,
@@ -217,7 +222,7 @@ static bool defer(struct pcn_link *link, struct pcn_port *port,
 static void refuse(struct pcn_link *link, struct pcn_port *port,
 		   const struct pcn_msg_header *h)
 {
-	struct pcn_msg msg = message_of(link, h, NULL);
+	struct pcn_message msg = message_of(link, h, NULL);
 
 	port->stats.rx_unknown++;
 	pcn_ring_take(&port->rx, h, NULL);
@@ -227,23 +232,25 @@ static void refuse(struct pcn_link *link, struct pcn_port *port,
 }
 
 /* False if there is no memory: the message stays where it is. */
-static bool deliver(struct pcn_group *group, struct pcn_link *link,
+static bool deliver(struct pcn_poll_group *group, struct pcn_link *link,
 		    struct pcn_port *port, const struct pcn_msg_header *h)
 {
 	const struct pcn_msg_type *type;
-	struct pcn_msg msg;
+	struct pcn_message msg;
 
 	if (h->flags & PCN_MSG_REPLY) {
 		pcn_request_reply(link, port, h);
 		return true;
 	}
-	if (!pcn_reserve_fill(group))
+	if (!pcn_reserve_fill(&group->reserve, PCN_HANDLER_SENDS, GFP_NOWAIT))
 		return false;
 	type = pcn_type_find(h->channel, h->type);
 	if (!type) {
 		refuse(link, port, h);
 		return true;
 	}
+	if (type->ready && !type->ready())
+		return false;
 	if (type->may_sleep)
 		return defer(link, port, h, type);
 	msg = message_of(link, h, group->buffer);
@@ -253,7 +260,7 @@ static bool deliver(struct pcn_group *group, struct pcn_link *link,
 }
 
 /* Memory comes back without a sign: look again after a tick. */
-static void starve(struct pcn_group *group)
+static void starve(struct pcn_poll_group *group)
 {
 	group->stats.starved++;
 	WRITE_ONCE(group->starved, true);
@@ -262,13 +269,13 @@ static void starve(struct pcn_group *group)
 
 static void end_starving(struct timer_list *timer)
 {
-	struct pcn_group *group = from_timer(group, timer, retry);
+	struct pcn_poll_group *group = from_timer(group, timer, retry);
 
 	WRITE_ONCE(group->starved, false);
 	pcn_poll_kick(group->id);
 }
 
-static bool poll_message(struct pcn_group *group, struct pcn_link *link,
+static bool poll_message(struct pcn_poll_group *group, struct pcn_link *link,
 			 enum pcn_channel channel)
 {
 	struct pcn_port *port = &link->port[channel];
@@ -276,7 +283,7 @@ static bool poll_message(struct pcn_group *group, struct pcn_link *link,
 
 	if (!pcn_ring_peek(&port->rx, &h)) {
 		if (port->rx.fault)
-			pcn_link_break(link, pcn_ring_fault_name(port->rx.fault));
+			pcn_link_error(link, pcn_ring_fault_name(port->rx.fault));
 		return false;
 	}
 	if (h.channel != channel || h.source != link->kid ||
@@ -295,7 +302,7 @@ static bool poll_message(struct pcn_group *group, struct pcn_link *link,
 }
 
 /* A sender that waits is told once there is room for more than a little. */
-static void offer_room(struct pcn_group *group, struct pcn_link *link,
+static void offer_room(struct pcn_poll_group *group, struct pcn_link *link,
 		       struct pcn_port *port)
 {
 	const struct pcn_ring *rx = &port->rx;
@@ -305,7 +312,7 @@ static void offer_room(struct pcn_group *group, struct pcn_link *link,
 		pcn_ring_doorbell(link, group->id, &port->stats.rx_doorbells);
 }
 
-static unsigned int poll_port(struct pcn_group *group, struct pcn_link *link,
+static unsigned int poll_port(struct pcn_poll_group *group, struct pcn_link *link,
 			      enum pcn_channel channel, unsigned int budget)
 {
 	unsigned int taken = 0;
@@ -319,7 +326,7 @@ static unsigned int poll_port(struct pcn_group *group, struct pcn_link *link,
 }
 
 /* Look through all rings; returns the number of messages, up to @budget. */
-static unsigned int poll_group(struct pcn_group *group, unsigned int budget)
+static unsigned int poll_group(struct pcn_poll_group *group, unsigned int budget)
 {
 	enum pcn_channel channel;
 	unsigned int handled = 0, i;
@@ -345,7 +352,7 @@ static unsigned int poll_group(struct pcn_group *group, unsigned int budget)
 }
 
 /* Spin a little; true if there is something to do. */
-static bool linger(struct pcn_group *group, u64 limit_ns)
+static bool linger(struct pcn_poll_group *group, u64 limit_ns)
 {
 	u64 ns = min(READ_ONCE(group->linger.ns), limit_ns), end;
 
@@ -362,7 +369,7 @@ static bool linger(struct pcn_group *group, u64 limit_ns)
 	return false;
 }
 
-static void arm_bell(struct pcn_group *group)
+static void arm_bell(struct pcn_poll_group *group)
 {
 	pcn_bell_arm(group->bell, atomic64_inc_return(&group->armings));
 }
@@ -371,7 +378,7 @@ static void arm_bell(struct pcn_group *group)
  * Arm the bell, and look once more. True if the caller may sleep: whatever comes
  * from now on rings.
  */
-static bool arm(struct pcn_group *group)
+static bool arm(struct pcn_poll_group *group)
 {
 	arm_bell(group);
 	if (!flush_ports(group) && !has_messages(group))
@@ -380,7 +387,7 @@ static bool arm(struct pcn_group *group)
 	return false;
 }
 
-static void sleep_until_rung(struct pcn_group *group)
+static void sleep_until_rung(struct pcn_poll_group *group)
 {
 	u64 since;
 
@@ -407,7 +414,7 @@ static void sleep_until_rung(struct pcn_group *group)
 	mutex_unlock(&group->poll_lock);
 }
 
-static unsigned int poll_locked(struct pcn_group *group, unsigned int budget)
+static unsigned int poll_locked(struct pcn_poll_group *group, unsigned int budget)
 {
 	unsigned int handled;
 
@@ -420,7 +427,7 @@ static unsigned int poll_locked(struct pcn_group *group, unsigned int budget)
 
 static int poll_thread(void *arg)
 {
-	struct pcn_group *group = arg;
+	struct pcn_poll_group *group = arg;
 	unsigned int handled;
 
 	while (!kthread_should_stop()) {
@@ -445,7 +452,7 @@ static int poll_thread(void *arg)
  */
 void pcn_poll_until(struct completion *done)
 {
-	struct pcn_group *group = &pcn_groups[PCN_GROUP_THREAD];
+	struct pcn_poll_group *group = &pcn_groups[PCN_GROUP_THREAD];
 	u64 ns = READ_ONCE(call_linger.ns), end;
 
 	if (!ns || !mutex_trylock(&group->poll_lock))
@@ -476,7 +483,7 @@ void pcn_poll_waited(u64 ns)
 
 static int softirq_poll(struct napi_struct *napi, int budget)
 {
-	struct pcn_group *group = container_of(napi, struct pcn_group, napi);
+	struct pcn_poll_group *group = container_of(napi, struct pcn_poll_group, napi);
 	int handled = 0, n;
 
 	if (!budget)
@@ -500,7 +507,7 @@ static int softirq_poll(struct napi_struct *napi, int budget)
 	return handled;
 }
 
-static void kick(struct pcn_group *group)
+static void kick(struct pcn_poll_group *group)
 {
 	if (group->id == PCN_GROUP_SOFTIRQ) {
 		napi_schedule(&group->napi);
@@ -558,13 +565,13 @@ void pcn_poll_drop(struct pcn_link *link)
 	}
 }
 
-static bool has_work(const struct pcn_group *group)
+static bool has_work(const struct pcn_poll_group *group)
 {
 	return has_messages(group) || has_waiting(group);
 }
 
 /* If the group sleeps and there is nothing for it, the bell stays armed. */
-static void ring_group(struct pcn_group *group)
+static void ring_group(struct pcn_poll_group *group)
 {
 	if (!READ_ONCE(group->bell->armed))
 		return;
@@ -586,9 +593,8 @@ static void on_doorbell(void)
 	ring_group(&pcn_groups[PCN_GROUP_SOFTIRQ]);
 }
 
-static int __init init_group(struct pcn_group *group, struct pcn_endpoint *self)
+static int __init init_group(struct pcn_poll_group *group, struct pcn_endpoint *self)
 {
-	INIT_LIST_HEAD(&group->reserve);
 	mutex_init(&group->poll_lock);
 	timer_setup(&group->retry, end_starving, 0);
 	group->bell = &self->group[group->id].bell;
@@ -596,7 +602,7 @@ static int __init init_group(struct pcn_group *group, struct pcn_endpoint *self)
 	return group->buffer ? 0 : -ENOMEM;
 }
 
-static int __init start_poll_thread(struct pcn_group *group)
+static int __init start_poll_thread(struct pcn_poll_group *group)
 {
 	group->task = kthread_create(poll_thread, group, "popcorn_msg");
 	if (IS_ERR(group->task))
@@ -607,7 +613,7 @@ static int __init start_poll_thread(struct pcn_group *group)
 	return 0;
 }
 
-static int __init start_poll_softirq(struct pcn_group *group)
+static int __init start_poll_softirq(struct pcn_poll_group *group)
 {
 	struct net_device *dev = alloc_netdev_dummy(0);
 

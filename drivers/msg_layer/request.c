@@ -113,9 +113,35 @@ int pcn_msg_post(unsigned int kid, enum pcn_channel channel, u16 type,
 	struct pcn_link *link;
 	int err = check(kid, channel, type, length, &link);
 
-	return err ?: pcn_post(link, &header, payload, pcn_handler_group());
+	return err ?: pcn_post(link, &header, payload, pcn_handler_reserve());
 }
 EXPORT_SYMBOL_GPL(pcn_msg_post);
+
+/**
+ * pcn_msg_post_from - send a message without waiting, and without fail
+ * @reserve:	memory for the case that there is no other; a handler has its own
+ * @kid:	to which kernel
+ * @channel:	on which channel
+ * @type:	its type
+ * @payload:	its payload
+ * @length:	bytes of it, PCN_HANDLER_PAYLOAD at most
+ *
+ * Context: any.
+ * Return: as pcn_msg_post(), without -ENOBUFS and -ENOMEM as long as @reserve
+ * lasts.
+ */
+int pcn_msg_post_from(struct pcn_reserve *reserve, unsigned int kid,
+		      enum pcn_channel channel, u16 type, const void *payload,
+		      u32 length)
+{
+	struct pcn_msg_header header = header_of(channel, type, length);
+	struct pcn_link *link;
+	int err = check(kid, channel, type, length, &link);
+
+	return err ?: pcn_post(link, &header, payload,
+			       pcn_handler_reserve() ?: reserve);
+}
+EXPORT_SYMBOL_GPL(pcn_msg_post_from);
 
 /**
  * pcn_msg_reply - answer a request
@@ -130,11 +156,11 @@ EXPORT_SYMBOL_GPL(pcn_msg_post);
  * Return: 0; -EINVAL @msg is no request, or @status is no errno; otherwise as
  * pcn_msg_post() or pcn_msg_send().
  */
-int pcn_msg_reply(const struct pcn_msg *msg, int status, const void *payload,
+int pcn_msg_reply(const struct pcn_message *msg, int status, const void *payload,
 		  u32 length)
 {
 	struct pcn_msg_header header = header_of(msg->channel, msg->type, length);
-	struct pcn_group *group = pcn_handler_group();
+	struct pcn_reserve *reserve = pcn_handler_reserve();
 	struct pcn_link *link;
 	int err = check(msg->kid, msg->channel, msg->type, length, &link);
 
@@ -145,8 +171,8 @@ int pcn_msg_reply(const struct pcn_msg *msg, int status, const void *payload,
 	header.flags = PCN_MSG_REPLY;
 	header.status = status;
 	header.request = msg->request;
-	return group ? pcn_post(link, &header, payload, group) :
-		       pcn_send(link, &header, payload);
+	return reserve ? pcn_post(link, &header, payload, reserve) :
+			 pcn_send(link, &header, payload);
 }
 EXPORT_SYMBOL_GPL(pcn_msg_reply);
 

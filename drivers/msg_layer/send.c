@@ -99,8 +99,7 @@ static int put(struct pcn_link *link, struct pcn_port *port,
 	}
 	if (!port->tx.fault)
 		return -EAGAIN;
-	pcn_link_break(link, pcn_ring_fault_name(port->tx.fault));
-	return -EPROTO;
+	return pcn_link_error(link, pcn_ring_fault_name(port->tx.fault));
 }
 
 static int try_put(struct pcn_link *link, struct pcn_port *port,
@@ -227,61 +226,93 @@ int pcn_send(struct pcn_link *link, const struct pcn_msg_header *header,
 	return err;
 }
 
+/* A page and its header are a little more than half of the next kmalloc size. */
+static struct kmem_cache *reserve_cache __ro_after_init;
+
+/**
+ * pcn_send_init - be ready to send
+ *
+ * Context: initcall.
+ * Return: 0 or -ENOMEM.
+ */
+int __init pcn_send_init(void)
+{
+	reserve_cache = kmem_cache_create("popcorn_msg",
+		sizeof(struct pcn_spilled) + PCN_HANDLER_PAYLOAD, 8, 0, NULL);
+	return reserve_cache ? 0 : -ENOMEM;
+}
+
 static struct pcn_spilled *new_spilled(u32 size, gfp_t gfp)
 {
-	struct pcn_spilled *s = kmalloc(struct_size(s, payload, size),
-					gfp | __GFP_NOWARN);
-
-	if (s)
-		s->size = size;
-	return s;
+	if (size == PCN_HANDLER_PAYLOAD)
+		return kmem_cache_alloc(reserve_cache, gfp | __GFP_NOWARN);
+	return kmalloc(sizeof(struct pcn_spilled) + size, gfp | __GFP_NOWARN);
 }
 
 /**
- * pcn_reserve_fill - have enough in reserve for one run of a handler
- * @group:	whose handler
+ * pcn_reserve_fill - have memory for messages
+ * @reserve:	the reserve; zeroed before the first time
+ * @count:	for so many of up to PCN_HANDLER_PAYLOAD bytes
+ * @gfp:	how to get it
  *
- * Context: the poll of @group.
- * Return: false: no memory, no handler may run.
+ * Context: what @gfp allows; the caller serialises calls for one reserve.
+ * Return: false: no memory; what there is stays.
  */
-bool pcn_reserve_fill(struct pcn_group *group)
+bool pcn_reserve_fill(struct pcn_reserve *reserve, unsigned int count, gfp_t gfp)
 {
 	struct pcn_spilled *s;
 
-	while (group->reserved < PCN_HANDLER_SENDS) {
-		s = new_spilled(PCN_HANDLER_PAYLOAD, GFP_NOWAIT);
+	if (!reserve->list.next)
+		INIT_LIST_HEAD(&reserve->list);
+	while (reserve->count < count) {
+		s = new_spilled(PCN_HANDLER_PAYLOAD, gfp);
 		if (!s)
 			return false;
-		list_add(&s->node, &group->reserve);
-		group->reserved++;
+		list_add(&s->node, &reserve->list);
+		reserve->count++;
 	}
 	return true;
 }
 
-static struct pcn_spilled *from_reserve(struct pcn_group *group, u32 size)
+/**
+ * pcn_reserve_empty - give back what has not been used
+ * @reserve:	the reserve
+ *
+ * Context: any.
+ */
+void pcn_reserve_empty(struct pcn_reserve *reserve)
+{
+	struct pcn_spilled *s, *next;
+
+	if (!reserve->count)
+		return;
+	list_for_each_entry_safe(s, next, &reserve->list, node)
+		kfree(s);
+	*reserve = (struct pcn_reserve) {};
+}
+
+static struct pcn_spilled *from_reserve(struct pcn_reserve *reserve, u32 size)
 {
 	struct pcn_spilled *s;
 
-	if (!group || size > PCN_HANDLER_PAYLOAD)
+	if (!reserve || !reserve->count || size > PCN_HANDLER_PAYLOAD)
 		return NULL;
-	s = list_first_entry_or_null(&group->reserve, struct pcn_spilled, node);
-	if (s) {
-		list_del(&s->node);
-		group->reserved--;
-	}
+	s = list_first_entry(&reserve->list, struct pcn_spilled, node);
+	list_del(&s->node);
+	reserve->count--;
 	return s;
 }
 
 static int spill(struct pcn_port *port, const struct pcn_msg_header *header,
-		 const void *payload, struct pcn_group *handler_of)
+		 const void *payload, struct pcn_reserve *reserve)
 {
 	struct pcn_spilled *s;
 
 	lockdep_assert_held(&port->tx_lock);
-	if (!handler_of && port->spilled >= SPILL_MAX)
+	if (!reserve && port->spilled >= SPILL_MAX)
 		return -ENOBUFS;
 	s = new_spilled(header->length, GFP_ATOMIC) ?:
-		from_reserve(handler_of, header->length);
+		from_reserve(reserve, header->length);
 	if (!s)
 		return -ENOMEM;
 	s->header = *header;
@@ -297,16 +328,14 @@ static int spill(struct pcn_port *port, const struct pcn_msg_header *header,
  * @link:	to whom
  * @header:	its head
  * @payload:	@header->length bytes
- * @handler_of:	the caller is a handler of this group, and may use its reserve;
- *		or NULL
+ * @reserve:	memory for the case that there is no other; or NULL
  *
  * Context: any.
  * Return: 0: it will go out in its turn; -EHOSTDOWN, -EPROTO: see popcorn/msg.h;
- * -ENOBUFS too much waits already, -ENOMEM; neither for a handler that keeps to
- * PCN_HANDLER_SENDS and PCN_HANDLER_PAYLOAD.
+ * -ENOBUFS too much waits already, -ENOMEM; neither as long as @reserve lasts.
  */
 int pcn_post(struct pcn_link *link, const struct pcn_msg_header *header,
-	     const void *payload, struct pcn_group *handler_of)
+	     const void *payload, struct pcn_reserve *reserve)
 {
 	struct pcn_port *port = &link->port[header->channel];
 	unsigned long flags;
@@ -317,7 +346,7 @@ int pcn_post(struct pcn_link *link, const struct pcn_msg_header *header,
 	err = put_or_await(link, port, header, payload);
 	spilled = err == -EAGAIN;
 	if (spilled)
-		err = spill(port, header, payload, handler_of);
+		err = spill(port, header, payload, reserve);
 	spin_unlock_irqrestore(&port->tx_lock, flags);
 	if (!err && !spilled)
 		sent(link, header);
@@ -355,7 +384,7 @@ static bool flush(struct pcn_link *link, struct pcn_port *port,
 	/* A peer that has closed its side makes no room, and would not ring. */
 	if (virt_load_acquire(&link->out->to_pair) !=
 	    PCN_PAIR(pcn_generation(), link->generation))
-		pcn_link_break(link, "closed by the peer");
+		pcn_link_error(link, "closed by the peer");
 	if (!flush_spill(link, port, moved))
 		return false;
 	if (port->wanted == PCN_WANTED_NONE)

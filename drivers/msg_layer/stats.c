@@ -121,7 +121,7 @@ PORT_GROUP(tty, PCN_TTY);
 static_assert(PCN_CHANNELS == 4);
 
 #define POLL_COUNTER(group, name)					\
-	COUNTER(name, group, offsetof(struct pcn_group, stats.name),	\
+	COUNTER(name, group, offsetof(struct pcn_poll_group, stats.name),	\
 		group_show)
 
 /* The directory of a group of channels that are polled together */
@@ -146,7 +146,7 @@ static_assert(PCN_GROUPS == 2);
 
 /* If these fail, a counter was added that has no file yet. */
 static_assert(sizeof(struct pcn_port_stats) == 12 * sizeof(u64));
-static_assert(sizeof(struct pcn_group_stats) == 6 * sizeof(u64));
+static_assert(sizeof(struct pcn_poll_stats) == 6 * sizeof(u64));
 
 static ssize_t state_show(struct kobject *kobj, struct kobj_attribute *attr,
 			  char *buf)

@@ -79,3 +79,16 @@ void pcn_msg_unregister(const struct pcn_msg_type *type)
 			flush_workqueue(link->handlers);
 }
 EXPORT_SYMBOL_GPL(pcn_msg_unregister);
+
+/**
+ * pcn_msg_sync - wait for all handlers that run and do not sleep
+ *
+ * Those that begin later see what the caller has done before.
+ *
+ * Context: process; from a handler only if that may sleep.
+ */
+void pcn_msg_sync(void)
+{
+	pcn_poll_sync();
+}
+EXPORT_SYMBOL_GPL(pcn_msg_sync);

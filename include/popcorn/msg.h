@@ -32,6 +32,8 @@ enum pcn_control_type {
 	PCN_TYPE_PING		= 0,	/* on every channel */
 	PCN_TYPE_LOAD		= 1,	/* on every channel: load generator */
 	PCN_TYPE_LOAD_CONTROL	= 2,
+	PCN_TYPE_PAGE_LOAD	= 3,	/* load generator of shared pages */
+	PCN_TYPE_PAGE		= 8,	/* coherency: struct pcn_page_msg */
 };
 
 /** PCN_HANDLER_SENDS - messages that one run of a handler may send for sure */
@@ -40,7 +42,7 @@ enum pcn_control_type {
 #define PCN_HANDLER_PAYLOAD	4224
 
 /**
- * struct pcn_msg - a message as a handler gets it
+ * struct pcn_message - a message as a handler gets it
  * @kid:	the kernel that sent it
  * @channel:	its channel
  * @type:	its type
@@ -49,7 +51,7 @@ enum pcn_control_type {
  * @payload:	@length bytes, aligned to 8; the handler may change them, and they
  *		are gone when it returns
  */
-struct pcn_msg {
+struct pcn_message {
 	unsigned int		kid;
 	enum pcn_channel	channel;
 	u16			type;
@@ -67,13 +69,27 @@ struct pcn_msg {
  *		one peer one after the other, in order
  * @handle:	the handler; in a kernel thread (control, coherency) or in
  *		softirq context (network, tty) unless @may_sleep
+ * @ready:	NULL, or: is there all that @handle needs for one message? If not,
+ *		the message stays in its ring and is looked at a tick later. Same
+ *		context as @handle.
  */
 struct pcn_msg_type {
 	const char		*name;
 	enum pcn_channel	channel;
 	u16			type;
 	bool			may_sleep;
-	void (*handle)(const struct pcn_msg *msg);
+	void (*handle)(const struct pcn_message *msg);
+	bool (*ready)(void);
+};
+
+/**
+ * struct pcn_reserve - memory for messages that must not fail for want of it
+ * @list:	private
+ * @count:	messages that there is room for
+ */
+struct pcn_reserve {
+	struct list_head	list;
+	unsigned int		count;
 };
 
 /**
@@ -100,6 +116,7 @@ const char *pcn_channel_name(enum pcn_channel channel);
 
 int pcn_msg_register(const struct pcn_msg_type *type);
 void pcn_msg_unregister(const struct pcn_msg_type *type);
+void pcn_msg_sync(void);
 int pcn_peers_subscribe(struct pcn_peer_watch *watch);
 void pcn_peers_unsubscribe(struct pcn_peer_watch *watch);
 
@@ -107,10 +124,15 @@ int pcn_msg_send(unsigned int kid, enum pcn_channel channel, u16 type,
 		 const void *payload, u32 length);
 int pcn_msg_post(unsigned int kid, enum pcn_channel channel, u16 type,
 		 const void *payload, u32 length);
+bool pcn_reserve_fill(struct pcn_reserve *reserve, unsigned int count, gfp_t gfp);
+void pcn_reserve_empty(struct pcn_reserve *reserve);
+int pcn_msg_post_from(struct pcn_reserve *reserve, unsigned int kid,
+		      enum pcn_channel channel, u16 type, const void *payload,
+		      u32 length);
 int pcn_msg_call(unsigned int kid, enum pcn_channel channel, u16 type,
 		 const void *payload, u32 length, void *reply, u32 *reply_length,
 		 unsigned int limit_ms);
-int pcn_msg_reply(const struct pcn_msg *msg, int status, const void *payload,
+int pcn_msg_reply(const struct pcn_message *msg, int status, const void *payload,
 		  u32 length);
 
 #endif /* _POPCORN_MSG_H */

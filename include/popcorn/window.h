@@ -114,7 +114,10 @@ enum pcn_group_id {
  * @pad0:	zero
  * @abi:	hash over the layout and versions of messages
  * @pad1:	zero
- * @bell:	does it want a doorbell for messages to a group of channels?
+ * @group:	per enum pcn_group_id: does it want a doorbell for messages to these
+ *		channels?
+ * @group.bell:	see struct pcn_bell
+ * @group.pad:	zero
  */
 struct pcn_endpoint {
 	u32	generation;

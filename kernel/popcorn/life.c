@@ -189,14 +189,27 @@ static enum pcn_kernel_state collect_end(struct pcn_kernel *k)
 	return idle_state(k);
 }
 
-/* Park the CPUs of @k and only then let it have @state. */
+static void cannot_fence(struct pcn_kernel *k)
+{
+	char before[sizeof(k->reason)];
+
+	strscpy(before, k->reason);
+	snprintf(k->reason, sizeof(k->reason),
+		 "a CPU does not answer; its memory is not used again (%s)",
+		 before);
+}
+
+/*
+ * Park the CPUs of @k and only then let it have @state. If they cannot be, its
+ * peers have to know all the same: its lanes are closed to it from then on.
+ */
 static void finish(struct pcn_kernel *k, enum pcn_kernel_state state)
 {
 	int err = pcn_arch_fence(k);
 
 	k->fenced = !err;
 	if (err) {
-		set_reason(k, "a CPU does not answer; its memory is not used again");
+		cannot_fence(k);
 		state = PCN_FAILED;
 	}
 	if (state == PCN_FAILED)

@@ -115,11 +115,13 @@ void pcn_roster_look(struct pcn_kernel *k)
 {
 	struct pcn_endpoint *e = endpoint_of(k->kid);
 	bool ready;
+	u32 life;
 
 	spin_lock(&roster_lock);
 	/* Pairs with the release in check_in() of the messaging layer. */
+	life = virt_load_acquire(&e->generation);
 	ready = k->may_check_in && endpoint_of(0)->generation &&
-		virt_load_acquire(&e->generation) == k->generation;
+		life == k->generation;
 	if (ready)
 		check_in(k, READ_ONCE(e->abi));
 	spin_unlock(&roster_lock);

@@ -3,7 +3,8 @@
  * What one kernel takes for what two do by messages, to compare with: two
  * processes on two CPUs that talk over pipes, or over TCP on the loopback.
  *
- *	pipe CPU CPU BYTES COUNT	median round trip, ns
+ *	pipe CPU CPU BYTES COUNT [US]	median round trip, ns; with a pause of US
+ *					microseconds before each
  *	tcp CPU CPU BYTES COUNT		bytes per second, one way
  *
  * The name of the program does not matter: the first argument is the mode.
@@ -26,6 +27,7 @@
 #define TCP_BUFFER	(256 << 10)
 
 static size_t bytes, count;
+static unsigned int pause_us;
 
 static uint64_t now_ns(void)
 {
@@ -136,6 +138,8 @@ static int bench_pipe(int cpu, int other)
 	close(back[1]);
 	run_on(cpu);
 	for (i = 0; i < count; i++) {
+		if (pause_us)
+			usleep(pause_us);
 		began = now_ns();
 		write_all(there[1], buffer, bytes);
 		if (!read_all(back[0], buffer, bytes))
@@ -208,10 +212,11 @@ static int bench_tcp(int cpu, int other)
 
 int main(int argc, char **argv)
 {
-	if (argc != 6 || (strcmp(argv[1], "pipe") && strcmp(argv[1], "tcp")))
-		errx(2, "usage: {pipe|tcp} CPU CPU BYTES COUNT");
+	if (argc < 6 || argc > 7 || (strcmp(argv[1], "pipe") && strcmp(argv[1], "tcp")))
+		errx(2, "usage: {pipe|tcp} CPU CPU BYTES COUNT [US]");
 	bytes = strtoull(argv[4], NULL, 0);
 	count = strtoull(argv[5], NULL, 0);
+	pause_us = argc > 6 ? atoi(argv[6]) : 0;
 	if (!bytes || !count)
 		errx(2, "BYTES and COUNT are at least 1");
 	signal(SIGPIPE, SIG_IGN);

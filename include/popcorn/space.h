@@ -1,0 +1,94 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * A space: pages that several kernels replicate, by the protocol of this boot.
+ *
+ * It is the kernel's interpreter of the protocol core (popcorn/proto.h): it has
+ * a record with the replica of each page, gives messages and local accesses to
+ * the protocol as events, one after the other per page, and does what it says.
+ * The pages of a space are kernel memory; threads use them between
+ * pcn_access_begin() and pcn_access_end().
+ */
+#ifndef _POPCORN_SPACE_H
+#define _POPCORN_SPACE_H
+
+#include <linux/types.h>
+
+#include <popcorn/msg.h>
+
+struct pcn_record;
+struct pcn_space;
+
+/**
+ * struct pcn_page_msg - a message of the page coherency protocol on the wire
+ * @space:	number of the space
+ * @page:	number of the page in it
+ * @type:	as in struct pcn_msg, as is all that follows
+ * @from:	the sender
+ * @who:	the kernel that it is about
+ * @hops:	how often it was forwarded
+ * @flags:	PCN_DATA: PAGE_SIZE bytes follow this structure
+ * @heir:	who takes the place of @who
+ * @pad:	zero
+ * @cs:		copyset
+ * @stamp:	Lamport time
+ * @version:	of the data
+ * @floor:	lowest version that is acceptable
+ * @pad1:	zero
+ */
+struct pcn_page_msg {
+	u64	space;
+	u64	page;
+	u8	type;
+	u8	from;
+	u8	who;
+	u8	hops;
+	u8	flags;
+	u8	heir;
+	u16	pad;
+	u64	cs;
+	u64	stamp;
+	u64	version;
+	u64	floor;
+	u64	pad1;
+};
+
+/**
+ * struct pcn_access - a use of a page
+ * @data:	the page: PAGE_SIZE bytes
+ * @space:	private
+ * @record:	private
+ * @reserve:	private
+ */
+struct pcn_access {
+	void			*data;
+	struct pcn_space	*space;
+	struct pcn_record	*record;
+	struct pcn_reserve	reserve;
+};
+
+/**
+ * struct pcn_space_stats - what has happened in a space on this kernel
+ * @hits:	accesses that needed no message
+ * @misses:	accesses that did
+ * @messages:	messages of the protocol sent
+ * @copies:	those with a page
+ * @holds:	times that a page stayed until an access was over
+ * @impossible:	events that the protocol has refused: bugs
+ */
+struct pcn_space_stats {
+	atomic64_t	hits;
+	atomic64_t	misses;
+	atomic64_t	messages;
+	atomic64_t	copies;
+	atomic64_t	holds;
+	atomic64_t	impossible;
+};
+
+struct pcn_space *pcn_space_create(u64 number, u64 members, unsigned int origin);
+void pcn_space_destroy(struct pcn_space *space);
+struct pcn_space_stats *pcn_space_stats(struct pcn_space *space);
+int pcn_access_begin(struct pcn_access *access, struct pcn_space *space,
+		     u64 page, bool write);
+void pcn_access_end(struct pcn_access *access);
+
+#endif /* _POPCORN_SPACE_H */
