@@ -60,6 +60,24 @@
 #define SIZE_RANDOM	U32_MAX
 #define SIZE_LIMIT	(U32_MAX - 1)
 
+/** enum load_fault - what senders do wrong once, for the receiver to find */
+enum load_fault {
+	FAULT_NONE,
+	FAULT_LOST,	/* the message in the middle is left out */
+	FAULT_TWICE,	/* it is sent twice */
+	FAULT_DAMAGED,	/* its last byte is not right */
+	FAULT_SHORT,	/* its last byte is missing */
+	FAULTS
+};
+
+static const char * const fault_names[FAULTS] = {
+	[FAULT_NONE]	= "none",
+	[FAULT_LOST]	= "lost",
+	[FAULT_TWICE]	= "twice",
+	[FAULT_DAMAGED]	= "damaged",
+	[FAULT_SHORT]	= "short",
+};
+
 /**
  * struct load_plan - what is sent in a run
  * @run:	names the run
@@ -69,6 +87,8 @@
  * @size:	bytes of each message, SIZE_RANDOM or SIZE_LIMIT
  * @channels:	mask of channels
  * @rate:	messages per second in each stream; 0: as fast as they go
+ * @fault:	enum load_fault
+ * @pad:	zero
  */
 struct load_plan {
 	u64	run;
@@ -78,6 +98,8 @@ struct load_plan {
 	u32	size;
 	u32	channels;
 	u32	rate;
+	u32	fault;
+	u32	pad;
 };
 
 /** enum load_verb - what a kernel is asked to do */
@@ -347,6 +369,28 @@ static void keep_rate(const struct load_sender *s)
 		fsleep((due - now) / NSEC_PER_USEC);
 }
 
+static int send_one(const struct load_sender *s, const void *payload, u32 length)
+{
+	return pcn_msg_send(s->kid, s->channel, PCN_TYPE_LOAD, payload, length);
+}
+
+/* The message in the middle of a stream. Without payload, it has no last byte. */
+static int send_faulty(const struct load_sender *s, u8 *payload, u32 length)
+{
+	switch (length ? plan.fault : FAULT_LOST) {
+	case FAULT_LOST:
+		return 0;
+	case FAULT_TWICE:
+		return send_one(s, payload, length) ?:
+		       send_one(s, payload, length);
+	case FAULT_DAMAGED:
+		payload[length - 1] ^= 1;
+		return send_one(s, payload, length);
+	default:
+		return send_one(s, payload, length - 1);
+	}
+}
+
 static int send_stream(struct load_sender *s, u64 *payload)
 {
 	u64 key;
@@ -359,8 +403,10 @@ static int send_stream(struct load_sender *s, u64 *payload)
 		key = message_key(pcn_self(), s->kid, s->channel, s->sent);
 		length = message_length(s->channel, key);
 		fill(payload, length, key, s->sent);
-		err = pcn_msg_send(s->kid, s->channel, PCN_TYPE_LOAD, payload,
-				   length);
+		if (plan.fault && s->sent == plan.messages / 2)
+			err = send_faulty(s, (u8 *)payload, length);
+		else
+			err = send_one(s, payload, length);
 		if (err)
 			return err;
 		WRITE_ONCE(s->sent, s->sent + 1);
@@ -680,6 +726,16 @@ static int parse_rate(const char *value, struct load_arguments *to)
 	return kstrtou32(value, 0, &to->plan.rate);
 }
 
+static int parse_fault(const char *value, struct load_arguments *to)
+{
+	int fault = match_string(fault_names, FAULTS, value);
+
+	if (fault < 0)
+		return fault;
+	to->plan.fault = fault;
+	return 0;
+}
+
 static int parse_kid(const char *value, struct load_arguments *to)
 {
 	int err = kstrtou32(value, 0, &to->kid);
@@ -711,6 +767,7 @@ static const struct {
 	{ "size",	true,	parse_size },
 	{ "seed",	true,	parse_seed },
 	{ "rate",	true,	parse_rate },
+	{ "fault",	true,	parse_fault },
 	{ "kid",	true,	parse_kid },
 	{ "idle_us",	true,	parse_idle },
 	{ "stop",	false,	parse_stop },

@@ -545,12 +545,15 @@ struct pcn_space_stats *pcn_space_stats(struct pcn_space *s)
 /* A record with all that an access needs, room for a page's header before it. */
 static struct pcn_record *record_for_access(struct pcn_space *s, u64 page)
 {
-	struct pcn_record *spare = new_record(GFP_KERNEL);
-	struct pcn_record *r = find_record(s, page, &spare);
+	struct pcn_record *spare = NULL, *r = find_record(s, page, &spare);
 	struct pcn_out *rest;
 	void *data;
 
-	kfree(spare);
+	if (!r) {
+		spare = new_record(GFP_KERNEL);
+		r = find_record(s, page, &spare);
+		kfree(spare);
+	}
 	if (!r || READ_ONCE(r->data))
 		return r;
 	rest = kzalloc(sizeof(*rest), GFP_KERNEL);

@@ -106,7 +106,22 @@ steadily_received()
 		few interrupts $(($(interrupts) - before)) $STEADY
 }
 
+# finds FAULT SIZE: each stream of such a run has messages that are not right
+finds()
+{
+	begin "messages=100 seed=9 size=$2 fault=$1" && await 30 has_ended ||
+		return
+	awk '/^[0-9]/ && !$7 { bad++ } /^[0-9]/ { all++ }
+	     END { exit bad || all != '$STREAMS' }' /tmp/result && return
+	sed 's/^/# /' /tmp/result | head -n 5
+	return 1
+}
+
 check "all kernels are linked" await 20 all_linked $PAIRS
+for fault in lost twice damaged short; do
+	check "a message that is $fault is found" finds $fault 1000
+done
+check "one that is lost among others of any length" finds lost random
 check "$MIXED messages of all lengths" \
 	run 300 $STREAMS "messages=$((MIXED / STREAMS + 1)) seed=1"
 check "and other ones" \
