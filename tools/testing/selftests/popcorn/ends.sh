@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: GPL-2.0
 #
 # Every way in which a secondary ends parks it and does nothing to the machine.
-# The state and the reason say how it was, and it can be started again.
+# The state and the reason say how it was, and it can be started again. The primary
+# is busy meanwhile (busy.sh).
 #
 # vm: --kernels 3 --cpus 2 --mem 320M --total-cpus 4
 # vm: --partition 1:cpus=1:mem=320M --partition 2:cpus=2-3:mem=320M:name=pair
@@ -13,6 +14,7 @@
 # vm: --expect "2:Kernel panic - not syncing: sysrq triggered crash"
 
 . /selftests/lib.sh
+. /selftests/busy.sh
 
 # Ends by a command of the script that its init runs.
 ends()
@@ -72,6 +74,7 @@ printf '#!/bin/sh\nsleep 1\nexit 3\n' >/tmp/short/init
 chmod +x /tmp/short/init
 initrd_with /tmp/short init >/tmp/initrd-short
 wait_for_tsc
+get_busy
 
 check "one CPU: poweroff" parks 1 poweroff 'poweroff -f'
 check "one CPU: panic" panics 1 "sysrq triggered crash" \
@@ -94,4 +97,5 @@ check "panic that would wait" \
 check "and all can be started again" revived 1
 check "both of them" revived 2
 check "the primary goes on" goes_on
+check_busy
 plan

@@ -2,13 +2,15 @@
 # SPDX-License-Identifier: GPL-2.0
 #
 # A secondary with a CPU that has its interrupts off for ever is found, parked
-# and can be started again, and no other kernel notices.
+# and can be started again, and no other kernel notices. The primary is busy
+# meanwhile (busy.sh).
 #
 # vm: --kernels 4 --mem 256M --total-cpus 5 --no-start --timeout 300
 # vm: --partition 1:cpus=1:mem=256M --partition 2:cpus=2-3:mem=256M
 # vm: --partition 3:cpus=4:mem=256M:name=witness
 
 . /selftests/lib.sh
+. /selftests/busy.sh
 
 limit=2000
 # What may come on top: looks of the watch, virtual CPUs that wait for the
@@ -77,6 +79,7 @@ revived()
 }
 
 wait_for_tsc
+get_busy
 echo $limit >$parameters/hang_ms
 load_script 3 'while echo beat; do sleep 1; done' && exits 0 popcorn start 3
 
@@ -105,4 +108,5 @@ check "but can be killed" exits 0 popcorn kill 1
 check "and says so" became 1 loaded '^killed$'
 check "and started again" eval 'load_plain 1 && works 1'
 check "others have not noticed" witness_lives
+check_busy
 plan

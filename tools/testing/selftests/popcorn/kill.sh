@@ -1,12 +1,15 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0
 #
-# Starts and stops that somebody or something puts an end to.
+# Starts and stops that somebody or something puts an end to. The primary is busy
+# meanwhile (busy.sh).
 #
 # vm: --no-start --timeout 300
+# vm: --total-cpus 3 --partition 1:cpus=2:mem=512M
 # vm: --expect "1:Kernel panic - not syncing: dumptest"
 
 . /selftests/lib.sh
+. /selftests/busy.sh
 
 # A kernel that never says a word: its entry is a jump to itself, and its payload
 # cannot be unpacked, so that it is entered there.
@@ -90,6 +93,7 @@ load_with()
 }
 
 wait_for_tsc
+get_busy
 make_dead_image
 make_stubborn_initrd
 load_plain 1
@@ -131,4 +135,5 @@ check "killed" became 1 loaded '^killed$'
 check "stop: it does not run" exits 4 popcorn stop 1
 load_plain 1
 check "started again after all that" works 1
+check_busy
 plan
