@@ -144,7 +144,9 @@ struct pcn_msg {
 #define PCN_READING	BIT(1)	/* a read waits */
 #define PCN_WRITING	BIT(2)	/* a write waits */
 #define PCN_TENTATIVE	BIT(3)	/* "owner": its hint came from a Join alone */
-#define PCN_HALTED	BIT(4)	/* "vote": a kernel died, ask nobody again */
+#define PCN_HALTED	BIT(4)	/* "vote": a kernel died, ask no more */
+/* Those that end with the access that waits */
+#define PCN_WAITING	(PCN_READING | PCN_WRITING | PCN_HALTED)
 
 /**
  * struct pcn_replica - one kernel's protocol state of one page

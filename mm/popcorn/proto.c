@@ -158,6 +158,12 @@ bool pcn_settled(const struct pcn_replica *r)
 
 /* --- rules of both protocols --- */
 
+/** pcn_rule_impossible() - the cell is empty */
+void pcn_rule_impossible(struct pcn_step *s)
+{
+	impossible(s, "no such transition");
+}
+
 /** pcn_rule_ignore() - the event changes nothing */
 void pcn_rule_ignore(struct pcn_step *s)
 {
@@ -169,7 +175,63 @@ void pcn_rule_hit(struct pcn_step *s)
 	act(s, PCN_DONE);
 }
 
-/** pcn_forget_kernel() - nothing is owed to a kernel that has died or left */
+/** pcn_rule_drop() - as if the page had never been touched; the clock stays */
+void pcn_rule_drop(struct pcn_step *s)
+{
+	u64 clock = s->r->clock;
+
+	lose_copy(s);
+	pcn_replica_init(s->r, s->g);
+	s->r->clock = clock;
+}
+
+/* Give the waiting access up and go to a settled state. */
+static void end_access(struct pcn_step *s, enum pcn_state state)
+{
+	struct pcn_replica *r = s->r;
+
+	act(s, PCN_RETRY);
+	r->flags &= ~PCN_WAITING;
+	r->state = state;
+	r->wait = 0;
+	r->readers = 0;
+	r->writers = 0;
+	r->joiners = 0;
+	r->stamp = 0;
+	r->pin = PCN_NOBODY;
+	r->next = PCN_NOBODY;
+	r->late = PCN_NOBODY;
+	r->via = PCN_NOBODY;
+}
+
+/** pcn_rule_abort_first() - a first touch starts again */
+void pcn_rule_abort_first(struct pcn_step *s)
+{
+	lose_copy(s);
+	end_access(s, PCN_U);
+	s->r->version = 0;
+	s->r->floor = 0;
+}
+
+/** pcn_rule_abort_void() - an access without a copy starts again */
+void pcn_rule_abort_void(struct pcn_step *s)
+{
+	end_access(s, PCN_I);
+}
+
+/* --- parts of rules of both protocols --- */
+
+/** pcn_make_page() - nobody has the page: zeros, and the access goes on */
+void pcn_make_page(struct pcn_step *s)
+{
+	act(s, PCN_ZERO);
+	act(s, PCN_RDWR);
+	done(s);
+	s->r->flags |= PCN_HELD;
+	s->r->state = PCN_NR;
+}
+
+/** pcn_forget_kernel() - nothing is owed to a kernel that has died */
 void pcn_forget_kernel(struct pcn_step *s)
 {
 	u64 rest = ~BIT_ULL(s->ev->who);
@@ -182,33 +244,42 @@ void pcn_forget_kernel(struct pcn_step *s)
 		r->next = PCN_NOBODY;
 }
 
-/** pcn_forget_page() - as if the page had never been touched; the clock stays */
-void pcn_forget_page(struct pcn_step *s)
+/** pcn_keep_copy() - an access is aborted whose copy stays, readable */
+void pcn_keep_copy(struct pcn_step *s, enum pcn_state state)
 {
-	u64 clock = s->r->clock;
-
-	lose_copy(s);
-	pcn_replica_init(s->r, s->g);
-	s->r->clock = clock;
+	act(s, PCN_RDONLY);
+	end_access(s, state);
 }
 
-/** pcn_end_access() - give the waiting access up and go to a stable state */
-void pcn_end_access(struct pcn_step *s, enum pcn_state state)
+/** pcn_rebuild() - the event says where the page is; false: it is lost */
+bool pcn_rebuild(struct pcn_step *s)
+{
+	if (s->ev->flags & PCN_LOST) {
+		act(s, PCN_GONE);
+		pcn_rule_drop(s);
+		return false;
+	}
+	if (!pcn_without(PCN_SEED_REBUILD_HINT))
+		s->r->hint = s->ev->who;
+	return true;
+}
+
+/** pcn_without_leaver() - a kernel has left; hints that lead to it: to @heir */
+void pcn_without_leaver(struct pcn_step *s, u8 heir)
 {
 	struct pcn_replica *r = s->r;
 
-	act(s, PCN_RETRY);
-	r->flags &= ~(PCN_READING | PCN_WRITING);
-	r->state = state;
-	r->wait = 0;
-	r->readers = 0;
-	r->writers = 0;
-	r->joiners = 0;
-	r->stamp = 0;
-	r->pin = PCN_NOBODY;
-	r->next = PCN_NOBODY;
-	r->late = PCN_NOBODY;
-	r->via = PCN_NOBODY;
+	if (!pcn_without(PCN_SEED_LEFT_CS))
+		r->cs &= ~BIT_ULL(s->ev->who);
+	if (r->hint == s->ev->who && !pcn_without(PCN_SEED_LEFT_HINT))
+		r->hint = heir;
+}
+
+/* To grant the page to this kernel itself would be the end of it. */
+static bool is_own(const struct pcn_group *g, const struct pcn_msg *ev)
+{
+	return ev->type < PCN_MESSAGES &&
+	       (ev->from == g->self || ev->who == g->self);
 }
 
 /* Messages from or on behalf of a kernel that is no member have no effect. */
@@ -244,6 +315,10 @@ enum pcn_verdict pcn_step(const struct pcn_proto *p, const struct pcn_group *g,
 	out->rule = 0;
 	if (ev->type >= PCN_EVENTS || r->state >= PCN_STATES) {
 		out->fault = "no such state or event";
+		return PCN_IMPOSSIBLE;
+	}
+	if (is_own(g, ev)) {
+		out->fault = "a message from or on behalf of this kernel";
 		return PCN_IMPOSSIBLE;
 	}
 	if (!concerns_member(g, ev))

@@ -35,6 +35,7 @@ enum pcn_seed {
 	PCN_SEED_JOIN_FLOOR,	/* "vote": void answers carry no floor (J4) */
 	PCN_SEED_JOIN_DEFER,	/* "vote": a Join is answered in WP1 (J3) */
 	PCN_SEED_JOIN_ADD,	/* "vote": a joiner is not put into cs (J2) */
+	PCN_SEED_NEWCOMER,	/* "vote": a new member learns no copyset */
 	PCN_SEED_MAPPED,	/* "vote": void answers never say "mapped" (R3) */
 	PCN_SEED_LOSE,		/* "vote": an Ack in WP1 does not lose (R4) */
 	PCN_SEED_RETRY,		/* "vote": all answers void, and no retry (R2) */
@@ -45,6 +46,7 @@ enum pcn_seed {
 	PCN_SEED_REBUILD_HINT,	/* both: hints are not rebuilt after a death */
 	PCN_SEED_REBUILD_FLOOR,	/* "vote": floors are not lowered after a death */
 	PCN_SEED_HALT,		/* "vote": asking goes on after a death */
+	PCN_SEED_HALT_ALL,	/* "vote": who waits for nothing halts too */
 	PCN_SEED_LEFT_CS,	/* "owner": who has left stays in the copyset */
 	PCN_SEED_LEFT_HINT,	/* both: hints still lead to who has left */
 	PCN_SEEDS
@@ -73,6 +75,47 @@ struct pcn_step {
 
 /* Masks for &pcn_rule.next */
 #define PCN_TO(state)	BIT(PCN_##state)
+
+/* Rules that the tables have in common; those of a protocol follow. */
+enum {
+	IMPOSSIBLE,
+	IGNORE,
+	HIT,
+	DROP,
+	DEAD,
+	ABORT_FIRST,
+	ABORT_VOID,
+	REBUILD,
+	LEFT,
+	FIRST_OWN_RULE
+};
+
+/* Rows of the tables of rules. */
+#define COMMON_RULES							\
+	[IMPOSSIBLE] = { "-", "impossible",				\
+			 0, pcn_rule_impossible },			\
+	[IGNORE] = { "ignore", "nothing",				\
+		     PCN_SAME, pcn_rule_ignore },			\
+	[HIT] = { "hit", "the access goes on",				\
+		  PCN_SAME, pcn_rule_hit },				\
+	[DROP] = { "drop", "as never touched",				\
+		   PCN_TO(U), pcn_rule_drop },				\
+	[ABORT_FIRST] = { "abort-first", "retry the access",		\
+			  PCN_TO(U), pcn_rule_abort_first },		\
+	[ABORT_VOID] = { "abort-void", "retry the access",		\
+			 PCN_TO(I), pcn_rule_abort_void }
+
+/* Cells of a state in which no access waits, and of one in which one does. */
+#define SETTLED_CELLS							\
+	[PCN_DROP]		= DROP,					\
+	[PCN_DEAD]		= DEAD,					\
+	[PCN_ABORT]		= IGNORE,				\
+	[PCN_REBUILD]		= REBUILD,				\
+	[PCN_LEFT]		= LEFT
+
+#define WAITING_CELLS(abort)						\
+	[PCN_DEAD]		= DEAD,					\
+	[PCN_ABORT]		= abort
 
 static inline u64 kid_bit(u8 kid)
 {
@@ -128,7 +171,7 @@ static inline void lose_copy(struct pcn_step *s)
 static inline void done(struct pcn_step *s)
 {
 	act(s, PCN_DONE);
-	s->r->flags &= ~(PCN_READING | PCN_WRITING);
+	s->r->flags &= ~PCN_WAITING;
 }
 
 /* The access that waits, from the event that started it. */
@@ -140,6 +183,27 @@ static inline void want(struct pcn_step *s)
 static inline void impossible(struct pcn_step *s, const char *why)
 {
 	s->out->fault = why;
+}
+
+/* An answer has come, one less to wait for; @unasked: what is wrong if not. */
+static inline bool take_answer(struct pcn_step *s, const char *unasked)
+{
+	u64 from = BIT_ULL(s->ev->from);
+
+	if (!(s->r->wait & from)) {
+		impossible(s, unasked);
+		return false;
+	}
+	s->r->wait &= ~from;
+	return true;
+}
+
+static inline u64 take_all(u64 *set)
+{
+	u64 all = *set;
+
+	*set = 0;
+	return all;
 }
 
 static inline u64 others(const struct pcn_step *s)
@@ -161,11 +225,17 @@ static inline bool own_first(const struct pcn_step *s)
 	return s->g->self < s->ev->from;
 }
 
-/* Rules of both protocols, in proto.c */
+/* Rules of both protocols and parts of such, in proto.c */
+void pcn_rule_impossible(struct pcn_step *s);
 void pcn_rule_ignore(struct pcn_step *s);
 void pcn_rule_hit(struct pcn_step *s);
+void pcn_rule_drop(struct pcn_step *s);
+void pcn_rule_abort_first(struct pcn_step *s);
+void pcn_rule_abort_void(struct pcn_step *s);
+void pcn_make_page(struct pcn_step *s);
 void pcn_forget_kernel(struct pcn_step *s);
-void pcn_forget_page(struct pcn_step *s);
-void pcn_end_access(struct pcn_step *s, enum pcn_state state);
+void pcn_keep_copy(struct pcn_step *s, enum pcn_state state);
+bool pcn_rebuild(struct pcn_step *s);
+void pcn_without_leaver(struct pcn_step *s, u8 heir);
 
 #endif /* _MM_POPCORN_PROTO_IMPL_H */

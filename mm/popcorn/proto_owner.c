@@ -14,10 +14,7 @@
 #include "proto_impl.h"
 
 enum {
-	IMPOSSIBLE,
-	IGNORE,
-	HIT,
-	TOUCH,
+	TOUCH = FIRST_OWN_RULE,
 	UPGRADE,
 	WANT_READ,
 	WANT_WRITE,
@@ -46,14 +43,8 @@ enum {
 	BOUNCED,
 	TALLY,
 	ACKED,
-	DROP,
-	DEAD,
-	ABORT_FIRST,
-	ABORT_READ,
 	ABORT_WRITE,
 	ABORT_OWNER,
-	REBUILD,
-	LEFT,
 };
 
 static bool has_it_alone(const struct pcn_replica *r)
@@ -171,25 +162,16 @@ static void queue_writers(struct pcn_step *s, u64 writers)
 
 static u64 take_readers(struct pcn_step *s)
 {
-	u64 readers = s->r->readers;
+	u64 readers = take_all(&s->r->readers);
 
-	s->r->readers = 0;
 	return pcn_without(PCN_SEED_READERS) ? 0 : readers;
-}
-
-static u64 take_writers(struct pcn_step *s)
-{
-	u64 writers = s->r->writers;
-
-	s->r->writers = 0;
-	return writers;
 }
 
 /* The owner has had its use of the page: answer all who waited for that. */
 static void release_owned(struct pcn_step *s)
 {
 	struct pcn_replica *r = s->r;
-	u64 readers = take_readers(s), writers = take_writers(s);
+	u64 readers = take_readers(s), writers = take_all(&r->writers);
 	u8 next = r->next;
 
 	if (readers || writers || next != PCN_NOBODY)
@@ -211,7 +193,7 @@ static void release_owned(struct pcn_step *s)
 /* What was deferred in FNR goes the way that is known now. */
 static void release_known(struct pcn_step *s)
 {
-	u64 readers, writers = take_writers(s);
+	u64 readers, writers = take_all(&s->r->writers);
 
 	if (s->r->state == PCN_WR) {
 		if (writers)
@@ -227,9 +209,8 @@ static void release_known(struct pcn_step *s)
 
 static void release(struct pcn_step *s)
 {
-	u64 joiners = s->r->joiners;
+	u64 joiners = take_all(&s->r->joiners);
 
-	s->r->joiners = 0;
 	if (joiners)
 		send(s, joiners, PCN_COPY_VOID)->flags = PCN_MAPPED;
 	if (has_it_alone(s->r))
@@ -266,11 +247,8 @@ static void enter_nr(struct pcn_step *s)
 {
 	struct pcn_replica *r = s->r;
 
-	act(s, PCN_ZERO);
-	act(s, PCN_RDWR);
-	done(s);
-	r->flags = PCN_HELD;
-	r->state = PCN_NR;
+	pcn_make_page(s);
+	r->flags &= ~PCN_TENTATIVE;
 	if (r->pin == PCN_NOBODY)
 		r->hint = s->g->self;
 	release(s);
@@ -589,9 +567,8 @@ static void rule_tally(struct pcn_step *s)
 
 	if (!votes(s))
 		return rule_bounced(s);
-	if (!(r->wait & BIT_ULL(s->ev->from)))
-		return impossible(s, "a second answer to a Join");
-	r->wait &= ~BIT_ULL(s->ev->from);
+	if (!take_answer(s, "a second answer to a Join"))
+		return;
 	if (s->ev->flags & PCN_MAPPED)
 		r->via = s->ev->from;
 	if (!r->wait)
@@ -600,12 +577,7 @@ static void rule_tally(struct pcn_step *s)
 
 static void rule_acked(struct pcn_step *s)
 {
-	struct pcn_replica *r = s->r;
-
-	if (!(r->wait & BIT_ULL(s->ev->from)))
-		return impossible(s, "an Ack that nobody waits for");
-	r->wait &= ~BIT_ULL(s->ev->from);
-	if (!r->wait)
+	if (take_answer(s, "an Ack that nobody waits for") && !s->r->wait)
 		enter_m(s);
 }
 
@@ -621,39 +593,27 @@ static void rule_dead(struct pcn_step *s)
 	pcn_forget_kernel(s);
 }
 
-static void rule_abort_first(struct pcn_step *s)
-{
-	pcn_end_access(s, PCN_U);
-}
-
-static void rule_abort_read(struct pcn_step *s)
-{
-	pcn_end_access(s, PCN_I);
-}
-
 static void rule_abort_write(struct pcn_step *s)
 {
-	pcn_end_access(s, (s->r->flags & PCN_HELD) ? PCN_S : PCN_I);
+	if (s->r->flags & PCN_HELD)
+		pcn_keep_copy(s, PCN_S);
+	else
+		pcn_rule_abort_void(s);
 }
 
 static void rule_abort_owner(struct pcn_step *s)
 {
-	act(s, PCN_RDONLY);
-	pcn_end_access(s, PCN_SO);
+	pcn_keep_copy(s, PCN_SO);
 }
 
 static void rule_rebuild(struct pcn_step *s)
 {
 	struct pcn_replica *r = s->r;
 
-	if (s->ev->flags & PCN_LOST) {
-		act(s, PCN_GONE);
-		return pcn_forget_page(s);
-	}
+	if (!pcn_rebuild(s))
+		return;
 	r->flags &= ~PCN_TENTATIVE;
 	r->pin = PCN_NOBODY;
-	if (!pcn_without(PCN_SEED_REBUILD_HINT))
-		r->hint = s->ev->who;
 	if (s->ev->who != s->g->self)
 		return;
 	r->cs = s->ev->cs & others(s);
@@ -663,19 +623,9 @@ static void rule_rebuild(struct pcn_step *s)
 
 static void rule_left(struct pcn_step *s)
 {
-	struct pcn_replica *r = s->r;
-
-	if (!pcn_without(PCN_SEED_LEFT_CS))
-		r->cs &= ~BIT_ULL(s->ev->who);
-	if (r->pin == s->ev->who)
-		r->pin = PCN_NOBODY;
-	if (r->hint == s->ev->who && !pcn_without(PCN_SEED_LEFT_HINT))
-		r->hint = s->ev->heir;
-}
-
-static void rule_impossible(struct pcn_step *s)
-{
-	impossible(s, "no such transition");
+	if (s->r->pin == s->ev->who)
+		s->r->pin = PCN_NOBODY;
+	pcn_without_leaver(s, s->ev->heir);
 }
 
 /* --- the tables --- */
@@ -684,12 +634,7 @@ static void rule_impossible(struct pcn_step *s)
 #define TO_WRITTEN	(PCN_TO(M) | PCN_TO(SO) | PCN_TO(I))
 
 static const struct pcn_rule owner_rules[] = {
-	[IMPOSSIBLE] = { "-", "impossible",
-			 0, rule_impossible },
-	[IGNORE] = { "ignore", "nothing",
-		     PCN_SAME, pcn_rule_ignore },
-	[HIT] = { "hit", "the access goes on",
-		  PCN_SAME, pcn_rule_hit },
+	COMMON_RULES,
 	[TOUCH] = { "touch", "untouched origin: zeros; no hint: Join to all; else read: Fetch to h (FNR with an origin, FV without), write: Fetch_Write to h, h := self",
 		    PCN_TO(NR) | PCN_TO(FNR) | PCN_TO(FV) | PCN_TO(WR), rule_touch },
 	[UPGRADE] = { "upgrade", "Invalid to cs; cs empty: enter M",
@@ -748,14 +693,8 @@ static const struct pcn_rule owner_rules[] = {
 		    PCN_SAME | TO_OWNED | PCN_TO(FV) | PCN_TO(WR), rule_tally },
 	[ACKED] = { "acked", "all Acks here: enter M",
 		    PCN_SAME | TO_WRITTEN, rule_acked },
-	[DROP] = { "drop", "as never touched",
-		   PCN_TO(U), pcn_forget_page },
 	[DEAD] = { "dead", "take it out of cs, D, DW, DJ, next; what it was asked stays open until the abort",
 		   PCN_SAME, rule_dead },
-	[ABORT_FIRST] = { "abort-first", "retry the access",
-			  PCN_TO(U), rule_abort_first },
-	[ABORT_READ] = { "abort-read", "retry the access",
-			 PCN_TO(I), rule_abort_read },
 	[ABORT_WRITE] = { "abort-write", "retry the access; a valid copy stays",
 			  PCN_TO(S) | PCN_TO(I), rule_abort_write },
 	[ABORT_OWNER] = { "abort-owner", "retry the access; still the owner",
@@ -771,17 +710,21 @@ static const struct pcn_rule owner_rules[] = {
 	[PCN_FETCH_WRITE]	= GRANT,			\
 	[PCN_JOIN]		= SAY_MAPPED
 
+#define SOLE							\
+	[PCN_READ]		= HIT,				\
+	[PCN_WRITE]		= HIT,				\
+	OWNED,							\
+	SETTLED_CELLS
+
 #define VIA_HINT						\
 	[PCN_FETCH]		= FORWARD,			\
 	[PCN_FETCH_WRITE]	= PASS,				\
 	[PCN_JOIN]		= SAY_MAPPED
 
-#define STABLE							\
-	[PCN_DROP]		= DROP,				\
-	[PCN_DEAD]		= DEAD,				\
-	[PCN_ABORT]		= IGNORE,			\
-	[PCN_REBUILD]		= REBUILD,			\
-	[PCN_LEFT]		= LEFT
+#define QUEUEING						\
+	[PCN_FETCH]		= KEEP_READ,			\
+	[PCN_FETCH_WRITE]	= QUEUE,			\
+	[PCN_JOIN]		= SAY_MAPPED
 
 const struct pcn_proto pcn_proto_owner = {
 	.name = "owner",
@@ -794,38 +737,28 @@ const struct pcn_proto pcn_proto_owner = {
 			[PCN_JOIN]		= NOTE_JOIN,
 			[PCN_READ]		= TOUCH,
 			[PCN_WRITE]		= TOUCH,
-			STABLE,
+			SETTLED_CELLS,
 		},
-		[PCN_NR] = {
-			OWNED,
-			[PCN_READ]		= HIT,
-			[PCN_WRITE]		= HIT,
-			STABLE,
-		},
-		[PCN_M] = {
-			OWNED,
-			[PCN_READ]		= HIT,
-			[PCN_WRITE]		= HIT,
-			STABLE,
-		},
+		[PCN_NR] = { SOLE },
+		[PCN_M] = { SOLE },
 		[PCN_SO] = {
 			OWNED,
 			[PCN_READ]		= HIT,
 			[PCN_WRITE]		= UPGRADE,
-			STABLE,
+			SETTLED_CELLS,
 		},
 		[PCN_S] = {
 			VIA_HINT,
 			[PCN_INVALID]		= GIVE_UP,
 			[PCN_READ]		= HIT,
 			[PCN_WRITE]		= WANT_WRITE,
-			STABLE,
+			SETTLED_CELLS,
 		},
 		[PCN_I] = {
 			VIA_HINT,
 			[PCN_READ]		= WANT_READ,
 			[PCN_WRITE]		= WANT_WRITE,
-			STABLE,
+			SETTLED_CELLS,
 		},
 		[PCN_FNR] = {
 			[PCN_FETCH]		= KEEP_READ,
@@ -835,53 +768,42 @@ const struct pcn_proto pcn_proto_owner = {
 			[PCN_COPY]		= ARRIVE_FNR,
 			[PCN_COPY_OWN]		= FIRST_COPY,
 			[PCN_COPY_VOID]		= TALLY,
-			[PCN_DEAD]		= DEAD,
-			[PCN_ABORT]		= ABORT_FIRST,
+			WAITING_CELLS(ABORT_FIRST),
 		},
 		[PCN_FV] = {
 			VIA_HINT,
 			[PCN_INVALID]		= ACK_LATER_FV,
 			[PCN_COPY]		= ARRIVE,
 			[PCN_COPY_VOID]		= BOUNCED,
-			[PCN_DEAD]		= DEAD,
-			[PCN_ABORT]		= ABORT_FIRST,
+			WAITING_CELLS(ABORT_FIRST),
 		},
 		[PCN_FI] = {
 			VIA_HINT,
 			[PCN_COPY]		= USE_ONCE,
-			[PCN_DEAD]		= DEAD,
-			[PCN_ABORT]		= ABORT_FIRST,
+			WAITING_CELLS(ABORT_FIRST),
 		},
 		[PCN_IR1] = {
 			VIA_HINT,
 			[PCN_INVALID]		= ACK_LATER_IR,
 			[PCN_COPY]		= ARRIVE,
 			[PCN_COPY_VOID]		= BOUNCED,
-			[PCN_DEAD]		= DEAD,
-			[PCN_ABORT]		= ABORT_READ,
+			WAITING_CELLS(ABORT_VOID),
 		},
 		[PCN_IR2] = {
 			VIA_HINT,
 			[PCN_COPY]		= USE_ONCE,
-			[PCN_DEAD]		= DEAD,
-			[PCN_ABORT]		= ABORT_READ,
+			WAITING_CELLS(ABORT_VOID),
 		},
 		[PCN_WR] = {
-			[PCN_FETCH]		= KEEP_READ,
-			[PCN_FETCH_WRITE]	= QUEUE,
-			[PCN_JOIN]		= SAY_MAPPED,
+			QUEUEING,
 			[PCN_INVALID]		= GIVE_UP_WR,
 			[PCN_COPY_OWN]		= OWN,
-			[PCN_DEAD]		= DEAD,
-			[PCN_ABORT]		= ABORT_WRITE,
+			WAITING_CELLS(ABORT_WRITE),
 		},
 		[PCN_WP1] = {
-			[PCN_FETCH]		= KEEP_READ,
-			[PCN_FETCH_WRITE]	= QUEUE,
-			[PCN_JOIN]		= SAY_MAPPED,
+			QUEUEING,
 			[PCN_ACK]		= ACKED,
-			[PCN_DEAD]		= DEAD,
-			[PCN_ABORT]		= ABORT_OWNER,
+			WAITING_CELLS(ABORT_OWNER),
 		},
 	},
 };

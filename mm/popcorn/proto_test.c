@@ -297,6 +297,53 @@ static void join_during_a_write(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, m->data[2], m->last);
 }
 
+/* A kernel becomes a member that has heard none of the Joins before. */
+static void new_member_writes(struct kunit *test)
+{
+	struct machine *m = machine(test, 2);
+	unsigned int k;
+
+	share(m);
+	m->n = 3;
+	for (k = 0; k < m->n; k++) {
+		m->g[k] = m->g[0];
+		m->g[k].members = GENMASK_ULL(m->n - 1, 0);
+		m->g[k].self = k;
+		m->g[k].count = m->n;
+	}
+	pcn_replica_init(&m->r[2], &m->g[2]);
+	touch(m, 2, PCN_WRITE);
+	settle(m);
+	touch(m, 0, PCN_READ);
+	touch(m, 1, PCN_READ);
+	settle(m);
+	KUNIT_EXPECT_EQ(test, m->data[0], m->last);
+	KUNIT_EXPECT_EQ(test, m->data[1], m->last);
+}
+
+/*
+ * Of three that know nothing of a page one dies. Who was told of it and waits
+ * for nothing must go on asking later.
+ */
+static void death_leaves_nothing(struct kunit *test)
+{
+	struct machine *m = machine(test, 3);
+	struct pcn_msg dead = { .type = PCN_DEAD, .who = 2 };
+	struct pcn_msg abort = { .type = PCN_ABORT };
+	struct pcn_replica before[2];
+	unsigned int k;
+
+	for (k = 0; k < 2; k++) {
+		before[k] = m->r[k];
+		m->g[k].members = 3;
+		m->g[k].count = 2;
+		step(m, k, &dead, 0);
+		step(m, k, &abort, 0);
+		KUNIT_EXPECT_MEMEQ(test, &before[k], &m->r[k],
+				   sizeof(before[k]));
+	}
+}
+
 /* Anything, in any order, from a fixed seed. */
 static void at_random(struct kunit *test)
 {
@@ -335,7 +382,12 @@ static void impossible_is_refused(struct kunit *test)
 	ev.type = PCN_EVENTS;
 	KUNIT_EXPECT_EQ(test, pcn_step(m->proto, &m->g[0], &m->r[0], &ev,
 				       &m->out), PCN_IMPOSSIBLE);
+	ev.type = PCN_FETCH_WRITE;
+	ev.who = 0;
+	KUNIT_EXPECT_EQ(test, pcn_step(m->proto, &m->g[0], &m->r[0], &ev,
+				       &m->out), PCN_IMPOSSIBLE);
 	ev.type = PCN_FETCH;
+	ev.who = 1;
 	ev.from = 5;
 	KUNIT_EXPECT_EQ(test, pcn_step(m->proto, &m->g[0], &m->r[0], &ev,
 				       &m->out), PCN_IGNORED);
@@ -373,6 +425,8 @@ static struct kunit_case cases[] = {
 	KUNIT_CASE_PARAM(copy_moves_on, protocol_gen_params),
 	KUNIT_CASE_PARAM(all_write_at_once, protocol_gen_params),
 	KUNIT_CASE_PARAM(join_during_a_write, protocol_gen_params),
+	KUNIT_CASE_PARAM(new_member_writes, protocol_gen_params),
+	KUNIT_CASE_PARAM(death_leaves_nothing, protocol_gen_params),
 	KUNIT_CASE_PARAM(at_random, protocol_gen_params),
 	KUNIT_CASE_PARAM(impossible_is_refused, protocol_gen_params),
 	KUNIT_CASE(origin_owns_untouched),

@@ -12,10 +12,7 @@
 #include "proto_impl.h"
 
 enum {
-	IMPOSSIBLE,
-	IGNORE,
-	HIT,
-	JOIN,
+	JOIN = FIRST_OWN_RULE,
 	UPGRADE,
 	WANT_READ,
 	WANT_WRITE,
@@ -42,13 +39,7 @@ enum {
 	VOTED,
 	LOST_VOTE,
 	COUNT,
-	DROP,
-	DEAD,
-	ABORT_FIRST,
 	ABORT_HELD,
-	ABORT_VOID,
-	REBUILD,
-	LEFT,
 };
 
 /* Whom a request that must reach all goes to. */
@@ -95,10 +86,8 @@ static void send_void(struct pcn_step *s, u64 to, u8 flags)
 
 static u64 take_deferred(struct pcn_step *s)
 {
-	u64 deferred = s->r->readers | s->r->joiners;
+	u64 deferred = take_all(&s->r->readers) | take_all(&s->r->joiners);
 
-	s->r->readers = 0;
-	s->r->joiners = 0;
 	return pcn_without(PCN_SEED_READERS) ? 0 : deferred;
 }
 
@@ -183,15 +172,9 @@ static void fetch(struct pcn_step *s)
 
 static void enter_nr(struct pcn_step *s)
 {
-	struct pcn_replica *r = s->r;
-
-	act(s, PCN_ZERO);
-	act(s, PCN_RDWR);
-	done(s);
-	r->flags |= PCN_HELD;
-	r->state = PCN_NR;
-	r->version = 1;
-	r->stamp = 0;
+	pcn_make_page(s);
+	s->r->version = 1;
+	s->r->stamp = 0;
 	serve_deferred(s);
 }
 
@@ -378,11 +361,9 @@ static void rule_oppose(struct pcn_step *s)
 
 /* --- votes --- */
 
-static void count_vote(struct pcn_step *s)
+static bool count_vote(struct pcn_step *s)
 {
-	if (!(s->r->wait & BIT_ULL(s->ev->from)))
-		return impossible(s, "a vote that nobody waits for");
-	s->r->wait &= ~BIT_ULL(s->ev->from);
+	return take_answer(s, "a vote that nobody waits for");
 }
 
 /* Whoever has won, or will, writes the version after this one. */
@@ -417,21 +398,19 @@ static void rule_compete(struct pcn_step *s)
 
 static void rule_voted(struct pcn_step *s)
 {
-	count_vote(s);
-	if (!s->r->wait)
+	if (count_vote(s) && !s->r->wait)
 		win(s);
 }
 
 static void rule_lost_vote(struct pcn_step *s)
 {
-	count_vote(s);
-	lose(s);
+	if (count_vote(s))
+		lose(s);
 }
 
 static void rule_count(struct pcn_step *s)
 {
-	count_vote(s);
-	if (!s->r->wait)
+	if (count_vote(s) && !s->r->wait)
 		fetch(s);
 }
 
@@ -467,18 +446,21 @@ static void rule_collect(struct pcn_step *s)
 {
 	struct pcn_replica *r = s->r;
 	bool copy = s->ev->type == PCN_COPY;
+	bool knows = copy || s->ev->flags & PCN_MAPPED;
 
-	if (!(r->wait & BIT_ULL(s->ev->from)))
+	if (!take_answer(s, "a second answer to a Join"))
 		return;
-	r->wait &= ~BIT_ULL(s->ev->from);
 	raise_floor(s, s->ev->floor);
+	/* A new member has heard none of the Joins of those before it. */
+	if (knows && !pcn_without(PCN_SEED_NEWCOMER))
+		r->cs |= BIT_ULL(s->ev->from);
 	if (copy && s->ev->version > r->version) {
 		act(s, PCN_INSTALL);
 		r->flags |= PCN_HELD;
 		r->version = s->ev->version;
 		r->hint = s->ev->from;
 	}
-	reconsider(s, copy || s->ev->flags & PCN_MAPPED);
+	reconsider(s, knows);
 	if (!r->wait)
 		counted(s);
 }
@@ -530,30 +512,21 @@ static void rule_missed(struct pcn_step *s)
  *
  * The dead stay in cs until the rebuild: that somebody has joined may be all
  * that is known about the page. Messages go to members only.
+ *
+ * Where nothing waits there is nothing to halt, and no abort that would end it.
  */
 static void rule_dead(struct pcn_step *s)
 {
 	pcn_forget_kernel(s);
+	if (pcn_settled(s->r) && !pcn_without(PCN_SEED_HALT_ALL))
+		return;
 	if (!pcn_without(PCN_SEED_HALT))
 		s->r->flags |= PCN_HALTED;
 }
 
-static void rule_abort_first(struct pcn_step *s)
-{
-	lose_data(s);
-	pcn_end_access(s, PCN_U);
-	s->r->floor = 0;
-}
-
 static void rule_abort_held(struct pcn_step *s)
 {
-	act(s, PCN_RDONLY);
-	pcn_end_access(s, PCN_S);
-}
-
-static void rule_abort_void(struct pcn_step *s)
-{
-	pcn_end_access(s, PCN_I);
+	pcn_keep_copy(s, PCN_S);
 }
 
 /*
@@ -564,28 +537,17 @@ static void rule_rebuild(struct pcn_step *s)
 {
 	struct pcn_replica *r = s->r;
 
-	if (s->ev->flags & PCN_LOST) {
-		act(s, PCN_GONE);
-		return pcn_forget_page(s);
-	}
-	r->flags &= ~PCN_HALTED;
+	if (!pcn_rebuild(s))
+		return;
 	r->cs &= s->g->members;
 	if (r->floor > s->ev->version && !pcn_without(PCN_SEED_REBUILD_FLOOR))
 		r->floor = s->ev->version;
-	if (!pcn_without(PCN_SEED_REBUILD_HINT))
-		r->hint = s->ev->who;
 }
 
+/* Who has no hint asks all. */
 static void rule_left(struct pcn_step *s)
 {
-	s->r->cs &= ~BIT_ULL(s->ev->who);
-	if (s->r->hint == s->ev->who && !pcn_without(PCN_SEED_LEFT_HINT))
-		s->r->hint = PCN_NOBODY;
-}
-
-static void rule_impossible(struct pcn_step *s)
-{
-	impossible(s, "no such transition");
+	pcn_without_leaver(s, PCN_NOBODY);
 }
 
 /* --- the tables --- */
@@ -595,12 +557,7 @@ static void rule_impossible(struct pcn_step *s)
 			 PCN_TO(IR1) | PCN_TO(WR))
 
 static const struct pcn_rule vote_rules[] = {
-	[IMPOSSIBLE] = { "-", "impossible",
-			 0, rule_impossible },
-	[IGNORE] = { "ignore", "nothing; a late answer",
-		     PCN_SAME, pcn_rule_ignore },
-	[HIT] = { "hit", "the access goes on",
-		  PCN_SAME, pcn_rule_hit },
+	COMMON_RULES,
 	[JOIN] = { "join", "stamp, Join to all",
 		   PCN_TO(FNR) | PCN_TO(NR), rule_join },
 	[UPGRADE] = { "upgrade", "stamp, Invalid(v) to cs; cs empty: v+1, write",
@@ -643,7 +600,7 @@ static const struct pcn_rule vote_rules[] = {
 		     PCN_SAME, rule_oppose },
 	[COMPETE] = { "compete", "b < v or own (stamp, index) smaller: Nack; else Ack and as lost-vote; b > v is impossible",
 		      PCN_SAME | PCN_TO(WP2) | PCN_TO(WR), rule_compete },
-	[COLLECT] = { "collect", "floor := max of floors, keep the newest copy; all N-1 here: FNR: zeros; FV: read, or Invalid to cs; FI: Fetch or Fetch_Write. Leaving FNR: deferred get Copy_Void(mapped)",
+	[COLLECT] = { "collect", "floor := max of floors, keep the newest copy; not Copy_Void(unmapped): cs += sender; all N-1 here: FNR: zeros; FV: read, or Invalid to cs; FI: Fetch or Fetch_Write. Leaving FNR: deferred get Copy_Void(mapped)",
 		      PCN_SAME | PCN_TO(FV) | PCN_TO(FI) | TO_COUNTED,
 		      rule_collect },
 	[TAKE] = { "take", "v >= floor: read, or Invalid to cs with the same stamp; else as missed",
@@ -656,16 +613,10 @@ static const struct pcn_rule vote_rules[] = {
 			PCN_TO(WP2) | PCN_TO(WR), rule_lost_vote },
 	[COUNT] = { "count", "all votes here: Fetch_Write to o",
 		    PCN_SAME | PCN_TO(WR), rule_count },
-	[DROP] = { "drop", "as never touched",
-		   PCN_TO(U), pcn_forget_page },
-	[DEAD] = { "dead", "take it out of the deferred; ask nobody again; what it was asked stays open until the abort",
+	[DEAD] = { "dead", "take it out of the deferred; ask nobody again until the abort; what it was asked stays open until the abort",
 		   PCN_SAME, rule_dead },
-	[ABORT_FIRST] = { "abort-first", "retry the access",
-			  PCN_TO(U), rule_abort_first },
 	[ABORT_HELD] = { "abort-held", "retry the access; the copy stays",
 			 PCN_TO(S), rule_abort_held },
-	[ABORT_VOID] = { "abort-void", "retry the access",
-			 PCN_TO(I), rule_abort_void },
 	[REBUILD] = { "rebuild", "lost: as never touched; else o := a holder, floor := min(floor, its version), cs := cs without the dead",
 		      PCN_SAME | PCN_TO(U), rule_rebuild },
 	[LEFT] = { "left", "take it out of cs; o = it: o := none",
@@ -681,7 +632,8 @@ static const struct pcn_rule vote_rules[] = {
 	[PCN_FETCH_WRITE]	= SERVE,			\
 	[PCN_JOIN]		= ADMIT_DATA,			\
 	[PCN_READ]		= HIT,				\
-	[PCN_WRITE]		= HIT
+	[PCN_WRITE]		= HIT,				\
+	SETTLED_CELLS
 
 #define WITHOUT_DATA						\
 	[PCN_FETCH]		= SAY_MAPPED,			\
@@ -689,27 +641,16 @@ static const struct pcn_rule vote_rules[] = {
 	[PCN_JOIN]		= ADMIT_VOID
 
 #define FETCHING						\
-	[PCN_FETCH]		= SAY_MAPPED,			\
-	[PCN_FETCH_WRITE]	= SAY_MAPPED,			\
-	[PCN_JOIN]		= ADMIT_VOID,			\
 	[PCN_COPY]		= TAKE,				\
 	[PCN_COPY_VOID]		= MISSED,			\
-	[PCN_DEAD]		= DEAD,					\
-	[PCN_ABORT]		= ABORT_VOID
+	WITHOUT_DATA,						\
+	WAITING_CELLS(ABORT_VOID)
 
 #define FIRST							\
 	[PCN_INVALID]		= YIELD_FIRST,			\
 	[PCN_COPY]		= COLLECT,			\
 	[PCN_COPY_VOID]		= COLLECT,			\
-	[PCN_DEAD]		= DEAD,			\
-	[PCN_ABORT]		= ABORT_FIRST
-
-#define STABLE							\
-	[PCN_DROP]		= DROP,				\
-	[PCN_DEAD]		= DEAD,				\
-	[PCN_ABORT]		= IGNORE,			\
-	[PCN_REBUILD]		= REBUILD,			\
-	[PCN_LEFT]		= LEFT
+	WAITING_CELLS(ABORT_FIRST)
 
 const struct pcn_proto pcn_proto_vote = {
 	.name = "vote",
@@ -723,17 +664,13 @@ const struct pcn_proto pcn_proto_vote = {
 			[PCN_INVALID]		= ACK,
 			[PCN_READ]		= JOIN,
 			[PCN_WRITE]		= JOIN,
-			STABLE,
+			SETTLED_CELLS,
 		},
-		[PCN_NR] = {
-			SOLE,
-			STABLE,
-		},
+		[PCN_NR] = { SOLE },
 		[PCN_M] = {
 			SOLE,
 			[PCN_INVALID]		= OPPOSE,
 			LATE,
-			STABLE,
 		},
 		[PCN_S] = {
 			[PCN_FETCH]		= SERVE_S,
@@ -743,7 +680,7 @@ const struct pcn_proto pcn_proto_vote = {
 			LATE,
 			[PCN_READ]		= HIT,
 			[PCN_WRITE]		= UPGRADE,
-			STABLE,
+			SETTLED_CELLS,
 		},
 		[PCN_I] = {
 			WITHOUT_DATA,
@@ -751,7 +688,7 @@ const struct pcn_proto pcn_proto_vote = {
 			LATE,
 			[PCN_READ]		= WANT_READ,
 			[PCN_WRITE]		= WANT_WRITE,
-			STABLE,
+			SETTLED_CELLS,
 		},
 		[PCN_FNR] = {
 			[PCN_FETCH]		= SAY_UNMAPPED,
@@ -783,8 +720,7 @@ const struct pcn_proto pcn_proto_vote = {
 			LATE,
 			[PCN_ACK]		= VOTED,
 			[PCN_NACK]		= LOST_VOTE,
-			[PCN_DEAD]		= DEAD,
-			[PCN_ABORT]		= ABORT_HELD,
+			WAITING_CELLS(ABORT_HELD),
 		},
 		[PCN_WP2] = {
 			WITHOUT_DATA,
@@ -792,8 +728,7 @@ const struct pcn_proto pcn_proto_vote = {
 			LATE,
 			[PCN_ACK]		= COUNT,
 			[PCN_NACK]		= COUNT,
-			[PCN_DEAD]		= DEAD,
-			[PCN_ABORT]		= ABORT_VOID,
+			WAITING_CELLS(ABORT_VOID),
 		},
 		[PCN_WR] = {
 			FETCHING,

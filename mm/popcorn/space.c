@@ -584,6 +584,7 @@ static bool may_enter(struct pcn_record *r, bool write)
 }
 
 static int wait_for_change(struct pcn_record *r)
+	__must_hold(&r->lock)
 {
 	unsigned int seen = r->changes;
 	int err;

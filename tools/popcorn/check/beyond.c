@@ -8,18 +8,35 @@
  * drop   freeze all, drop everywhere, thaw
  * leave  freeze all, kernel 0 calls in what would be gone with the leaver, all
  *        others hear of it, thaw
+ * fork   freeze all, kernel 0 reads the page, thaw
+ * join   freeze all, the new kernel and all others hear of it, thaw
  * death  all hear of it and freeze, messages drain, all abort what waits, the
  *        page is rebuilt from what is left, thaw
+ *
+ * A kernel may die at any time. A round that still freezes, or calls in, is
+ * given up then and begins again after the death's own round; one that has
+ * begun to change replicas is completed by the others first.
  */
 
-static u8 members_of(const struct mover *m)
+static u8 members_of(const struct world *w)
 {
+	unsigned int k;
 	u8 set = 0;
+
+	for (k = 0; k < MODEL_KERNELS; k++)
+		if (is_member(w, k))
+			set |= 1U << k;
+	return set;
+}
+
+/* Kernels that one takes for members, and that have died. */
+static u8 unnoticed(const struct world *w)
+{
+	u8 all = members_of(w), set = 0;
 	unsigned int k;
 
-	for (k = 0; k < m->c->n; k++)
-		if (is_member(m->w, k))
-			set |= 1U << k;
+	for (k = 0; k < MODEL_KERNELS; k++)
+		set |= w->members[k] & ~all;
 	return set;
 }
 
@@ -40,24 +57,44 @@ static void local(struct turn *t, unsigned int k, struct pcn_msg ev)
 	step(t, k, &ev);
 }
 
+static u8 *budget(struct world *w, enum phase phase)
+{
+	switch (phase) {
+	case PHASE_DROP:
+		return &w->drops;
+	case PHASE_LEAVE:
+		return &w->leaves;
+	case PHASE_FORK:
+		return &w->forks;
+	default:
+		return &w->joins;
+	}
+}
+
 static void begin_round(const struct mover *m, enum phase next, u8 subject,
 			enum move move)
 {
-	struct label l = { .move = move, .kernel = subject };
+	struct label l = { .move = move,
+			   .kernel = subject == PCN_NOBODY ? 0 : subject };
 	struct turn t;
 
 	begin(m, &t);
 	t.w.phase = next;
 	t.w.subject = subject;
 	t.w.agreed = 0;
-	if (next == PHASE_DROP)
-		t.w.drops--;
-	else
-		t.w.leaves--;
+	--*budget(&t.w, next);
 	end(m, &t, &l);
 }
 
-static void freeze(const struct mover *m, unsigned int k)
+/* All have made the change. Who died meanwhile comes next. */
+static void finish_round(struct turn *t)
+{
+	t->w.agreed = 0;
+	t->w.subject = PCN_NOBODY;
+	t->w.phase = unnoticed(&t->w) ? PHASE_DEAD : PHASE_THAW;
+}
+
+static void freeze(const struct mover *m, unsigned int k, u8 all)
 {
 	struct label l = { .move = MOVE_FREEZE, .kernel = k };
 	struct turn t;
@@ -89,10 +126,8 @@ static void drop(const struct mover *m, unsigned int k, u8 all)
 	t.w.exists = 0;
 	local(&t, k, (struct pcn_msg) { .type = PCN_DROP });
 	t.w.agreed |= 1U << k;
-	if (t.w.agreed == all) {
-		t.w.agreed = 0;
-		t.w.phase = PHASE_THAW;
-	}
+	if (t.w.agreed == all)
+		finish_round(&t);
 	end(m, &t, &l);
 }
 
@@ -125,10 +160,19 @@ static void start_leaving(const struct mover *m)
 	end(m, &t, &l);
 }
 
+static void has_left(struct turn *t)
+{
+	u8 gone = t->w.subject;
+
+	t->w.members[gone] = 0;
+	t->w.frozen &= ~(1U << gone);
+	finish_round(t);
+}
+
 static void hear_of_leaver(const struct mover *m, unsigned int k, u8 all)
 {
 	struct label l = { .move = MOVE_LEFT, .kernel = m->w->subject };
-	u8 gone = m->w->subject, others = all & ~(1U << gone);
+	u8 gone = m->w->subject;
 	struct turn t;
 
 	begin(m, &t);
@@ -136,17 +180,100 @@ static void hear_of_leaver(const struct mover *m, unsigned int k, u8 all)
 	local(&t, k, (struct pcn_msg) { .type = PCN_LEFT, .who = gone,
 					.heir = t.w.r[gone].hint });
 	t.w.agreed |= 1U << k;
-	if (t.w.agreed == others) {
-		t.w.members[gone] = 0;
-		t.w.frozen &= ~(1U << gone);
-		t.w.agreed = 0;
-		t.w.subject = PCN_NOBODY;
-		t.w.phase = PHASE_THAW;
+	if ((t.w.agreed | 1U << gone) == all)
+		has_left(&t);
+	end(m, &t, &l);
+}
+
+/* --- fork and join --- */
+
+static bool was_touched(const struct config *c, const struct pcn_replica *r,
+			unsigned int k)
+{
+	if (r->state != PCN_U || r->cs)
+		return true;
+	if (c->proto == &pcn_proto_owner && c->origin)
+		return k == 0 && r->hint != 0;
+	return r->hint != PCN_NOBODY && c->proto == &pcn_proto_owner;
+}
+
+/* The child gets what kernel 0 holds then: nobody may write on meanwhile. */
+static void call_in(const struct mover *m)
+{
+	struct label l = { .move = MOVE_FORKED };
+	struct turn t;
+	unsigned int k;
+
+	if (was_touched(m->c, &m->w->r[0], 0) &&
+	    m->w->access[0] == ACCESS_NONE && m->w->exists)
+		return access_page(m, 0, false, true);
+	begin(m, &t);
+	if (t.w.exists && !t.w.current[0])
+		fail(&t, "a fork misses the page");
+	for (k = 1; k < m->c->n; k++)
+		if (t.w.access[k] == ACCESS_WRITE)
+			fail(&t, "a fork beside a writer");
+	finish_round(&t);
+	end(m, &t, &l);
+}
+
+static void hear_of_member(const struct mover *m, unsigned int k, u8 all)
+{
+	u8 new = m->w->subject;
+	struct label l = { .move = MOVE_JOINED, .kernel = k };
+	struct turn t;
+
+	begin(m, &t);
+	t.w.phase = PHASE_JOINING;
+	t.w.members[k] |= 1U << new;
+	t.w.agreed |= 1U << k;
+	if (k == new) {
+		struct pcn_group g;
+
+		t.w.members[k] = all | 1U << new;
+		t.w.frozen |= 1U << new;
+		g = group_of(m->c, &t.w, k);
+		if (m->c->proto != &pcn_proto_owner)
+			g.origin = PCN_NOBODY;
+		pcn_replica_init(&t.w.r[k], &g);
 	}
+	if (t.w.agreed == (all | 1U << new))
+		finish_round(&t);
 	end(m, &t, &l);
 }
 
 /* --- death --- */
+
+/* What becomes of the round that is under way when @k dies. */
+static void upset_round(struct turn *t, unsigned int k)
+{
+	struct world *w = &t->w;
+	u8 all = members_of(w);
+
+	switch (w->phase) {
+	case PHASE_DROP:
+	case PHASE_LEAVE:
+	case PHASE_FORK:
+	case PHASE_JOIN:
+		++*budget(w, w->phase);
+		finish_round(t);
+		return;
+	case PHASE_DROPPING:
+		if (w->agreed == all)
+			finish_round(t);
+		return;
+	case PHASE_JOINING:
+		if (w->subject == k || w->agreed == (all | 1U << w->subject))
+			finish_round(t);
+		return;
+	case PHASE_LEAVING:
+		if ((w->agreed | 1U << w->subject) == all)
+			has_left(t);
+		return;
+	default:
+		finish_round(t);
+	}
+}
 
 static void die(const struct mover *m, unsigned int k)
 {
@@ -157,10 +284,9 @@ static void die(const struct mover *m, unsigned int k)
 
 	begin(m, &t);
 	t.w.deaths--;
-	t.w.phase = PHASE_DEAD;
-	t.w.subject = k;
-	t.w.agreed = 0;
 	t.w.members[k] = 0;
+	t.w.frozen &= ~(1U << k);
+	t.w.agreed &= ~(1U << k);
 	t.w.access[k] = ACCESS_NONE;
 	t.w.current[k] = 0;
 	t.w.reads[k] = 0;
@@ -169,20 +295,29 @@ static void die(const struct mover *m, unsigned int k)
 	for (i = t.w.count; i-- > 0;)
 		if (t.w.q[i].to == k)
 			take_out(&t.w, i);
+	upset_round(&t, k);
 	end(m, &t, &l);
 }
 
-static void notice(const struct mover *m, unsigned int k)
+static void deaths(const struct mover *m, u8 all)
 {
-	struct label l = { .move = MOVE_NOTICE, .kernel = k,
-			   .subject = m->w->subject };
+	unsigned int k;
+
+	for (k = 1; k < m->c->n; k++)
+		if (all >> k & 1 &&
+		    !(m->w->phase == PHASE_LEAVING && m->w->subject == k))
+			die(m, k);
+}
+
+static void notice(const struct mover *m, unsigned int k, unsigned int dead)
+{
+	struct label l = { .move = MOVE_NOTICE, .kernel = k, .subject = dead };
 	struct turn t;
 
 	begin(m, &t);
-	t.w.members[k] &= ~(1U << t.w.subject);
+	t.w.members[k] &= ~(1U << dead);
 	t.w.frozen |= 1U << k;
-	local(&t, k, (struct pcn_msg) { .type = PCN_DEAD,
-					.who = t.w.subject });
+	local(&t, k, (struct pcn_msg) { .type = PCN_DEAD, .who = dead });
 	end(m, &t, &l);
 }
 
@@ -198,18 +333,6 @@ static void discard(const struct mover *m, unsigned int i)
 	end(m, &t, &l);
 }
 
-static void abort_access(const struct mover *m, unsigned int k, u8 all)
-{
-	struct label l = { .move = MOVE_ABORT, .kernel = k };
-	struct turn t;
-
-	begin(m, &t);
-	t.w.phase = PHASE_ABORTED;
-	local(&t, k, (struct pcn_msg) { .type = PCN_ABORT });
-	t.w.agreed |= 1U << k;
-	end(m, &t, &l);
-}
-
 /* What the survivors report to the origin. */
 struct reports {
 	u8 valid;		/* kernels with a valid copy */
@@ -218,27 +341,18 @@ struct reports {
 	u64 version;
 };
 
-static bool was_touched(const struct config *c, const struct pcn_replica *r,
-			unsigned int k)
-{
-	if (r->state != PCN_U || r->cs)
-		return true;
-	if (c->proto == &pcn_proto_owner && c->origin)
-		return k == 0 && r->hint != 0;
-	return r->hint != PCN_NOBODY && c->proto == &pcn_proto_owner;
-}
-
-static struct reports collect(const struct mover *m, u8 all)
+static struct reports collect(const struct config *c, const struct world *w)
 {
 	struct reports rep = { .owner = PCN_NOBODY };
+	u8 all = members_of(w);
 	unsigned int k;
 
-	for (k = 0; k < m->c->n; k++) {
-		const struct pcn_replica *r = &m->w->r[k];
+	for (k = 0; k < c->n; k++) {
+		const struct pcn_replica *r = &w->r[k];
 
 		if (!(all >> k & 1))
 			continue;
-		rep.known |= was_touched(m->c, r, k);
+		rep.known |= was_touched(c, r, k);
 		if (!(r->flags & PCN_HELD))
 			continue;
 		rep.valid |= 1U << k;
@@ -249,50 +363,75 @@ static struct reports collect(const struct mover *m, u8 all)
 	return rep;
 }
 
-static void rebuild(const struct mover *m, u8 all)
+static void start_rebuild(struct turn *t)
 {
-	struct label l = { .move = MOVE_REBUILD };
-	struct reports rep = collect(m, all);
-	struct pcn_msg ev = {
-		.type = PCN_REBUILD, .who = rep.owner, .cs = rep.valid,
-		.version = rep.version,
-		.flags = rep.known && !rep.valid ? PCN_LOST : 0,
-	};
+	struct reports rep = collect(t->c, &t->w);
+
+	if (t->w.exists && !rep.known)
+		fail(t, "a page is lost and nobody knows");
+	if (!rep.valid)
+		t->w.exists = 0;
+	t->w.agreed = 0;
+	t->w.phase = rep.known ? PHASE_REBUILD : PHASE_THAW;
+}
+
+static void abort_access(const struct mover *m, unsigned int k, u8 all)
+{
+	struct label l = { .move = MOVE_ABORT, .kernel = k };
 	struct turn t;
-	unsigned int k;
 
 	begin(m, &t);
-	if (t.w.exists && !rep.known)
-		fail(&t, "a page is lost and nobody knows");
-	if (!rep.valid)
-		t.w.exists = 0;
-	for (k = 0; k < m->c->n && rep.known; k++)
-		if (all >> k & 1)
-			local(&t, k, ev);
-	t.w.agreed = 0;
-	t.w.subject = PCN_NOBODY;
-	t.w.phase = PHASE_THAW;
+	t.w.phase = PHASE_ABORTED;
+	local(&t, k, (struct pcn_msg) { .type = PCN_ABORT });
+	t.w.agreed |= 1U << k;
+	if (t.w.agreed == all)
+		start_rebuild(&t);
+	end(m, &t, &l);
+}
+
+/* The reports stay the same until all have heard of them, or another dies. */
+static void rebuild(const struct mover *m, unsigned int k, u8 all)
+{
+	struct label l = { .move = MOVE_REBUILD, .kernel = k };
+	struct reports rep = collect(m->c, m->w);
+	struct turn t;
+
+	begin(m, &t);
+	local(&t, k, (struct pcn_msg) {
+		.type = PCN_REBUILD, .who = rep.owner, .cs = rep.valid,
+		.version = rep.version, .flags = rep.valid ? 0 : PCN_LOST,
+	});
+	t.w.agreed |= 1U << k;
+	if (t.w.agreed == all)
+		finish_round(&t);
 	end(m, &t, &l);
 }
 
 static void after_death(const struct mover *m, u8 all)
 {
 	const struct world *w = m->w;
-	unsigned int k, i;
+	unsigned int k, dead, waiting = 0;
 
-	for (i = 0; i < w->count; i++)
-		if (w->q[i].m.from == w->subject && deliverable(m->c, w, i))
-			discard(m, i);
+	for (k = 0; k < w->count; k++)
+		if (!(all >> w->q[k].m.from & 1) && deliverable(m->c, w, k))
+			discard(m, k);
 	for (k = 0; k < m->c->n; k++)
-		if (all & ~w->frozen & 1U << k)
-			notice(m, k);
-	if (w->count || all & ~w->frozen)
+		for (dead = 0; dead < m->c->n; dead++)
+			if (all >> k & 1 && w->members[k] & ~all & 1U << dead) {
+				waiting++;
+				notice(m, k, dead);
+			}
+	/* Some may be frozen from another round, some thawed already. */
+	for (k = 0; k < m->c->n; k++)
+		if (!waiting && all & ~w->frozen & 1U << k) {
+			waiting++;
+			freeze(m, k, all);
+		}
+	if (w->count || waiting)
 		return;
 	for (k = 0; k < m->c->n; k++)
 		if (all & ~w->agreed & 1U << k)
 			abort_access(m, k, all);
-	if (w->agreed == all)
-		rebuild(m, all);
 }
 
 /* --- rounds --- */
@@ -300,21 +439,20 @@ static void after_death(const struct mover *m, u8 all)
 static void start_round(const struct mover *m, u8 all)
 {
 	const struct world *w = m->w;
-	unsigned int k;
+	unsigned int k, last = m->c->n - 1;
 
 	if (w->drops && w->exists)
 		begin_round(m, PHASE_DROP, PCN_NOBODY, MOVE_DROP);
-	for (k = 1; k < m->c->n; k++) {
-		if (!(all >> k & 1))
-			continue;
-		if (w->leaves)
+	if (w->forks)
+		begin_round(m, PHASE_FORK, PCN_NOBODY, MOVE_FORK);
+	if (w->joins && !(all >> last & 1))
+		begin_round(m, PHASE_JOIN, last, MOVE_JOIN);
+	for (k = 1; k < m->c->n && w->leaves; k++)
+		if (all >> k & 1)
 			begin_round(m, PHASE_LEAVE, k, MOVE_LEAVE);
-		if (w->deaths)
-			die(m, k);
-	}
 }
 
-static void thaw(const struct mover *m, unsigned int k)
+static void thaw(const struct mover *m, unsigned int k, u8 all)
 {
 	struct label l = { .move = MOVE_THAW, .kernel = k };
 	struct turn t;
@@ -336,28 +474,49 @@ static void each(const struct mover *m, u8 set, u8 all,
 			fn(m, k, all);
 }
 
+/* What is done when all are frozen and nothing waits. */
+static void change(const struct mover *m, u8 all)
+{
+	const struct world *w = m->w;
+	u8 subject = w->subject == PCN_NOBODY ? 0 : 1U << w->subject;
+	u8 rest = all & ~w->agreed;
+
+	switch (w->phase) {
+	case PHASE_DROP:
+	case PHASE_DROPPING:
+		return each(m, rest, all, drop);
+	case PHASE_LEAVE:
+		return start_leaving(m);
+	case PHASE_LEAVING:
+		return each(m, rest & ~subject, all, hear_of_leaver);
+	case PHASE_FORK:
+		return call_in(m);
+	case PHASE_JOIN:
+	case PHASE_JOINING:
+		return each(m, (all | subject) & ~w->agreed, all,
+			    hear_of_member);
+	case PHASE_REBUILD:
+		return each(m, rest, all, rebuild);
+	default:
+		return;
+	}
+}
+
 static void beyond(const struct mover *m)
 {
 	const struct world *w = m->w;
-	u8 all = members_of(m);
-	bool frozen = w->frozen == all && all_settled(m);
-	unsigned int k;
+	u8 all = members_of(w);
 
+	if (w->deaths)
+		deaths(m, all);
 	if (w->phase == PHASE_NONE)
-		return start_round(m, all);
-	if (w->phase == PHASE_DEAD || w->phase == PHASE_ABORTED)
-		return after_death(m, all);
-	for (k = 0; k < m->c->n; k++) {
-		if (w->phase == PHASE_THAW && w->frozen >> k & 1)
-			thaw(m, k);
-		else if (w->phase != PHASE_THAW && all & ~w->frozen & 1U << k)
-			freeze(m, k);
-	}
-	if (w->phase == PHASE_DROPPING || (w->phase == PHASE_DROP && frozen))
-		each(m, all & ~w->agreed, all, drop);
-	if (w->phase == PHASE_LEAVE && frozen)
-		start_leaving(m);
-	if (w->phase == PHASE_LEAVING)
-		each(m, all & ~w->agreed & ~(1U << w->subject), all,
-		     hear_of_leaver);
+		start_round(m, all);
+	else if (w->phase == PHASE_DEAD || w->phase == PHASE_ABORTED)
+		after_death(m, all);
+	else if (w->phase == PHASE_THAW)
+		each(m, w->frozen, all, thaw);
+	else if (all & ~w->frozen)
+		each(m, all & ~w->frozen, all, freeze);
+	else if (all_settled(m))
+		change(m, all);
 }

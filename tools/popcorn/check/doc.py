@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0
-"""Keeps the tables in Documentation/popcorn/protocol.rst those of the code.
+"""Keeps tables and diagrams in Documentation/popcorn/protocol.rst those of the code.
 
     doc.py --check CHECK     fail, with a diff, if they are not
     doc.py --write CHECK     put them in
@@ -15,6 +15,7 @@ from pathlib import Path
 
 TEXT = Path(__file__).resolve().parents[3] / "Documentation/popcorn/protocol.rst"
 BEGIN = ".. begin of what the checker prints\n"
+PROTOCOLS = ("owner", "vote")
 END = ".. end of what the checker prints\n"
 
 
@@ -23,23 +24,28 @@ def printed(check, *words):
                           stdout=subprocess.PIPE).stdout
 
 
-def main(mode, check, where=None):
+def draw(check, where):
+    for name in PROTOCOLS:
+        subprocess.run(["dot", "-Tsvg", "-o", f"{where}/{name}.svg"],
+                       input=printed(check, "dot", name), text=True,
+                       check=True)
+
+
+def main(mode, check, where="."):
     if mode == "--svg":
-        for name in ("owner", "vote"):
-            subprocess.run(["dot", "-Tsvg", "-o", f"{where}/{name}.svg"],
-                           input=printed(check, "dot", name), text=True,
-                           check=True)
+        draw(check, where)
         return 0
     text = TEXT.read_text()
     before, rest = text.split(BEGIN)
     old, after = rest.split(END)
-    new = "\n" + printed(check, "tables")
+    new = "\n" + printed(check, "tables") + END
     if mode == "--write":
-        TEXT.write_text(before + BEGIN + new + END + after)
+        TEXT.write_text(before + BEGIN + new + after)
         return 0
     sys.stdout.writelines(difflib.unified_diff(
-        old.splitlines(True), new.splitlines(True), "protocol.rst", "the code"))
-    return old != new
+        (old + END).splitlines(True), new.splitlines(True), "protocol.rst",
+        "the code"))
+    return old + END != new
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * F1 to F10 (F9 is not the published protocol's alone, see suite.c): a reading of the published protocol, where it starts from, and how
- * the flaw shows. @steps is the number of moves to it, 0 if that depends on how
+ * F1 to F10 (F9 is not the published protocol's alone, see suite.c): a reading of
+ * the published protocol, where it starts from, and how the flaw shows. @steps is the number of moves to it, 0 if that depends on how
  * moves are counted. F3, F5 and F7 take one step less than in the first report of
  * them, where a kernel in I read before it wrote.
  */
@@ -40,6 +40,11 @@ static const struct flaw flaws[] = {
 	{ "F6b, rounds: the waiting forms a cycle", DEADLOCK, "D", 0,
 	  { PAPER, 3, true, ONE, .start = START_S,
 	    .paper = LITERAL | PAPER_NEWEST | PAPER_RETRY | PAPER_FLOOR } },
+	{ "F6c, the same, a writer does not defer a Fetch_Write", DEADLOCK,
+	  "D", 0,
+	  { PAPER, 3, true, ONE, .start = START_S,
+	    .paper = LITERAL | PAPER_NEWEST | PAPER_RETRY | PAPER_FLOOR |
+		     PAPER_FW_VOID } },
 	{ "F6d, rounds with multicast and owner hint", DEADLOCK, "D", 0,
 	  { PAPER, 3, true, ONE, .start = START_S,
 	    .paper = LITERAL | PAPER_MULTICAST | PAPER_HINT |
@@ -48,6 +53,9 @@ static const struct flaw flaws[] = {
 	  { PAPER, 3, true, ONE, .start = START_S,
 	    .paper = PAPER_FT_TIME | PAPER_NEWEST | PAPER_RETRY |
 		     PAPER_FLOOR } },
+	{ "F7b, neither rounds nor a floor: the last copy is old", UNSAFE,
+	  "S2", 10,
+	  { PAPER, 3, true, ONE, .start = START_S, .paper = PAPER_FT_TIME } },
 	{ "F8, a write without a stamp may wait for ever", STARVES, "L", 0,
 	  { PAPER, 2, true, ALL, .start = START_S, .live = true,
 	    .paper = LITERAL | PAPER_LATE_STAMP } },

@@ -34,6 +34,8 @@ static const char usage[] =
 "      --drops N         times that the page is dropped by all, 0 to 6\n"
 "      --leaves N        kernels that leave\n"
 "      --deaths N        kernels that die (never kernel 0)\n"
+"      --forks N         times that kernel 0 calls the page in\n"
+"      --joins N         times that the last kernel becomes a member\n"
 "      --no-live         do not look for starvation\n"
 "      --without N       check-seeded only: without rule N of enum pcn_seed\n"
 "      --unseen          list cells of the table that no move has used\n"
@@ -51,10 +53,11 @@ static const struct option options[] = {
 	{ "reads", 1, NULL, 'r' }, { "writes", 1, NULL, 'w' },
 	{ "readers", 1, NULL, 'R' }, { "writers", 1, NULL, 'W' },
 	{ "drops", 1, NULL, 'D' }, { "leaves", 1, NULL, 'L' },
-	{ "deaths", 1, NULL, 'K' }, { "no-live", 0, NULL, 'l' },
-	{ "without", 1, NULL, 'x' }, { "unseen", 0, NULL, 'u' }, { "memory", 1, NULL, 'm' },
-	{ "time", 1, NULL, 't' }, { "states", 1, NULL, 'c' },
-	{ "help", 0, NULL, 'h' }, { }
+	{ "deaths", 1, NULL, 'K' }, { "forks", 1, NULL, 'F' },
+	{ "joins", 1, NULL, 'J' }, { "no-live", 0, NULL, 'l' },
+	{ "without", 1, NULL, 'x' }, { "unseen", 0, NULL, 'u' },
+	{ "memory", 1, NULL, 'm' }, { "time", 1, NULL, 't' },
+	{ "states", 1, NULL, 'c' }, { "help", 0, NULL, 'h' }, { }
 };
 
 static void refuse(const char *what, const char *arg)
@@ -63,7 +66,7 @@ static void refuse(const char *what, const char *arg)
 	exit(2);
 }
 
-static unsigned long number(const char *text, unsigned long max)
+static unsigned long number_in(const char *text, unsigned long max)
 {
 	char *end;
 	unsigned long v = strtoul(text, &end, 0);
@@ -104,7 +107,7 @@ static int explore_one(const struct config *c, const struct limits *l,
 	return r.outcome == PASSED ? 0 : r.outcome == INCOMPLETE ? 3 : 1;
 }
 
-static int command(int argc, char **argv, const struct limits *l)
+static int run_command(int argc, char **argv, const struct limits *l)
 {
 	const char *arg = argc > 1 ? argv[1] : "";
 
@@ -148,7 +151,7 @@ int main(int argc, char **argv)
 				refuse("no such protocol", optarg);
 			break;
 		case 'n':
-			c.n = number(optarg, MODEL_KERNELS);
+			c.n = number_in(optarg, MODEL_KERNELS);
 			break;
 		case 'a':
 			c.fifo = false;
@@ -163,44 +166,50 @@ int main(int argc, char **argv)
 			c.start = start_named(optarg);
 			break;
 		case 'r':
-			c.reads = number(optarg, UNLIMITED - 1);
+			c.reads = number_in(optarg, UNLIMITED - 1);
 			break;
 		case 'w':
-			c.writes = number(optarg, UNLIMITED - 1);
+			c.writes = number_in(optarg, UNLIMITED - 1);
 			break;
 		case 'R':
-			c.readers = number(optarg, 0xff);
+			c.readers = number_in(optarg, 0xff);
 			break;
 		case 'W':
-			c.writers = number(optarg, 0xff);
+			c.writers = number_in(optarg, 0xff);
 			break;
 		case 'D':
-			c.drops = number(optarg, 6);
+			c.drops = number_in(optarg, 6);
 			break;
 		case 'L':
-			c.leaves = number(optarg, 6);
+			c.leaves = number_in(optarg, 6);
 			break;
 		case 'K':
-			c.deaths = number(optarg, 6);
+			c.deaths = number_in(optarg, 6);
+			break;
+		case 'F':
+			c.forks = number_in(optarg, 6);
+			break;
+		case 'J':
+			c.joins = number_in(optarg, 6);
 			break;
 		case 'l':
 			c.live = false;
 			break;
 		case 'x':
-			if (take_out_rule(number(optarg, 63)))
+			if (take_out_rule(number_in(optarg, 63)))
 				refuse("no such rule here", optarg);
 			break;
 		case 'u':
 			unseen = true;
 			break;
 		case 'm':
-			l.bytes = (u64)number(optarg, 1 << 20) << 20;
+			l.bytes = (u64)number_in(optarg, 1 << 20) << 20;
 			break;
 		case 't':
-			l.seconds = number(optarg, 1 << 30);
+			l.seconds = number_in(optarg, 1 << 30);
 			break;
 		case 'c':
-			l.states = number(optarg, 1U << 31);
+			l.states = number_in(optarg, 1U << 31);
 			break;
 		case 'h':
 			fputs(usage, stdout);
@@ -210,7 +219,7 @@ int main(int argc, char **argv)
 			return 2;
 		}
 	if (optind < argc)
-		return command(argc - optind, argv + optind, &l);
+		return run_command(argc - optind, argv + optind, &l);
 	if (c.n < 1)
 		refuse("no kernels", "0");
 	return explore_one(&c, &l, unseen);

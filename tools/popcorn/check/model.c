@@ -50,28 +50,32 @@ static void start_shared(const struct config *c, struct world *w, unsigned int k
 
 void model_start(const struct config *c, struct world *w)
 {
-	unsigned int k, shared = 0;
+	unsigned int k, shared = 0, present = c->n - !!c->joins;
 	u64 holders;
 
 	memset(w, 0, sizeof(*w));
 	if (c->start != START_U)
-		shared = c->start == START_S ? c->n : c->n - 1;
+		shared = c->start == START_S ? present : present - 1;
 	holders = (1ULL << shared) - 1;
 	w->subject = PCN_NOBODY;
 	w->drops = c->drops;
 	w->deaths = c->deaths;
 	w->leaves = c->leaves;
+	w->forks = c->forks;
+	w->joins = c->joins;
 	w->exists = shared > 0;
 	for (k = 0; k < c->n; k++) {
 		struct pcn_group g;
 
-		w->members[k] = (1U << c->n) - 1;
+		w->members[k] = k < present ? (1U << present) - 1 : 0;
 		w->reads[k] = c->readers >> k & 1 ? c->reads : 0;
 		w->writes[k] = c->writers >> k & 1 ? c->writes : 0;
 		g = group_of(c, w, k);
 		if (c->proto != &pcn_proto_owner)
 			g.origin = PCN_NOBODY;
 		pcn_replica_init(&w->r[k], &g);
+		if (k >= present)
+			continue;
 		if (k < shared) {
 			start_shared(c, w, k);
 			w->r[k].cs &= holders;
@@ -321,16 +325,136 @@ static void check_owner(struct turn *t)
 		fail(t, "a copy that the owner does not know of");
 }
 
+/* Of each kernel: whose answers are under way, and how many for a Fetch. */
+struct owed {
+	u8 answers[MODEL_KERNELS];
+	u8 fetches[MODEL_KERNELS];
+};
+
+static void count_wire(struct owed *o, const struct wire *x)
+{
+	switch (x->m.type) {
+	case PCN_FETCH:
+	case PCN_FETCH_WRITE:
+		o->fetches[x->m.who]++;
+		o->answers[x->m.from] |= 1U << x->to;
+		break;
+	case PCN_JOIN:
+		o->answers[x->m.from] |= 1U << x->to;
+		break;
+	case PCN_COPY:
+	case PCN_COPY_OWN:
+	case PCN_COPY_VOID:
+		o->fetches[x->to] += x->m.type != PCN_COPY_VOID ||
+				     x->m.flags & PCN_BOUNCE;
+		o->answers[x->to] |= 1U << x->m.from;
+		break;
+	}
+}
+
+static void count_deferred(struct owed *o, const struct pcn_replica *r,
+			   unsigned int k)
+{
+	unsigned int i;
+
+	for (i = 0; i < MODEL_KERNELS; i++) {
+		o->fetches[i] += (r->readers >> i & 1) + (r->writers >> i & 1) +
+				 (r->next == i);
+		if ((r->readers | r->joiners) >> i & 1)
+			o->answers[i] |= 1U << k;
+	}
+}
+
+/*
+ * S5. In "owner" a Fetch is in one place only, as it is, deferred, or in its
+ * answer; in "vote", and for a Join, whoever was asked will answer. In both, the
+ * page is somewhere as long as it exists.
+ */
+static void check_answers(struct turn *t)
+{
+	bool owner = t->c->proto == &pcn_proto_owner;
+	struct owed o = { };
+	unsigned int k, i;
+	u8 current = 0;
+
+	for (i = 0; i < t->w.count; i++) {
+		count_wire(&o, &t->w.q[i]);
+		current |= t->w.q[i].current;
+	}
+	for (k = 0; k < t->c->n; k++)
+		if (is_member(&t->w, k)) {
+			count_deferred(&o, &t->w.r[k], k);
+			current |= t->w.current[k];
+		}
+	if (t->w.exists && !current)
+		fail(t, "S5: the page exists and nobody has it");
+	for (k = 0; k < t->c->n; k++) {
+		const struct pcn_replica *r = &t->w.r[k];
+		bool asks = !pcn_settled(r) && r->state != PCN_WP1 &&
+			    (r->state != PCN_FNR || t->c->origin);
+
+		if (owner && o.fetches[k] != asks)
+			fail(t, asks && !o.fetches[k] ?
+			     "S5: a Fetch that nobody will answer" :
+			     "S5: a Fetch is answered twice");
+		if (r->state != PCN_WP1 && r->state != PCN_WP2 &&
+		    r->wait & ~o.answers[k])
+			fail(t, "S5: a Fetch that somebody will not answer");
+	}
+}
+
+/* Fields without a meaning are empty, where nothing waits. */
+static void check_settled(struct turn *t)
+{
+	unsigned int k;
+
+	for (k = 0; k < t->c->n; k++) {
+		const struct pcn_replica *r = &t->w.r[k];
+
+		if (!pcn_settled(r) || !is_member(&t->w, k))
+			continue;
+		if (r->flags & PCN_WAITING || r->wait || r->readers ||
+		    r->writers || r->joiners || r->stamp ||
+		    r->next != PCN_NOBODY || r->late != PCN_NOBODY ||
+		    r->via != PCN_NOBODY)
+			fail(t, "something is left of an access that has ended");
+	}
+}
+
+/* Between a death and the end of the rebuild the owner may be the dead one. */
+static bool unsure(const struct world *w)
+{
+	unsigned int k;
+	u8 all = 0;
+
+	for (k = 0; k < MODEL_KERNELS; k++)
+		all |= is_member(w, k) << k;
+	for (k = 0; k < MODEL_KERNELS; k++)
+		if (w->members[k] & ~all)
+			return true;
+	return w->phase == PHASE_DROPPING || w->phase == PHASE_DEAD ||
+	       w->phase == PHASE_ABORTED || w->phase == PHASE_REBUILD;
+}
+
 static void check_world(struct turn *t)
 {
 	check_copies(t);
-	/* Until the rebuild the owner may be the dead one. */
-	if (t->c->proto == &pcn_proto_owner && t->w.phase != PHASE_DEAD &&
-	    t->w.phase != PHASE_ABORTED && t->w.phase != PHASE_DROPPING)
+	if (t->c->proto == &pcn_proto_paper)
+		return;
+	check_settled(t);
+	if (unsure(&t->w))
+		return;
+	check_answers(t);
+	if (t->c->proto == &pcn_proto_owner)
 		check_owner(t);
 }
 
 /* --- moves --- */
+
+static bool has_rounds(const struct config *c)
+{
+	return c->drops || c->deaths || c->leaves || c->forks || c->joins;
+}
 
 struct mover {
 	const struct config *c;
@@ -462,7 +586,7 @@ void model_moves(const struct config *c, const struct world *w, move_fn fn,
 			deliver(&m, i);
 	for (i = 0; i < c->n; i++)
 		accesses(&m, i);
-	if (c->drops || c->deaths || c->leaves)
+	if (has_rounds(c))
 		beyond(&m);
 }
 
@@ -653,7 +777,7 @@ static void walk_beyond(const struct config *c, struct bits *b, struct world *w)
 {
 	unsigned int k;
 
-	if (!c->drops && !c->deaths && !c->leaves)
+	if (!has_rounds(c))
 		return;
 	FIELD(b, w->phase, 4);
 	FIELD(b, w->frozen, c->n);
@@ -662,6 +786,8 @@ static void walk_beyond(const struct config *c, struct bits *b, struct world *w)
 	FIELD(b, w->drops, 3);
 	FIELD(b, w->deaths, 3);
 	FIELD(b, w->leaves, 3);
+	FIELD(b, w->forks, 3);
+	FIELD(b, w->joins, 3);
 	for (k = 0; k < c->n; k++)
 		FIELD(b, w->members[k], c->n);
 }
@@ -861,7 +987,8 @@ void model_print_label(const struct config *c, const struct label *l, FILE *f)
 	static const char * const moves[] = {
 		"READ", "WRITE", "deliver", "lose", "freeze", "drop", "dies",
 		"hears of the death of", "abort", "rebuild", "wants to leave",
-		"called in", "has left", "thaw"
+		"called in", "has left", "wants to fork", "has forked",
+		"wants to join", "hears of the new member", "thaw"
 	};
 
 	if (l->move == MOVE_DELIVER || l->move == MOVE_DISCARD) {

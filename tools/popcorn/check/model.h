@@ -28,6 +28,7 @@ struct config {
 	unsigned int	reads, writes;	/* of each kernel; UNLIMITED */
 	u8		readers, writers;	/* kernels that read, write */
 	unsigned int	drops, deaths, leaves;	/* how many in a run */
+	unsigned int	forks, joins;	/* likewise; the last kernel joins */
 	bool		live;		/* look for starvation */
 	unsigned int	paper;		/* variant of the published protocol */
 };
@@ -51,8 +52,12 @@ enum phase {
 	PHASE_DROPPING,
 	PHASE_LEAVE,	/* freezing in order to let a kernel leave */
 	PHASE_LEAVING,
+	PHASE_FORK,	/* freezing, then the origin calls the page in */
+	PHASE_JOIN,	/* freezing in order to let a kernel in */
+	PHASE_JOINING,
 	PHASE_DEAD,	/* draining after a death */
 	PHASE_ABORTED,
+	PHASE_REBUILD,
 	PHASE_THAW,
 };
 
@@ -64,14 +69,15 @@ struct world {
 	u8	members[MODEL_KERNELS];	/* the group as each one sees it */
 	u8	exists;		/* the page has been touched */
 	u8	phase, frozen, agreed, subject;
-	u8	drops, deaths, leaves;
+	u8	drops, deaths, leaves, forks, joins;
 	unsigned int count;
 	struct wire q[MODEL_MESSAGES];	/* in the order of sending */
 };
 
 enum move { MOVE_READ, MOVE_WRITE, MOVE_DELIVER, MOVE_DISCARD, MOVE_FREEZE,
 	    MOVE_DROP, MOVE_DIE, MOVE_NOTICE, MOVE_ABORT, MOVE_REBUILD,
-	    MOVE_LEAVE, MOVE_CALL, MOVE_LEFT, MOVE_THAW };
+	    MOVE_LEAVE, MOVE_CALL, MOVE_LEFT, MOVE_FORK, MOVE_FORKED, MOVE_JOIN,
+	    MOVE_JOINED, MOVE_THAW };
 
 /* What led from one world to the next. */
 struct label {

@@ -17,9 +17,7 @@
 unsigned int paper_variant;
 
 enum {
-	IMPOSSIBLE,
-	HIT,
-	TOUCH,
+	TOUCH = FIRST_OWN_RULE,
 	WRITE_S,
 	WANT,
 	SERVE,
@@ -227,6 +225,14 @@ static void rule_defer(struct pcn_step *s)
 	s->r->readers |= BIT_ULL(s->ev->from);
 }
 
+static void rule_defer_wp(struct pcn_step *s)
+{
+	if (s->ev->type == PCN_FETCH_WRITE && with(PAPER_FW_VOID))
+		rule_void(s);
+	else
+		rule_defer(s);
+}
+
 static void rule_serve_m(struct pcn_step *s)
 {
 	struct pcn_replica *r = s->r;
@@ -366,7 +372,7 @@ static void rule_compete_wr(struct pcn_step *s)
 	answered(s);
 }
 
-static void take_answer(struct pcn_step *s)
+static void take_copy(struct pcn_step *s)
 {
 	struct pcn_replica *r = s->r;
 
@@ -385,7 +391,7 @@ static void take_answer(struct pcn_step *s)
 
 static void rule_answer(struct pcn_step *s)
 {
-	take_answer(s);
+	take_copy(s);
 	answered(s);
 }
 
@@ -404,7 +410,7 @@ static void rule_first_answer(struct pcn_step *s)
 {
 	struct pcn_replica *r = s->r;
 
-	take_answer(s);
+	take_copy(s);
 	if (r->state == PCN_FNR && r->flags & PAPER_GOT)
 		r->state = PCN_FV;
 	if (r->wait)
@@ -437,15 +443,10 @@ static void rule_vote(struct pcn_step *s)
 		win(s);
 }
 
-static void rule_impossible(struct pcn_step *s)
-{
-	impossible(s, "no such transition");
-}
-
 #define ANY	0xffffffff
 
 static const struct pcn_rule paper_rules[] = {
-	[IMPOSSIBLE]	= { "-", "", 0, rule_impossible },
+	[IMPOSSIBLE]	= { "-", "", 0, pcn_rule_impossible },
 	[HIT]		= { "hit", "", ANY, pcn_rule_hit },
 	[TOUCH]		= { "touch", "", ANY, rule_touch },
 	[WRITE_S]	= { "write", "", ANY, rule_write_s },
@@ -456,7 +457,7 @@ static const struct pcn_rule paper_rules[] = {
 	[VOID_U]	= { "void-u", "", ANY, rule_void },
 	[JOIN_U]	= { "join-u", "", ANY, rule_join_u },
 	[JOIN_FNR]	= { "join-fnr", "", ANY, rule_join_fnr },
-	[DEFER]		= { "defer", "", ANY, rule_defer },
+	[DEFER]		= { "defer", "", ANY, rule_defer_wp },
 	[SERVE_M]	= { "serve-m", "", ANY, rule_serve_m },
 	[REQUEST_WR]	= { "request-wr", "", ANY, rule_request_wr },
 	[ACK]		= { "ack", "", ANY, rule_ack },

@@ -20,6 +20,7 @@ enum {
 	PAPER_HINT	= 1 << 10,	/* 5.2: ask the owner hint first */
 	PAPER_JOIN_NOW	= 1 << 11,	/* 4.8: a writer answers who joins at once */
 	PAPER_LATE_STAMP = 1 << 12,	/* stamp when the Invalid is sent */
+	PAPER_FW_VOID	= 1 << 13,	/* a writer says no to a Fetch_Write */
 };
 
 /* Which reading the model runs: &config.paper of the search under way. */

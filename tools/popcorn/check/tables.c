@@ -86,6 +86,49 @@ static void print_next(const struct pcn_rule *r)
 		}
 }
 
+/* One arrow for each pair of states, with the rules that lead along it. */
+static void print_arrow(const struct pcn_proto *p, unsigned int from,
+			unsigned int to, const char *indent)
+{
+	const char *separator = "";
+	bool used[256] = { };
+	unsigned int e;
+
+	for (e = 0; e < PCN_DROP; e++) {
+		unsigned int rule = p->table[from][e];
+
+		if (!rule || used[rule] || !(p->rules[rule].next >> to & 1))
+			continue;
+		if (!*separator)
+			printf("%s    \"%s\" -> \"%s\" [label=\"", indent,
+			       pcn_state_name(from), pcn_state_name(to));
+		printf("%s%s", separator, p->rules[rule].name);
+		separator = "\\n";
+		used[rule] = true;
+	}
+	if (*separator)
+		printf("\"]\n");
+}
+
+static void print_graph(const struct pcn_proto *p, const char *indent)
+{
+	unsigned int s, t;
+
+	printf("%sdigraph %s {\n", indent, p->name);
+	printf("%s    rankdir=LR\n%s    node [shape=circle]\n", indent, indent);
+	for (s = 0; s < PCN_STATES; s++)
+		for (t = 0; t < PCN_STATES; t++)
+			if (s != t)
+				print_arrow(p, s, t, indent);
+	printf("%s}\n", indent);
+}
+
+int print_dot(const char *name)
+{
+	print_graph(pcn_proto_find(name), "");
+	return 0;
+}
+
 static void print_proto(const struct pcn_proto *p)
 {
 	unsigned int i;
@@ -94,7 +137,11 @@ static void print_proto(const struct pcn_proto *p)
 	print_part(p, 0, PCN_INVALID + 1);
 	print_part(p, PCN_INVALID + 1, PCN_MESSAGES);
 	print_part(p, PCN_MESSAGES, PCN_EVENTS);
-	printf(".. %s: rules\n\n", p->name);
+	printf(".. kernel-render:: DOT\n   :alt: states of %s\n", p->name);
+	printf("   :caption: What leads from one state of %s to another\n\n",
+	       p->name);
+	print_graph(p, "   ");
+	printf("\n.. %s: rules\n\n", p->name);
 	for (i = 1; i < p->rule_count; i++) {
 		printf("%s\n    %s", p->rules[i].name, p->rules[i].text);
 		print_next(&p->rules[i]);
@@ -108,44 +155,6 @@ int print_tables(void)
 
 	for (i = 0; i < 2; i++)
 		print_proto(protos[i]);
-	return 0;
-}
-
-/* One arrow for each pair of states, with the rules that lead along it. */
-static void print_arrow(const struct pcn_proto *p, unsigned int from,
-			unsigned int to)
-{
-	const char *separator = "";
-	bool used[256] = { };
-	unsigned int e;
-
-	for (e = 0; e < PCN_DROP; e++) {
-		unsigned int rule = p->table[from][e];
-
-		if (!rule || used[rule] || !(p->rules[rule].next >> to & 1))
-			continue;
-		if (!*separator)
-			printf("\t\"%s\" -> \"%s\" [label=\"",
-			       pcn_state_name(from), pcn_state_name(to));
-		printf("%s%s", separator, p->rules[rule].name);
-		separator = "\\n";
-		used[rule] = true;
-	}
-	if (*separator)
-		printf("\"]\n");
-}
-
-int print_dot(const char *name)
-{
-	const struct pcn_proto *p = pcn_proto_find(name);
-	unsigned int s, t;
-
-	printf("digraph %s {\n\trankdir=LR\n\tnode [shape=circle]\n", name);
-	for (s = 0; s < PCN_STATES; s++)
-		for (t = 0; t < PCN_STATES; t++)
-			if (s != t)
-				print_arrow(p, s, t);
-	printf("}\n");
 	return 0;
 }
 
