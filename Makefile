@@ -8,7 +8,7 @@ help:
 	@echo 'make check         build all, run every test'
 	@echo 'make bench         build all, measure'
 	@echo 'make check-deep    explore the coherency protocols with four kernels'
-	@echo 'make soak          the long versions of some tests, half an hour'
+	@echo 'make soak          the long versions of some tests, and tests on the debug kernel'
 	@echo
 	@echo 'make deps          install the packages that the build needs'
 	@echo 'make source        make the merged kernel tree build/src'
@@ -45,8 +45,9 @@ bench: build
 	@scripts/bench
 	@scripts/bench-messages
 
-soak: build
+soak: build build-debug
 	@LONG=1 scripts/check 40-boot 50-cycle 53-corrupt
+	@DEBUG=1 scripts/check messages link-death garbage pages abi ping
 
 check-deep:
 	@tools/popcorn/check/deep.sh

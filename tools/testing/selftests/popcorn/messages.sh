@@ -80,10 +80,12 @@ stays_idle()
 	[ "$before" = "$after" ]
 }
 
-# few TEXT COUNT MESSAGES
+# few TEXT COUNT MESSAGES: not judged on a debug kernel, whose senders may take
+# longer for a message than a receiver lingers
 few()
 {
 	echo "# $2 $1 for $3 messages"
+	zcat /proc/config.gz | grep -q '^CONFIG_PROVE_LOCKING=y' && return
 	[ $(($2 * 1000)) -lt $(($3 * INTERRUPTS)) ]
 }
 
