@@ -74,6 +74,7 @@ struct pcn_access {
  * @copies:	those with a page
  * @holds:	times that a page stayed until an access was over
  * @impossible:	events that the protocol has refused: bugs
+ * @unsent:	messages that were lost: no memory, or a broken link
  */
 struct pcn_space_stats {
 	atomic64_t	hits;
@@ -82,6 +83,7 @@ struct pcn_space_stats {
 	atomic64_t	copies;
 	atomic64_t	holds;
 	atomic64_t	impossible;
+	atomic64_t	unsent;
 };
 
 struct pcn_space *pcn_space_create(u64 number, u64 members, unsigned int origin);

@@ -13,8 +13,10 @@
  * Nobody waits in a handler, and no event overtakes another one of its page.
  *
  * Steps are done by handlers, which have the messaging layer's reserve, and by
- * the threads that begin or end an access, which bring a reserve of their own:
- * a step that has begun never fails for want of memory.
+ * the threads that begin or end an access, which bring a reserve of their own. It
+ * has room for two messages to each member; events that have queued behind a held
+ * step may send more, and need memory then. Should there be none, the message is
+ * lost, which is said and counted.
  *
  * Locks: spaces_lock, then pcn_space.lock, each for a lookup alone; then
  * pcn_record.lock, with the port's lock of the messaging layer inside.
@@ -203,7 +205,22 @@ static struct pcn_msg from_wire(const struct pcn_page_msg *w)
 	};
 }
 
-/* One message to one kernel. One that is not up any more needs none. */
+/* A kernel that is not up any more needs no message. */
+static void post(struct pcn_space *s, struct pcn_record *r, unsigned int to,
+		 const void *payload, u32 length, struct pcn_reserve *reserve)
+{
+	int err = pcn_msg_post_from(reserve, to, PCN_COHERENCY, PCN_TYPE_PAGE,
+				    payload, length);
+
+	atomic64_inc(&s->stats.messages);
+	if (!err || err == -EHOSTDOWN)
+		return;
+	atomic64_inc(&s->stats.unsent);
+	pr_err_ratelimited("page %llx of space %llx: a message to kernel %u is lost: %d\n",
+			   r->page, s->number, to, err);
+}
+
+/* One message to one kernel. */
 static void send(struct pcn_space *s, struct pcn_record *r,
 		 const struct pcn_msg *m, unsigned int to,
 		 struct pcn_reserve *reserve)
@@ -214,17 +231,14 @@ static void send(struct pcn_space *s, struct pcn_record *r,
 	} *with_data = (void *)r->data - sizeof(struct pcn_page_msg);
 	struct pcn_page_msg head;
 
-	atomic64_inc(&s->stats.messages);
 	if (!(m->flags & PCN_DATA)) {
 		to_wire(s, r, m, &head);
-		pcn_msg_post_from(reserve, to, PCN_COHERENCY, PCN_TYPE_PAGE,
-				  &head, sizeof(head));
+		post(s, r, to, &head, sizeof(head), reserve);
 		return;
 	}
 	atomic64_inc(&s->stats.copies);
 	to_wire(s, r, m, &with_data->head);
-	pcn_msg_post_from(reserve, to, PCN_COHERENCY, PCN_TYPE_PAGE, with_data,
-			  sizeof(*with_data));
+	post(s, r, to, with_data, sizeof(*with_data), reserve);
 }
 
 static void send_all(struct pcn_space *s, struct pcn_record *r,

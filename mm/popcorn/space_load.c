@@ -81,6 +81,7 @@ struct plan {
  * @copies:	see there
  * @holds:	see there
  * @impossible:	see there
+ * @unsent:	see there
  */
 struct outcome {
 	u64	running;
@@ -95,6 +96,7 @@ struct outcome {
 	u64	copies;
 	u64	holds;
 	u64	impossible;
+	u64	unsent;
 };
 
 #define OUTCOMES	(sizeof(struct outcome) / sizeof(u64))
@@ -236,6 +238,7 @@ static void look(struct outcome *o)
 	o->copies = atomic64_read(&s->copies);
 	o->holds = atomic64_read(&s->holds);
 	o->impossible = atomic64_read(&s->impossible);
+	o->unsent = atomic64_read(&s->unsent);
 }
 
 static int do_verb(const struct plan *p, struct outcome *o)
@@ -376,9 +379,9 @@ static ssize_t pages_write(struct file *file, const char __user *from,
 static int pages_show(struct seq_file *m, void *unused)
 {
 	mutex_lock(&drive_lock);
-	seq_printf(m, "reads=%llu writes=%llu lost=%llu torn=%llu backwards=%llu errors=%llu impossible=%llu hits=%llu misses=%llu messages=%llu copies=%llu holds=%llu ns=%llu\n",
+	seq_printf(m, "reads=%llu writes=%llu lost=%llu torn=%llu backwards=%llu errors=%llu impossible=%llu unsent=%llu hits=%llu misses=%llu messages=%llu copies=%llu holds=%llu ns=%llu\n",
 		   total.reads, total.writes, lost, total.torn, total.backwards,
-		   total.errors, total.impossible, total.hits, total.misses,
+		   total.errors, total.impossible, total.unsent, total.hits, total.misses,
 		   total.messages, total.copies, total.holds, ran_ns);
 	mutex_unlock(&drive_lock);
 	return 0;

@@ -21,7 +21,7 @@ shared()
 {
 	echo "$*" >$load/pages && cat $load/pages >/tmp/outcome || return
 	sed 's/^/# /' /tmp/outcome
-	grep -q " lost=0 torn=0 backwards=0 errors=0 impossible=0 " /tmp/outcome
+	grep -q " lost=0 torn=0 backwards=0 errors=0 impossible=0 unsent=0 " /tmp/outcome
 }
 
 # all_done: as many accesses as were asked for, and the pages did travel
