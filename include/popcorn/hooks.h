@@ -8,8 +8,16 @@
 
 #include <linux/types.h>
 
+#include <linux/mm_types.h>
+
 struct clocksource;
 struct kimage;
+struct pt_regs;
+struct task_struct;
+
+/* What Linux does about a page fault. */
+typedef vm_fault_t (*pcn_linux_fault_t)(struct vm_area_struct *vma,
+					unsigned long address, unsigned int flags);
 
 #ifdef CONFIG_POPCORN
 
@@ -46,6 +54,32 @@ unsigned long pcn_kexec_flags(unsigned long flags);
 bool pcn_kexec_unload(unsigned long flags, int *ret);
 int pcn_kexec_load(struct kimage *image, unsigned long flags);
 int pcn_kexec_result(int ret);
+void pcn_mm_exit(struct mm_struct *mm);
+void pcn_process_end(u64 number);
+vm_fault_t pcn_handle_mm_fault(struct vm_area_struct *vma, unsigned long address,
+			       unsigned int flags, pcn_linux_fault_t linux_fault);
+
+u64 pcn_hold_ns(void);
+void pcn_fork(struct task_struct *p, u64 flags);
+void pcn_linked(struct task_struct *p);
+void pcn_exec(void);
+void pcn_exit(struct task_struct *p);
+void pcn_free(struct task_struct *p);
+long pcn_syscall_enter(struct pt_regs *regs, long nr);
+void pcn_syscall_exit(struct pt_regs *regs);
+void pcn_visitor_signal(void);
+bool pcn_bad_area(struct pt_regs *regs, unsigned long address, bool missing);
+
+/**
+ * pcn_mm_init - a new address space is nobody's but this kernel's
+ * @mm:	the address space, maybe a copy of a shared one
+ *
+ * Context: any.
+ */
+static inline void pcn_mm_init(struct mm_struct *mm)
+{
+	mm->popcorn = NULL;
+}
 
 #else /* !CONFIG_POPCORN */
 
@@ -70,6 +104,29 @@ static inline int pcn_kexec_load(struct kimage *image, unsigned long flags)
 }
 
 static inline int pcn_kexec_result(int ret) { return ret; }
+static inline void pcn_fork(struct task_struct *p, u64 flags) { }
+static inline void pcn_linked(struct task_struct *p) { }
+static inline void pcn_exec(void) { }
+static inline void pcn_exit(struct task_struct *p) { }
+static inline void pcn_free(struct task_struct *p) { }
+static inline long pcn_syscall_enter(struct pt_regs *regs, long nr) { return nr; }
+static inline void pcn_syscall_exit(struct pt_regs *regs) { }
+static inline void pcn_visitor_signal(void) { }
+static inline bool pcn_bad_area(struct pt_regs *regs, unsigned long address,
+				bool missing)
+{
+	return false;
+}
+
+static inline void pcn_mm_init(struct mm_struct *mm) { }
+static inline void pcn_mm_exit(struct mm_struct *mm) { }
+static inline vm_fault_t pcn_handle_mm_fault(struct vm_area_struct *vma,
+					     unsigned long address,
+					     unsigned int flags,
+					     pcn_linux_fault_t linux_fault)
+{
+	return linux_fault(vma, address, flags);
+}
 
 #endif /* CONFIG_POPCORN */
 #endif /* _POPCORN_HOOKS_H */

@@ -330,6 +330,8 @@ const char *pcn_state_name(unsigned int state);
 const char *pcn_event_name(unsigned int event);
 const char *pcn_op_name(unsigned int op);
 void pcn_replica_init(struct pcn_replica *r, const struct pcn_group *g);
+void pcn_replica_own(const struct pcn_proto *p, const struct pcn_group *g,
+		     struct pcn_replica *r);
 bool pcn_settled(const struct pcn_replica *r);
 enum pcn_verdict pcn_step(const struct pcn_proto *p, const struct pcn_group *g,
 			  struct pcn_replica *r, const struct pcn_msg *ev,

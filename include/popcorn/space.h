@@ -5,8 +5,8 @@
  * It is the kernel's interpreter of the protocol core (popcorn/proto.h): it has
  * a record with the replica of each page, gives messages and local accesses to
  * the protocol as events, one after the other per page, and does what it says.
- * The pages of a space are kernel memory; threads use them between
- * pcn_access_begin() and pcn_access_end().
+ * The pages of a space are those of a process, or kernel memory that threads use
+ * between pcn_access_begin() and pcn_access_end().
  */
 #ifndef _POPCORN_SPACE_H
 #define _POPCORN_SPACE_H
@@ -15,8 +15,10 @@
 
 #include <popcorn/msg.h>
 
+struct mm_struct;
 struct pcn_record;
 struct pcn_space;
+struct pt_regs;
 
 /**
  * struct pcn_page_msg - a message of the page coherency protocol on the wire
@@ -55,15 +57,11 @@ struct pcn_page_msg {
 /**
  * struct pcn_access - a use of a page
  * @data:	the page: PAGE_SIZE bytes
- * @space:	private
  * @record:	private
- * @reserve:	private
  */
 struct pcn_access {
 	void			*data;
-	struct pcn_space	*space;
 	struct pcn_record	*record;
-	struct pcn_reserve	reserve;
 };
 
 /**
@@ -75,6 +73,8 @@ struct pcn_access {
  * @holds:	times that a page stayed until an access was over
  * @impossible:	events that the protocol has refused: bugs
  * @unsent:	messages that were lost: no memory, or a broken link
+ * @adopted:	plain pages that have become the protocol's
+ * @rounds:	changes of the layout that members had to be told of
  */
 struct pcn_space_stats {
 	atomic64_t	hits;
@@ -84,10 +84,20 @@ struct pcn_space_stats {
 	atomic64_t	holds;
 	atomic64_t	impossible;
 	atomic64_t	unsent;
+	atomic64_t	adopted;
+	atomic64_t	rounds;
 };
 
 struct pcn_space *pcn_space_create(u64 number, u64 members, unsigned int origin);
+struct pcn_space *pcn_space_create_mm(u64 number, u64 members,
+				      unsigned int origin, struct mm_struct *mm);
+struct pcn_space *pcn_space_get(u64 number);
+void pcn_space_put(struct pcn_space *space);
+u64 pcn_space_number(const struct pcn_space *space);
 void pcn_space_destroy(struct pcn_space *space);
+int pcn_vma_fetch(struct mm_struct *mm, unsigned long address);
+int pcn_layout_enter(struct pcn_space *space, struct pt_regs *regs);
+void pcn_layout_leave(struct pcn_space *space);
 struct pcn_space_stats *pcn_space_stats(struct pcn_space *space);
 int pcn_access_begin(struct pcn_access *access, struct pcn_space *space,
 		     u64 page, bool write);

@@ -141,6 +141,28 @@ void pcn_replica_init(struct pcn_replica *r, const struct pcn_group *g)
 }
 
 /**
+ * pcn_replica_own() - make the replica of the only kernel that has used a page
+ * @p: the protocol
+ * @g: the group
+ * @r: the replica, as pcn_replica_init() made it
+ *
+ * As if this kernel had touched the page and nobody else ever had. The origin of
+ * a process does so with what was there before the page was shared.
+ *
+ * Context: Any context.
+ */
+void pcn_replica_own(const struct pcn_proto *p, const struct pcn_group *g,
+		     struct pcn_replica *r)
+{
+	bool votes = p == &pcn_proto_vote;
+
+	r->state = PCN_NR;
+	r->flags = PCN_HELD;
+	r->hint = votes ? PCN_NOBODY : g->self;
+	r->version = votes;
+}
+
+/**
  * pcn_settled() - does no access wait in a replica?
  * @r: the replica
  *

@@ -1,150 +1,33 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * The kernel's interpreter of the page coherency protocols.
+ * Spaces and their records: what is where, and for how long.
  *
- * Every page that this kernel has to do with has a record: the protocol's
- * replica, how the page may be used here, and who uses it or waits for that.
- * Under the record's lock one event after the other goes through pcn_step(), and
- * the actions that come out are done in their order.
- *
- * A step that takes a page away (none, rdonly, hold) waits for the accesses that
- * are under way, or have just been granted: its rest is kept in the record, what
- * comes meanwhile is queued, and the access that ends last goes on with both.
- * Nobody waits in a handler, and no event overtakes another one of its page.
- *
- * Steps are done by handlers, which have the messaging layer's reserve, and by
- * the threads that begin or end an access, which bring a reserve of their own. It
- * has room for two messages to each member; events that have queued behind a held
- * step may send more, and need memory then. Should there be none, the message is
- * lost, which is said and counted.
- *
- * Locks: spaces_lock, then pcn_space.lock, each for a lookup alone; then
- * pcn_record.lock, with the port's lock of the messaging layer inside.
+ * A record comes into being when a thread or a message first asks for its page,
+ * and goes when its range is dropped, or with the space. Threads and work items
+ * hold on to it with pcn_record_get(), which does not let anybody in while the
+ * range is frozen. Handlers need no hold: a range is dropped only when no message
+ * about it can be under way any more.
  */
 #define pr_fmt(fmt) "popcorn: " fmt
 
 #include <linux/build_bug.h>
 #include <linux/errno.h>
-#include <linux/export.h>
-#include <linux/hash.h>
 #include <linux/init.h>
 #include <linux/list.h>
-#include <linux/mm.h>
-#include <linux/sched/signal.h>
+#include <linux/mmu_notifier.h>
+#include <linux/sched/coredump.h>
+#include <linux/sched/mm.h>
 #include <linux/slab.h>
-#include <linux/spinlock.h>
-#include <linux/wait.h>
 
 #include <popcorn/hooks.h>
 #include <popcorn/partition.h>
-#include <popcorn/proto.h>
-#include <popcorn/space.h>
 
-static_assert(sizeof(struct pcn_page_msg) == 64);
-static_assert(offsetof(struct pcn_page_msg, cs) == 24);
-static_assert(sizeof(struct pcn_page_msg) + PAGE_SIZE <= PCN_HANDLER_PAYLOAD);
-
-#define BUCKET_BITS	10
-
-/** enum mapping - what this kernel may do with a page */
-enum mapping {
-	MAP_NONE,
-	MAP_RDONLY,
-	MAP_RDWR,
-};
-
-/**
- * struct event - an event that waits for its turn
- * @node:	in pcn_record.queue
- * @msg:	the event
- * @data:	the page that came with it, if it has PCN_DATA
- */
-struct event {
-	struct list_head	node;
-	struct pcn_msg		msg;
-	u8			data[PAGE_SIZE];
-};
-
-/**
- * struct pcn_record - one page here
- * @node:	in its bucket
- * @page:	its number
- * @lock:	protects everything that follows
- * @replica:	the protocol's
- * @mapping:	what may be done with @data
- * @pending:	a local access is with the protocol
- * @poster:	the thread that made it, NULL once it has given up
- * @granted:	@poster may use the page, whatever @mapping says
- * @active:	accesses that are under way
- * @holding:	@rest waits until there are none
- * @at:		next action of @rest
- * @rest:	a step that is not done yet
- * @queue:	events that come after it
- * @lost:	the content of the page is lost
- * @wait:	threads that wait for a change
- * @changes:	counts them
- * @data:	the page; there once a thread here has wanted it
- */
-struct pcn_record {
-	struct hlist_node	node;
-	u64			page;
-	spinlock_t		lock;
-	struct pcn_replica	replica;
-	enum mapping		mapping;
-	bool			pending;
-	struct task_struct	*poster;
-	bool			granted;
-	unsigned int		active;
-	bool			holding;
-	unsigned int		at;
-	struct pcn_out		*rest;
-	struct list_head	queue;
-	bool			lost;
-	wait_queue_head_t	wait;
-	unsigned int		changes;
-	void			*data;
-};
-
-/**
- * struct pcn_space - pages that some kernels share
- * @node:	in spaces
- * @number:	the same on all of them
- * @group:	the kernels
- * @proto:	the protocol
- * @lock:	protects @bucket
- * @stats:	counters
- * @bucket:	the records, by page
- */
-struct pcn_space {
-	struct list_head		node;
-	u64				number;
-	struct pcn_group		group;
-	const struct pcn_proto		*proto;
-	spinlock_t			lock;
-	struct pcn_space_stats		stats;
-	struct hlist_head		bucket[1 << BUCKET_BITS];
-};
+#include "internal.h"
 
 static LIST_HEAD(spaces);
 static DEFINE_SPINLOCK(spaces_lock);
 
-/* What the next message may need. The poll's. */
-static struct pcn_record *spare_record;
-static struct event *spare_event;
-
-static struct pcn_record *new_record(gfp_t gfp)
-{
-	struct pcn_record *r = kzalloc(sizeof(*r), gfp | __GFP_NOWARN);
-
-	if (!r)
-		return NULL;
-	spin_lock_init(&r->lock);
-	INIT_LIST_HEAD(&r->queue);
-	init_waitqueue_head(&r->wait);
-	return r;
-}
-
-static struct pcn_space *find_space(u64 number)
+static struct pcn_space *find_locked(u64 number)
 {
 	struct pcn_space *s;
 
@@ -154,343 +37,63 @@ static struct pcn_space *find_space(u64 number)
 	return NULL;
 }
 
-/* The record of a page; @spare becomes it if there is none, and is then NULL. */
-static struct pcn_record *find_record(struct pcn_space *s, u64 page,
-				      struct pcn_record **spare)
+/**
+ * pcn_space_find - the space of a number
+ * @number:	of the space
+ *
+ * Context: a handler that does not sleep: what it finds stays until it is done.
+ * Return: the space, or NULL.
+ */
+struct pcn_space *pcn_space_find(u64 number)
 {
-	struct hlist_head *head = &s->bucket[hash_64(page, BUCKET_BITS)];
-	struct pcn_record *r;
-
-	spin_lock(&s->lock);
-	hlist_for_each_entry(r, head, node)
-		if (r->page == page)
-			goto out;
-	r = *spare;
-	if (r) {
-		r->page = page;
-		pcn_replica_init(&r->replica, &s->group);
-		hlist_add_head(&r->node, head);
-		*spare = NULL;
-	}
-out:
-	spin_unlock(&s->lock);
-	return r;
-}
-
-static void changed(struct pcn_record *r)
-{
-	lockdep_assert_held(&r->lock);
-	WRITE_ONCE(r->changes, r->changes + 1);
-	wake_up_all(&r->wait);
-}
-
-static void to_wire(struct pcn_space *s, struct pcn_record *r,
-		    const struct pcn_msg *m, struct pcn_page_msg *w)
-{
-	*w = (struct pcn_page_msg) {
-		.space = s->number, .page = r->page, .type = m->type,
-		.from = m->from, .who = m->who, .hops = m->hops,
-		.flags = m->flags, .heir = m->heir, .cs = m->cs,
-		.stamp = m->stamp, .version = m->version, .floor = m->floor,
-	};
-}
-
-static struct pcn_msg from_wire(const struct pcn_page_msg *w)
-{
-	return (struct pcn_msg) {
-		.type = w->type, .from = w->from, .who = w->who,
-		.hops = w->hops, .flags = w->flags, .heir = w->heir,
-		.cs = w->cs, .stamp = w->stamp, .version = w->version,
-		.floor = w->floor,
-	};
-}
-
-/* A kernel that is not up any more needs no message. */
-static void post(struct pcn_space *s, struct pcn_record *r, unsigned int to,
-		 const void *payload, u32 length, struct pcn_reserve *reserve)
-{
-	int err = pcn_msg_post_from(reserve, to, PCN_COHERENCY, PCN_TYPE_PAGE,
-				    payload, length);
-
-	atomic64_inc(&s->stats.messages);
-	if (!err || err == -EHOSTDOWN)
-		return;
-	atomic64_inc(&s->stats.unsent);
-	pr_err_ratelimited("page %llx of space %llx: a message to kernel %u is lost: %d\n",
-			   r->page, s->number, to, err);
-}
-
-/* One message to one kernel. */
-static void send(struct pcn_space *s, struct pcn_record *r,
-		 const struct pcn_msg *m, unsigned int to,
-		 struct pcn_reserve *reserve)
-{
-	struct {
-		struct pcn_page_msg	head;
-		u8			data[PAGE_SIZE];
-	} *with_data = (void *)r->data - sizeof(struct pcn_page_msg);
-	struct pcn_page_msg head;
-
-	if (!(m->flags & PCN_DATA)) {
-		to_wire(s, r, m, &head);
-		post(s, r, to, &head, sizeof(head), reserve);
-		return;
-	}
-	atomic64_inc(&s->stats.copies);
-	to_wire(s, r, m, &with_data->head);
-	post(s, r, to, with_data, sizeof(*with_data), reserve);
-}
-
-static void send_all(struct pcn_space *s, struct pcn_record *r,
-		     const struct pcn_action *a, struct pcn_reserve *reserve)
-{
-	struct pcn_msg m = a->msg;
-	unsigned int to, who;
-
-	for_each_set_bit(to, (unsigned long *)&a->to, PCN_KERNELS_MAX) {
-		if (!a->behalf)
-			send(s, r, &m, to, reserve);
-		for_each_set_bit(who, (unsigned long *)&a->behalf,
-				 PCN_KERNELS_MAX) {
-			m.who = who;
-			send(s, r, &m, to, reserve);
-		}
-	}
-}
-
-/* The access that waited is over for the protocol. */
-static void settle(struct pcn_record *r, bool granted)
-{
-	r->pending = false;
-	r->granted = granted && r->poster;
-	changed(r);
-}
-
-static void perform(struct pcn_space *s, struct pcn_record *r,
-		    const struct pcn_action *a, const void *data,
-		    struct pcn_reserve *reserve)
-{
-	switch (a->op) {
-	case PCN_SEND:
-		return send_all(s, r, a, reserve);
-	case PCN_INSTALL:
-		memcpy(r->data, data, PAGE_SIZE);
-		return;
-	case PCN_ZERO:
-		memset(r->data, 0, PAGE_SIZE);
-		return;
-	case PCN_NONE:
-		r->mapping = MAP_NONE;
-		return;
-	case PCN_RDONLY:
-		r->mapping = MAP_RDONLY;
-		return;
-	case PCN_RDWR:
-		r->mapping = MAP_RDWR;
-		return;
-	case PCN_DONE:
-		return settle(r, true);
-	case PCN_RETRY:
-		return settle(r, false);
-	case PCN_GONE:
-		r->lost = true;
-		return changed(r);
-	}
-}
-
-static bool in_use(const struct pcn_record *r)
-{
-	return r->active || r->granted;
-}
-
-/* Does this action take something away from a thread that uses the page? */
-static bool has_to_wait(const struct pcn_record *r, const struct pcn_action *a)
-{
-	if (!in_use(r))
-		return false;
-	return a->op == PCN_HOLD || a->op == PCN_NONE ||
-	       (a->op == PCN_RDONLY && r->mapping == MAP_RDWR);
-}
-
-/* The actions of a step, from r->at on; false if they have to wait. */
-static bool do_actions(struct pcn_space *s, struct pcn_record *r,
-		       const struct pcn_out *out, const void *data,
-		       struct pcn_reserve *reserve)
-{
-	for (; r->at < out->count; r->at++) {
-		if (has_to_wait(r, &out->act[r->at]))
-			return false;
-		perform(s, r, &out->act[r->at], data, reserve);
-	}
-	r->at = 0;
-	return true;
-}
-
-static void step(struct pcn_space *s, struct pcn_record *r,
-		 const struct pcn_msg *m, const void *data,
-		 struct pcn_reserve *reserve)
-{
-	unsigned int state = r->replica.state;
-	struct pcn_out out;
-
-	lockdep_assert_held(&r->lock);
-	if (pcn_step(s->proto, &s->group, &r->replica, m, &out) ==
-	    PCN_IMPOSSIBLE) {
-		atomic64_inc(&s->stats.impossible);
-		pr_err_ratelimited("page %llx of space %llx: %s from %u in %s: %s\n",
-				   r->page, s->number, pcn_event_name(m->type),
-				   m->from, pcn_state_name(state), out.fault);
-		return;
-	}
-	if (do_actions(s, r, &out, data, reserve))
-		return;
-	/* Who uses the page has brought this along. */
-	*r->rest = out;
-	r->holding = true;
-	atomic64_inc(&s->stats.holds);
-}
-
-static void run_queue(struct pcn_space *s, struct pcn_record *r,
-		      struct pcn_reserve *reserve)
-{
-	struct event *e;
-
-	while (!r->holding && !list_empty(&r->queue)) {
-		e = list_first_entry(&r->queue, struct event, node);
-		list_del(&e->node);
-		step(s, r, &e->msg, e->data, reserve);
-		kfree(e);
-	}
-}
-
-/* Nobody uses the page any more: go on. */
-static void resume(struct pcn_space *s, struct pcn_record *r,
-		   struct pcn_reserve *reserve)
-{
-	lockdep_assert_held(&r->lock);
-	if (!r->holding || in_use(r))
-		return;
-	if (do_actions(s, r, r->rest, NULL, reserve)) {
-		r->holding = false;
-		run_queue(s, r, reserve);
-	}
-	changed(r);
-}
-
-/* An event from here. There is none while a step waits: so it is done at once. */
-static void post_access(struct pcn_space *s, struct pcn_record *r, bool write,
-			struct pcn_reserve *reserve)
-{
-	struct pcn_msg m = {
-		.type = write ? PCN_WRITE : PCN_READ,
-		.from = s->group.self,
-		.who = s->group.self,
-		.heir = PCN_NOBODY,
-	};
-
-	r->pending = true;
-	r->poster = current;
-	step(s, r, &m, NULL, reserve);
-}
-
-static bool message_ready(void)
-{
-	if (!spare_record)
-		spare_record = new_record(GFP_NOWAIT);
-	if (!spare_event)
-		spare_event = kmalloc(sizeof(*spare_event),
-				      GFP_NOWAIT | __GFP_NOWARN);
-	return spare_record && spare_event;
-}
-
-static void queue_event(struct pcn_record *r, const struct pcn_msg *m,
-			const void *data)
-{
-	struct event *e = spare_event;
-
-	spare_event = NULL;
-	e->msg = *m;
-	if (m->flags & PCN_DATA)
-		memcpy(e->data, data, PAGE_SIZE);
-	list_add_tail(&e->node, &r->queue);
-}
-
-static void take_message(struct pcn_space *s, const struct pcn_message *msg)
-{
-	const struct pcn_page_msg *w = msg->payload;
-	struct pcn_record *r = find_record(s, w->page, &spare_record);
-	struct pcn_msg m = from_wire(w);
-
-	spin_lock(&r->lock);
-	if (r->holding || !list_empty(&r->queue))
-		queue_event(r, &m, w + 1);
-	else
-		step(s, r, &m, w + 1, NULL);
-	spin_unlock(&r->lock);
-}
-
-/* The length says whether there is a page; the protocol checks the rest. */
-static bool is_valid(const struct pcn_message *msg)
-{
-	const struct pcn_page_msg *w = msg->payload;
-	u32 length = sizeof(*w);
-
-	if (msg->length < length)
-		return false;
-	if (w->flags & PCN_DATA)
-		length += PAGE_SIZE;
-	return msg->length == length && w->from == msg->kid &&
-	       w->type < PCN_MESSAGES && w->who < PCN_KERNELS_MAX;
-}
-
-static void on_message(const struct pcn_message *msg)
-{
-	const struct pcn_page_msg *w = msg->payload;
 	struct pcn_space *s;
 
-	if (!is_valid(msg)) {
-		pr_err_ratelimited("kernel %u sends a page message that is none\n",
-				   msg->kid);
-		return;
-	}
-	/* The poll cannot be in here when pcn_space_destroy() is through. */
 	spin_lock(&spaces_lock);
-	s = find_space(w->space);
+	s = find_locked(number);
 	spin_unlock(&spaces_lock);
-	if (s)
-		take_message(s, msg);
-	else
-		pr_err_ratelimited("kernel %u sends page %llx of space %llx, which is not here\n",
-				   msg->kid, w->page, w->space);
+	return s;
 }
 
-static const struct pcn_msg_type page_type = {
-	.name		= "page",
-	.channel	= PCN_COHERENCY,
-	.type		= PCN_TYPE_PAGE,
-	.ready		= message_ready,
-	.handle		= on_message,
-};
-
 /**
- * pcn_space_create - make a space, or this kernel's part of it
- * @number:	of the space, the same on all members
- * @members:	the kernels that share it, this one included
- * @origin:	the one that owns untouched pages
- *
- * All members have to have done so before any of them uses it.
+ * pcn_space_get - the space of a number, and a hold on its address space
+ * @number:	of the space; one with an mm
  *
  * Context: process.
- * Return: the space; an ERR_PTR: -EEXIST, -EINVAL, -ENOMEM.
+ * Return: the space, to be given to pcn_space_put(); NULL if there is none, or the
+ * process is ending.
  */
-struct pcn_space *pcn_space_create(u64 number, u64 members, unsigned int origin)
+struct pcn_space *pcn_space_get(u64 number)
+{
+	struct pcn_space *s;
+
+	spin_lock(&spaces_lock);
+	s = find_locked(number);
+	if (s && (!s->mm || !mmget_not_zero(s->mm)))
+		s = NULL;
+	spin_unlock(&spaces_lock);
+	return s;
+}
+
+/**
+ * pcn_space_put - give up what pcn_space_get() has got
+ * @s:	the space
+ *
+ * Context: process, may sleep.
+ */
+void pcn_space_put(struct pcn_space *s)
+{
+	/* The last one would destroy the space under the feet of its caller. */
+	mmput_async(s->mm);
+}
+
+static struct pcn_space *new_space(u64 number, u64 members, unsigned int origin)
 {
 	struct pcn_space *s;
 
 	if (!(members & BIT_ULL(pcn_self())) || origin >= PCN_KERNELS_MAX ||
 	    !(members & BIT_ULL(origin)))
 		return ERR_PTR(-EINVAL);
-	s = kvzalloc(sizeof(*s), GFP_KERNEL);
+	s = kzalloc(sizeof(*s), GFP_KERNEL);
 	if (!s)
 		return ERR_PTR(-ENOMEM);
 	s->number = number;
@@ -500,49 +103,332 @@ struct pcn_space *pcn_space_create(u64 number, u64 members, unsigned int origin)
 		.count = hweight64(members), .origin = origin,
 	};
 	spin_lock_init(&s->lock);
-	spin_lock(&spaces_lock);
-	if (find_space(number)) {
-		spin_unlock(&spaces_lock);
-		kvfree(s);
-		return ERR_PTR(-EEXIST);
-	}
-	list_add(&s->node, &spaces);
-	spin_unlock(&spaces_lock);
+	s->records = RB_ROOT;
+	init_waitqueue_head(&s->thawed);
+	init_waitqueue_head(&s->quiet);
+	mutex_init(&s->layout);
+	mt_init(&s->published);
 	return s;
 }
 
-static void free_record(struct pcn_record *r)
+static int enlist(struct pcn_space *s)
 {
-	struct event *e, *next;
+	int err = -EEXIST;
+
+	spin_lock(&spaces_lock);
+	if (!find_locked(s->number)) {
+		list_add(&s->node, &spaces);
+		err = 0;
+	}
+	spin_unlock(&spaces_lock);
+	return err;
+}
+
+/**
+ * pcn_space_create - make a space, or this kernel's part of it
+ * @number:	of the space, the same on all members
+ * @members:	the kernels that share it, this one included
+ * @origin:	the one that owns untouched pages
+ *
+ * Its pages are kernel memory, see pcn_access_begin(). All members have to have
+ * done so before any of them uses it.
+ *
+ * Context: process.
+ * Return: the space; an ERR_PTR: -EEXIST, -EINVAL, -ENOMEM.
+ */
+struct pcn_space *pcn_space_create(u64 number, u64 members, unsigned int origin)
+{
+	struct pcn_space *s = new_space(number, members, origin);
+	int err;
+
+	if (IS_ERR(s))
+		return s;
+	err = enlist(s);
+	if (err) {
+		kfree(s);
+		return ERR_PTR(err);
+	}
+	return s;
+}
+
+/*
+ * Who is in a fault has not seen the space and must be through before a page is
+ * given away. Huge pages would have to be split again and again.
+ */
+static int attach(struct pcn_space *s, struct mm_struct *mm)
+{
+	VMA_ITERATOR(vmi, mm, 0);
+	struct vm_area_struct *vma;
+
+	if (mmap_write_lock_killable(mm))
+		return -EINTR;
+	s->mm = mm;
+	if (pcn_is_origin(s))
+		set_bit(MMF_DISABLE_THP, &mm->flags);
+	WRITE_ONCE(mm->popcorn, s);
+	for_each_vma(vmi, vma)
+		vma_start_write(vma);
+	mmap_write_unlock(mm);
+	return 0;
+}
+
+/**
+ * pcn_space_create_mm - share an address space, or make this kernel's part of it
+ * @number:	as for pcn_space_create(), as are
+ * @members:	these
+ * @origin:	three
+ * @mm:		the address space; at the origin the process's, elsewhere a new one
+ *
+ * Context: process; takes mmap_lock.
+ * Return: the space, which goes with @mm; an ERR_PTR: -EEXIST, -EINVAL, -ENOMEM,
+ * -EINTR; -EBUSY somebody watches @mm with an MMU notifier.
+ */
+struct pcn_space *pcn_space_create_mm(u64 number, u64 members,
+				      unsigned int origin, struct mm_struct *mm)
+{
+	struct pcn_space *s;
+	int err;
+
+	if (mm_has_notifiers(mm))
+		return ERR_PTR(-EBUSY);
+	s = new_space(number, members, origin);
+	if (IS_ERR(s))
+		return s;
+	err = attach(s, mm);
+	if (!err)
+		err = enlist(s);
+	if (err) {
+		WRITE_ONCE(mm->popcorn, NULL);
+		kfree(s);
+		return ERR_PTR(err);
+	}
+	return s;
+}
+
+/**
+ * pcn_space_number - the number of a space
+ * @s:	the space
+ *
+ * Context: any.
+ */
+u64 pcn_space_number(const struct pcn_space *s)
+{
+	return s->number;
+}
+
+/**
+ * pcn_record_new - a record of no page yet
+ * @gfp:	how to get memory
+ *
+ * Context: as @gfp says.
+ * Return: the record, or NULL.
+ */
+struct pcn_record *pcn_record_new(gfp_t gfp)
+{
+	struct pcn_record *r = kzalloc(sizeof(*r), gfp | __GFP_NOWARN);
+
+	if (!r)
+		return NULL;
+	spin_lock_init(&r->lock);
+	INIT_LIST_HEAD(&r->queue);
+	INIT_DELAYED_WORK(&r->work, pcn_record_work);
+	init_waitqueue_head(&r->wait);
+	hrtimer_init(&r->linger, CLOCK_MONOTONIC, HRTIMER_MODE_REL);
+	r->linger.function = pcn_linger_over;
+	return r;
+}
+
+static void init_record(struct pcn_record *r, struct pcn_space *s, u64 page)
+{
+	r->space = s;
+	r->page = page;
+	r->plain = s->mm && pcn_is_origin(s);
+	pcn_replica_init(&r->replica, &s->group);
+}
+
+static struct pcn_record *find_or_insert(struct pcn_space *s, u64 page,
+					 struct pcn_record **spare)
+{
+	struct rb_node **link = &s->records.rb_node, *parent = NULL;
+	struct pcn_record *r;
+
+	lockdep_assert_held(&s->lock);
+	while (*link) {
+		parent = *link;
+		r = rb_entry(parent, struct pcn_record, node);
+		if (r->page == page)
+			return r;
+		link = page < r->page ? &parent->rb_left : &parent->rb_right;
+	}
+	r = *spare;
+	if (r) {
+		init_record(r, s, page);
+		rb_link_node(&r->node, parent, link);
+		rb_insert_color(&r->node, &s->records);
+		*spare = NULL;
+	}
+	return r;
+}
+
+/**
+ * pcn_record_find - the record of a page, for a handler
+ * @s:		the space
+ * @page:	number of the page
+ * @spare:	becomes the record if there is none, and is then NULL
+ *
+ * Context: a handler that does not sleep.
+ * Return: the record; NULL if there is none and no spare.
+ */
+struct pcn_record *pcn_record_find(struct pcn_space *s, u64 page,
+				   struct pcn_record **spare)
+{
+	struct pcn_record *r;
+
+	spin_lock(&s->lock);
+	r = find_or_insert(s, page, spare);
+	spin_unlock(&s->lock);
+	return r;
+}
+
+/**
+ * pcn_range_has - is a page in a range?
+ * @range:	the range
+ * @page:	number of the page
+ *
+ * Context: pcn_space.lock.
+ */
+bool pcn_range_has(const struct pcn_range *range, u64 page)
+{
+	return range->on && page >= range->first && page <= range->last;
+}
+
+/* Whoever adopts a page has Linux bring it in, and is let through. */
+static bool is_shut(struct pcn_space *s, u64 page)
+{
+	struct pcn_record *none = NULL, *r;
+
+	if (!pcn_range_has(&s->frozen, page) || s->frozen.owner == current)
+		return false;
+	r = find_or_insert(s, page, &none);
+	return !r || READ_ONCE(r->adopter) != current;
+}
+
+/**
+ * pcn_record_get - get hold of the record of a page, in order to use the page
+ * @s:		the space
+ * @page:	number of the page
+ *
+ * Context: process; may sleep for memory.
+ * Return: the record, to be given to pcn_record_put(); -ENOMEM; -EAGAIN the page
+ * is frozen: wait for &pcn_space.thawed with no lock held, and try again.
+ */
+struct pcn_record *pcn_record_get(struct pcn_space *s, u64 page)
+{
+	struct pcn_record *spare = NULL, *r;
+
+	for (;;) {
+		spin_lock(&s->lock);
+		r = is_shut(s, page) ? ERR_PTR(-EAGAIN) :
+				       find_or_insert(s, page, &spare);
+		if (!IS_ERR_OR_NULL(r))
+			atomic_inc(&r->users);
+		spin_unlock(&s->lock);
+		if (r)
+			break;
+		spare = pcn_record_new(GFP_KERNEL);
+		if (!spare)
+			return ERR_PTR(-ENOMEM);
+	}
+	kfree(spare);
+	return r;
+}
+
+/**
+ * pcn_record_put - give up the hold on a record
+ * @r:	the record
+ *
+ * Context: any.
+ */
+void pcn_record_put(struct pcn_record *r)
+{
+	struct pcn_space *s = r->space;
+
+	/* Under the lock: a space that is quiet may go at once. */
+	spin_lock(&s->lock);
+	if (atomic_dec_and_test(&r->users))
+		wake_up_all(&s->quiet);
+	spin_unlock(&s->lock);
+}
+
+/**
+ * pcn_record_free - the end of a record
+ * @r:	the record, out of its space, without users
+ *
+ * Context: any.
+ */
+void pcn_record_free(struct pcn_record *r)
+{
+	struct pcn_queued *e, *next;
 
 	list_for_each_entry_safe(e, next, &r->queue, node)
 		kfree(e);
 	kfree(r->rest);
-	if (r->data)
-		kvfree(r->data - sizeof(struct pcn_page_msg));
+	hrtimer_cancel(&r->linger);
+	if (r->frame)
+		put_page(r->frame);
 	kfree(r);
+}
+
+static bool is_unused(struct pcn_space *s)
+{
+	struct pcn_record *r, *next;
+	bool unused = true;
+
+	spin_lock(&s->lock);
+	rbtree_postorder_for_each_entry_safe(r, next, &s->records, node)
+		unused = unused && !atomic_read(&r->users);
+	spin_unlock(&s->lock);
+	return unused;
 }
 
 /**
  * pcn_space_destroy - give up this kernel's part of a space
  * @s:	the space; no thread here uses it, and no member will send for it
  *
+ * A space of an address space goes with that.
+ *
  * Context: process.
  */
 void pcn_space_destroy(struct pcn_space *s)
 {
-	struct pcn_record *r;
-	struct hlist_node *next;
-	unsigned int i;
+	struct pcn_record *r, *next;
 
 	spin_lock(&spaces_lock);
 	list_del(&s->node);
 	spin_unlock(&spaces_lock);
 	pcn_msg_sync();
-	for (i = 0; i < ARRAY_SIZE(s->bucket); i++)
-		hlist_for_each_entry_safe(r, next, &s->bucket[i], node)
-			free_record(r);
-	kvfree(s);
+	wait_event(s->quiet, is_unused(s));
+	rbtree_postorder_for_each_entry_safe(r, next, &s->records, node)
+		pcn_record_free(r);
+	mtree_destroy(&s->published);
+	kfree(s);
+}
+
+/**
+ * pcn_mm_exit - the end of an address space that may be shared
+ * @mm:	it has no user any more
+ *
+ * Context: process.
+ */
+void pcn_mm_exit(struct mm_struct *mm)
+{
+	struct pcn_space *s = mm->popcorn;
+
+	if (!s)
+		return;
+	WRITE_ONCE(mm->popcorn, NULL);
+	pcn_process_end(s->number);
+	pcn_space_destroy(s);
 }
 
 /**
@@ -556,157 +442,15 @@ struct pcn_space_stats *pcn_space_stats(struct pcn_space *s)
 	return &s->stats;
 }
 
-/* A record with all that an access needs, room for a page's header before it. */
-static struct pcn_record *record_for_access(struct pcn_space *s, u64 page)
-{
-	struct pcn_record *spare = NULL, *r = find_record(s, page, &spare);
-	struct pcn_out *rest;
-	void *data;
-
-	if (!r) {
-		spare = new_record(GFP_KERNEL);
-		r = find_record(s, page, &spare);
-		kfree(spare);
-	}
-	if (!r || READ_ONCE(r->data))
-		return r;
-	rest = kzalloc(sizeof(*rest), GFP_KERNEL);
-	data = kvzalloc(sizeof(struct pcn_page_msg) + PAGE_SIZE, GFP_KERNEL);
-	spin_lock(&r->lock);
-	if (rest && data && !r->data) {
-		r->rest = rest;
-		WRITE_ONCE(r->data, data + sizeof(struct pcn_page_msg));
-		rest = data = NULL;
-	}
-	spin_unlock(&r->lock);
-	kfree(rest);
-	kvfree(data);
-	return READ_ONCE(r->data) ? r : NULL;
-}
-
-/* May the caller use the page now? Whoever was granted it, or anybody at all. */
-static bool may_enter(struct pcn_record *r, bool write)
-{
-	if (r->granted && r->poster == current) {
-		r->granted = false;
-		r->poster = NULL;
-		changed(r);
-		return true;
-	}
-	return !r->holding && !r->granted &&
-	       r->mapping >= (write ? MAP_RDWR : MAP_RDONLY);
-}
-
-static int wait_for_change(struct pcn_record *r)
-	__must_hold(&r->lock)
-{
-	unsigned int seen = r->changes;
-	int err;
-
-	spin_unlock(&r->lock);
-	err = wait_event_killable(r->wait, READ_ONCE(r->changes) != seen);
-	spin_lock(&r->lock);
-	return err ? -EINTR : 0;
-}
-
-/* With the record's lock held throughout, except while it waits. */
-static int enter(struct pcn_access *a, struct pcn_record *r, bool write)
-{
-	int err = 0;
-
-	while (!err && !may_enter(r, write)) {
-		if (r->lost)
-			err = -EIO;
-		else if (!r->pending && !r->holding && !r->granted)
-			post_access(a->space, r, write, &a->reserve);
-		else
-			err = wait_for_change(r);
-	}
-	if (!err) {
-		r->active++;
-		return 0;
-	}
-	if (r->poster == current) {
-		r->poster = NULL;
-		r->granted = false;
-		resume(a->space, r, &a->reserve);
-	}
-	return err;
-}
-
-/* A reserve for what one step, and those queued behind it, may send. */
-static void fill_reserve(struct pcn_access *a)
-{
-	pcn_reserve_fill(&a->reserve, 2 * a->space->group.count,
-			 GFP_KERNEL | __GFP_NOFAIL);
-}
-
-/**
- * pcn_access_begin - use a page
- * @access:	describes the use
- * @s:		the space
- * @page:	number of the page
- * @write:	to write it, not only to read it
- *
- * Until pcn_access_end() the page stays as it is, except for what the caller
- * writes: let that not take long, and use no other page meanwhile.
- *
- * Context: process; sleeps, killably.
- * Return: 0; -ENOMEM; -EINTR a fatal signal; -EIO the content of the page is lost.
- */
-int pcn_access_begin(struct pcn_access *access, struct pcn_space *s, u64 page,
-		     bool write)
-{
-	struct pcn_record *r = record_for_access(s, page);
-	int err = 0;
-
-	*access = (struct pcn_access) { .space = s, .record = r };
-	if (!r)
-		return -ENOMEM;
-	access->data = r->data;
-	spin_lock(&r->lock);
-	if (may_enter(r, write)) {
-		r->active++;
-		atomic64_inc(&s->stats.hits);
-		spin_unlock(&r->lock);
-		return 0;
-	}
-	spin_unlock(&r->lock);
-	atomic64_inc(&s->stats.misses);
-	fill_reserve(access);
-	spin_lock(&r->lock);
-	err = enter(access, r, write);
-	spin_unlock(&r->lock);
-	if (err)
-		pcn_reserve_empty(&access->reserve);
-	return err;
-}
-
-/**
- * pcn_access_end - the use of a page is over
- * @access:	as pcn_access_begin() has filled it in
- *
- * Context: process; may sleep for memory.
- */
-void pcn_access_end(struct pcn_access *access)
-{
-	struct pcn_record *r = access->record;
-
-	spin_lock(&r->lock);
-	if (r->holding && r->active == 1) {
-		spin_unlock(&r->lock);
-		fill_reserve(access);
-		spin_lock(&r->lock);
-	}
-	r->active--;
-	/* Nothing is held that was not before: this access would have had to. */
-	resume(access->space, r, &access->reserve);
-	spin_unlock(&r->lock);
-	pcn_reserve_empty(&access->reserve);
-}
-
 static int __init pcn_space_init(void)
 {
-	return pcn_machine_is_shared() ? pcn_msg_register(&page_type) : 0;
+	int err;
+
+	if (!pcn_machine_is_shared())
+		return 0;
+	err = pcn_step_init();
+	if (!err)
+		err = pcn_vma_init();
+	return err ?: pcn_layout_init();
 }
 subsys_initcall_sync(pcn_space_init);

@@ -67,4 +67,16 @@ struct pcn_ping {
 /* ioctl(2) on /dev/popcorn: ping another kernel */
 #define PCN_IOC_PING			_IOWR(0xBC, 0x00, struct pcn_ping)
 
+/**
+ * DOC: Threads on other kernels
+ *
+ * popcorn_migrate(kid, flags) has the calling thread go on on another kernel, or at
+ * home. popcorn_place(list, count) says on which kernels the threads of the program
+ * start that is executed next. See popcorn_migrate(2) and popcorn_place(2).
+ */
+#ifndef __NR_popcorn_migrate
+#define __NR_popcorn_migrate		548
+#define __NR_popcorn_place		549
+#endif
+
 #endif /* _UAPI_LINUX_POPCORN_H */

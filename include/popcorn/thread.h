@@ -1,0 +1,230 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * Threads that run on another kernel than the one they belong to.
+ *
+ * The task at the origin, the *shadow*, keeps the thread's identity and does its
+ * system calls; a *visitor* on the other kernel runs its user code. They know each
+ * other by a number that is never used again, and take turns: either the shadow
+ * waits for its visitor, or the visitor for an answer. What one sends while the
+ * other has the turn is a command, and overrides what it waits for.
+ */
+#ifndef _POPCORN_THREAD_H
+#define _POPCORN_THREAD_H
+
+#include <linux/build_bug.h>
+#include <linux/list.h>
+#include <linux/mm_types.h>
+#include <linux/signal_types.h>
+#include <linux/types.h>
+#include <linux/wait.h>
+
+#include <popcorn/msg.h>
+
+/** PCN_GPRS - registers in struct pcn_thread_msg, as x86's user_regs_struct */
+#define PCN_GPRS	27
+/** PCN_XSTATE_MAX - bytes of extended state that a message has room for */
+#define PCN_XSTATE_MAX	3584
+
+/**
+ * enum pcn_thread_op - what a message about a thread says
+ * @PCN_OP_NONE:	there is none
+ * @PCN_OP_ARRIVE:	shadow: become its visitor
+ * @PCN_OP_CALL:	visitor: do this system call
+ * @PCN_OP_HOME:	visitor: this is the whole state, and I am gone
+ * @PCN_OP_GONE:	visitor: I have died, the state is lost
+ * @PCN_OP_RESULT:	shadow: the system call is done, go on
+ * @PCN_OP_REJOIN:	shadow: it is done, come home with the rest of the state
+ * @PCN_OP_RECALL:	shadow: come home
+ * @PCN_OP_DIE:		shadow: the thread is being killed
+ * @PCN_OP_LOST:	no message: the other kernel is down
+ */
+enum pcn_thread_op {
+	PCN_OP_NONE,
+	PCN_OP_ARRIVE,
+	PCN_OP_CALL,
+	PCN_OP_HOME,
+	PCN_OP_GONE,
+	PCN_OP_RESULT,
+	PCN_OP_REJOIN,
+	PCN_OP_RECALL,
+	PCN_OP_DIE,
+	PCN_OP_LOST,
+};
+
+/**
+ * enum pcn_home_reason - why a visitor goes home
+ * @PCN_HOME_CALL:	a system call that the shadow has to do as itself; the
+ *			state is that before it
+ * @PCN_HOME_RESULT:	PCN_OP_REJOIN
+ * @PCN_HOME_FAULT:	an access that is not possible here; it is to be repeated
+ * @PCN_HOME_SIGNAL:	an exception, in &pcn_thread_msg.info
+ * @PCN_HOME_RECALL:	PCN_OP_RECALL, PCN_OP_DIE
+ */
+enum pcn_home_reason {
+	PCN_HOME_CALL,
+	PCN_HOME_RESULT,
+	PCN_HOME_FAULT,
+	PCN_HOME_SIGNAL,
+	PCN_HOME_RECALL,
+};
+
+/**
+ * struct pcn_thread_msg - between a shadow and its visitor. On the wire
+ * @thread:	the thread's number
+ * @process:	its process's, that is its space's
+ * @op:		enum pcn_thread_op
+ * @reason:	enum pcn_home_reason
+ * @xsize:	bytes of @xstate that are used
+ * @trap:	number of the exception
+ * @error:	its error code
+ * @address:	of a page fault
+ * @comm:	name of the thread
+ * @gprs:	general registers
+ * @info:	of an exception's signal
+ * @xstate:	extended state in the XSAVE area's standard format
+ *
+ * What follows @gprs is there only where the whole state travels.
+ */
+struct pcn_thread_msg {
+	u64	thread;
+	u64	process;
+	u32	op;
+	u32	reason;
+	u32	xsize;
+	u32	trap;
+	u64	error;
+	u64	address;
+	u8	comm[16];
+	u64	gprs[PCN_GPRS];
+	u8	info[sizeof(kernel_siginfo_t)];
+	u8	xstate[PCN_XSTATE_MAX];
+};
+
+#define PCN_THREAD_MSG_CALL	offsetof(struct pcn_thread_msg, info)
+
+static_assert(sizeof(kernel_siginfo_t) % 8 == 0);
+static_assert(offsetof(struct pcn_thread_msg, gprs) == 64);
+static_assert(sizeof(struct pcn_thread_msg) <= 4096);
+
+/** PCN_PLACES_MAX - kernels in the list of a placement */
+#define PCN_PLACES_MAX	64
+
+/**
+ * struct pcn_placement - where the threads of a process start
+ * @refs:	threads that refer to it
+ * @next:	number of the next thread
+ * @count:	entries of @kid
+ * @kid:	thread n starts on kid[n % count]
+ */
+struct pcn_placement {
+	refcount_t	refs;
+	atomic_t	next;
+	unsigned int	count;
+	u8		kid[PCN_PLACES_MAX];
+};
+
+/**
+ * struct pcn_thread - a thread that has migrated, or may
+ * @node:	among those with a number
+ * @number:	the same for shadow and visitor; 0 if it has never been away
+ * @task:	the task here
+ * @process:	number of the process; 0 likewise
+ * @visitor:	is it a visitor?
+ * @left:	a visitor that has told its shadow of its end
+ * @changing:	the system call under way changes the layout
+ * @home:	where the shadow is
+ * @at:		where the thread runs
+ * @wanted:	where it is to run
+ * @placement:	or NULL
+ * @wait:	the task, for @op or @command
+ * @op:		what has come, PCN_OP_NONE if nothing has
+ * @command:	PCN_OP_RECALL or PCN_OP_DIE, or none; visitors
+ * @msg:	the message
+ * @rseq:	registration of restartable sequences while the thread is away
+ * @rseq_len:	its length
+ * @rseq_sig:	its signature
+ * @hold_ip:	instruction of the last page fault
+ * @hold_shift:	how often it has faulted since another one did
+ * @migrations:	how often it has left
+ * @calls:	system calls done for it while it was away
+ * @visits:	how often it came home for one thing, to leave again
+ */
+struct pcn_thread {
+	struct hlist_node	node;
+	u64			number;
+	struct task_struct	*task;
+	u64			process;
+	bool			visitor;
+	bool			left;
+	bool			changing;
+	unsigned int		home;
+	unsigned int		at;
+	unsigned int		wanted;
+	struct pcn_placement	*placement;
+	wait_queue_head_t	wait;
+	u32			op;
+	u32			command;
+	struct pcn_thread_msg	*msg;
+	void __user		*rseq;
+	u32			rseq_len;
+	u32			rseq_sig;
+	unsigned long		hold_ip;
+	unsigned int		hold_shift;
+	u64			migrations;
+	u64			calls;
+	u64			visits;
+};
+
+/* thread.c */
+struct pcn_thread *pcn_thread_new(struct task_struct *task);
+struct pcn_thread *pcn_thread_self(void);
+int pcn_thread_enlist(struct pcn_thread *t, u64 number);
+int pcn_thread_send(unsigned int kid, struct pcn_thread_msg *m, bool whole);
+
+/* shadow.c, visitor.c */
+void pcn_shadow_leave(struct pcn_thread *t, struct pt_regs *regs);
+int pcn_visitor_start(void *arrival);
+long pcn_visitor_call(struct pcn_thread *t, struct pt_regs *regs, long nr);
+void pcn_visitor_end(struct pcn_thread *t);
+
+/**
+ * struct pcn_arrival - a visitor that is to be
+ * @node:	in the keeper's list
+ * @msg:	its state
+ * @origin:	where it comes from
+ * @done:	it runs, or cannot
+ * @result:	0, or why not
+ */
+struct pcn_arrival {
+	struct list_head		node;
+	const struct pcn_thread_msg	*msg;
+	unsigned int			origin;
+	struct completion		*done;
+	int				result;
+};
+
+/* process.c */
+int pcn_process_share(u64 kernels, u64 *number);
+bool pcn_process_is_ours(u64 number);
+int pcn_process_admit(u64 number, struct pcn_arrival *a);
+
+/* place.c */
+void pcn_layout_done(struct pcn_thread *t);
+
+/* arch */
+int pcn_arch_state_save(struct pcn_thread_msg *m);
+void pcn_arch_gprs_save(u64 gprs[PCN_GPRS]);
+void pcn_arch_gprs_load(const u64 gprs[PCN_GPRS]);
+int pcn_arch_state_load(const struct pcn_thread_msg *m, bool gprs);
+int pcn_arch_may_leave(void);
+void pcn_arch_rewind(u64 gprs[PCN_GPRS]);
+void pcn_arch_do_call(struct pt_regs *regs);
+void pcn_arch_trap_save(struct pcn_thread_msg *m);
+void pcn_arch_trap_load(const struct pcn_thread_msg *m);
+unsigned long pcn_arch_vdso(struct mm_struct *mm);
+int pcn_arch_map_vdso(unsigned long address);
+u32 pcn_arch_vdso_size(void);
+bool pcn_arch_call_is_local(long nr);
+bool pcn_arch_call_needs_home(long nr);
+
+#endif /* _POPCORN_THREAD_H */

@@ -1,0 +1,205 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Where threads run: the system calls, and the two moments in every system call of
+ * a thread that may migrate.
+ */
+#include <linux/errno.h>
+#include <linux/sched/signal.h>
+#include <linux/slab.h>
+#include <linux/syscalls.h>
+#include <linux/uaccess.h>
+
+#include <popcorn/hooks.h>
+#include <popcorn/partition.h>
+#include <popcorn/space.h>
+#include <popcorn/thread.h>
+
+#include <asm/syscall.h>
+
+/**
+ * pcn_layout_done - a system call that may have changed the layout is over
+ * @t:	the current thread, or NULL
+ *
+ * Context: process.
+ */
+void pcn_layout_done(struct pcn_thread *t)
+{
+	if (!t || !t->changing)
+		return;
+	t->changing = false;
+	pcn_layout_leave(current->mm->popcorn);
+}
+
+static long enter_at_home(struct pt_regs *regs, long nr)
+{
+	struct pcn_space *s = current->mm ? READ_ONCE(current->mm->popcorn) : NULL;
+	struct pcn_thread *t = s ? pcn_thread_self() : NULL;
+	int ret;
+
+	if (!s)
+		return nr;
+	ret = t ? pcn_layout_enter(s, regs) : -ENOMEM;
+	if (ret < 0) {
+		syscall_set_return_value(current, regs, ret, 0);
+		return -1;
+	}
+	t->changing = ret;
+	return nr;
+}
+
+/**
+ * pcn_syscall_enter - a task with SYSCALL_WORK_POPCORN begins a system call
+ * @regs:	its registers
+ * @nr:		number of the call
+ *
+ * Context: process; sleeps.
+ * Return: the number of the call to be made, -1 for none: the result is in @regs.
+ */
+long pcn_syscall_enter(struct pt_regs *regs, long nr)
+{
+	struct pcn_thread *t = current->popcorn;
+
+	if (t && t->visitor)
+		return pcn_visitor_call(t, regs, nr);
+	return enter_at_home(regs, nr);
+}
+
+/**
+ * pcn_syscall_exit - its system call is over
+ * @regs:	its registers
+ *
+ * Context: process; sleeps. A thread that is wanted elsewhere leaves, unless it has
+ * signals to handle first.
+ */
+void pcn_syscall_exit(struct pt_regs *regs)
+{
+	struct pcn_thread *t = current->popcorn;
+
+	if (!t || t->visitor)
+		return;
+	pcn_layout_done(t);
+	if (t->wanted != pcn_self() && !signal_pending(current))
+		pcn_shadow_leave(t, regs);
+}
+
+static bool is_a_kernel(unsigned int kid)
+{
+	return kid == pcn_self() || pcn_peer_is_up(kid);
+}
+
+/**
+ * sys_popcorn_migrate() - go on on another kernel
+ * @kid:	index of the kernel
+ * @flags:	0
+ *
+ * Return: 0; -EINVAL no such kernel, or a flag; -EHOSTDOWN it is not up; -EBUSY the
+ * thread is traced, or its address space used by another process or watched;
+ * -EOPNOTSUPP the thread has state or code that cannot travel; -ENOMEM.
+ */
+SYSCALL_DEFINE2(popcorn_migrate, unsigned int, kid, unsigned int, flags)
+{
+	struct pcn_thread *t;
+	u64 number;
+	int err;
+
+	if (flags || kid >= PCN_KERNELS_MAX)
+		return -EINVAL;
+	if (!is_a_kernel(kid))
+		return -EHOSTDOWN;
+	t = pcn_thread_self();
+	if (!t)
+		return -ENOMEM;
+	if (kid != pcn_self()) {
+		if (current->ptrace)
+			return -EBUSY;
+		err = pcn_arch_may_leave() ?: pcn_process_share(0, &number);
+		if (err)
+			return err;
+	}
+	t->wanted = kid;
+	set_task_syscall_work(current, POPCORN);
+	return 0;
+}
+
+static int read_places(struct pcn_placement *p, const u8 __user *list,
+		       unsigned int count)
+{
+	unsigned int i;
+
+	if (copy_from_user(p->kid, list, count))
+		return -EFAULT;
+	for (i = 0; i < count; i++)
+		if (p->kid[i] >= PCN_KERNELS_MAX || !is_a_kernel(p->kid[i]))
+			return -EHOSTDOWN;
+	p->count = count;
+	return 0;
+}
+
+static void replace_placement(struct pcn_thread *t, struct pcn_placement *p)
+{
+	struct pcn_placement *old = t->placement;
+
+	t->placement = p;
+	if (old && refcount_dec_and_test(&old->refs))
+		kfree(old);
+	if (p)
+		set_task_syscall_work(current, POPCORN);
+}
+
+/**
+ * sys_popcorn_place() - where the threads of a program run
+ * @list:	indices of kernels, one byte each
+ * @count:	how many; 0: threads stay where they are
+ *
+ * The program that the caller executes next, and those that it makes, place their
+ * threads by the list: thread n of a process starts on kernel list[n mod count].
+ *
+ * Return: 0; -EINVAL too long; -EFAULT; -EHOSTDOWN a kernel is not up; -ENOMEM.
+ */
+SYSCALL_DEFINE2(popcorn_place, const u8 __user *, list, unsigned int, count)
+{
+	struct pcn_thread *t = pcn_thread_self();
+	struct pcn_placement *p = NULL;
+	int err;
+
+	if (count > PCN_PLACES_MAX)
+		return -EINVAL;
+	if (!t)
+		return -ENOMEM;
+	if (count) {
+		p = kzalloc(sizeof(*p), GFP_KERNEL_ACCOUNT);
+		if (!p)
+			return -ENOMEM;
+		refcount_set(&p->refs, 1);
+		err = read_places(p, list, count);
+		if (err) {
+			kfree(p);
+			return err;
+		}
+	}
+	replace_placement(t, p);
+	return 0;
+}
+
+/**
+ * pcn_exec - a task has become another program
+ *
+ * Its only thread is the first one of a new process, and goes to its place.
+ *
+ * Context: process, after the point of no return.
+ */
+void pcn_exec(void)
+{
+	struct pcn_thread *t = current->popcorn;
+
+	if (!t)
+		return;
+	t->process = 0;
+	t->changing = false;
+	t->wanted = pcn_self();
+	if (!t->placement)
+		return;
+	/* Others of the old program may refer to it still. */
+	atomic_set(&t->placement->next, 1);
+	t->wanted = t->placement->kid[0];
+}

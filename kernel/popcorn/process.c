@@ -1,0 +1,542 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Processes that several kernels share.
+ *
+ * At the origin a process is shared when its first thread leaves: every other kernel
+ * that is up then makes a process of its own for it, with an address space at first
+ * empty. The leader of that is the *keeper*, which never runs user code: it copies
+ * itself for each thread that arrives. The copy becomes the visitor. This is what
+ * makes all visitors of a process on a kernel one thread group.
+ *
+ * The keeper ends when the origin says so, and that is when its address space has
+ * gone.
+ */
+#define pr_fmt(fmt) "popcorn: " fmt
+
+#include <linux/binfmts.h>
+#include <linux/build_bug.h>
+#include <linux/completion.h>
+#include <linux/cred.h>
+#include <linux/errno.h>
+#include <linux/freezer.h>
+#include <linux/sched/mm.h>
+#include <linux/sched/signal.h>
+#include <linux/sched/task.h>
+#include <linux/signal.h>
+#include <linux/slab.h>
+
+#include <popcorn/hooks.h>
+#include <popcorn/partition.h>
+#include <popcorn/space.h>
+#include <popcorn/thread.h>
+
+/* A kernel makes a process within this time, or has died. */
+#define MAKE_LIMIT_MS	(30 * MSEC_PER_SEC)
+
+/**
+ * struct process_msg - a process is shared. On the wire
+ * @number:	of its space
+ * @members:	kernels that share it
+ * @vdso:	where its vDSO is
+ * @vdso_size:	bytes of it, as a check
+ * @uid:	user that it runs as
+ * @gid:	group
+ * @comm:	its name
+ */
+struct process_msg {
+	u64	number;
+	u64	members;
+	u64	vdso;
+	u32	vdso_size;
+	u32	uid;
+	u32	gid;
+	u32	pad;
+	u8	comm[16];
+};
+
+static_assert(sizeof(struct process_msg) == 56);
+
+/**
+ * struct process - a shared process
+ * @node:	in processes
+ * @number:	of its space
+ * @members:	kernels that share it
+ * @signal:	at the origin: its thread group
+ * @keeper:	elsewhere: the leader of its thread group, or NULL once it has ended
+ * @arrivals:	elsewhere: visitors that are to be
+ * @wake:	for the keeper
+ * @end:	for the keeper: it has to end
+ */
+struct process {
+	struct list_head	node;
+	u64			number;
+	u64			members;
+	struct signal_struct	*signal;
+	struct list_head	arrivals;
+	wait_queue_head_t	wake;
+	bool			end;
+};
+
+static LIST_HEAD(processes);
+static DEFINE_SPINLOCK(processes_lock);
+static DEFINE_MUTEX(share_lock);
+static u64 last_number;
+
+static struct process *find_process(u64 number)
+{
+	struct process *p;
+
+	lockdep_assert_held(&processes_lock);
+	list_for_each_entry(p, &processes, node)
+		if (p->number == number)
+			return p;
+	return NULL;
+}
+
+static struct process *new_process(u64 number, u64 members)
+{
+	struct process *p = kzalloc(sizeof(*p), GFP_KERNEL);
+
+	if (!p)
+		return NULL;
+	p->number = number;
+	p->members = members;
+	INIT_LIST_HEAD(&p->arrivals);
+	init_waitqueue_head(&p->wake);
+	return p;
+}
+
+static void enlist(struct process *p)
+{
+	spin_lock(&processes_lock);
+	list_add(&p->node, &processes);
+	spin_unlock(&processes_lock);
+}
+
+/* --- elsewhere: the keeper --- */
+
+/**
+ * struct birth - a process is to be made
+ * @msg:	what is known of it
+ * @origin:	who says so
+ * @done:	it is, or could not be
+ * @err:	0, or why not
+ */
+struct birth {
+	const struct process_msg	*msg;
+	unsigned int			origin;
+	struct completion		done;
+	int				err;
+};
+
+static int take_identity(const struct process_msg *m)
+{
+	struct cred *cred = prepare_creds();
+
+	if (!cred)
+		return -ENOMEM;
+	cred->uid = cred->euid = cred->suid = cred->fsuid =
+		make_kuid(&init_user_ns, m->uid);
+	cred->gid = cred->egid = cred->sgid = cred->fsgid =
+		make_kgid(&init_user_ns, m->gid);
+	if (!uid_eq(cred->uid, GLOBAL_ROOT_UID)) {
+		cap_clear(cred->cap_effective);
+		cap_clear(cred->cap_permitted);
+		cap_clear(cred->cap_inheritable);
+	}
+	return commit_creds(cred);
+}
+
+static int make_mm(const struct birth *b)
+{
+	struct mm_struct *mm = mm_alloc();
+	struct pcn_space *s;
+	int err;
+
+	if (!mm)
+		return -ENOMEM;
+	mm->task_size = TASK_SIZE;
+	arch_pick_mmap_layout(mm, &current->signal->rlim[RLIMIT_STACK]);
+	err = exec_mmap(mm);
+	if (err) {
+		mmput(mm);
+		return err;
+	}
+	err = pcn_arch_map_vdso(b->msg->vdso);
+	if (err)
+		return err;
+	s = pcn_space_create_mm(b->msg->number, b->msg->members, b->origin,
+				current->mm);
+	return PTR_ERR_OR_ZERO(s);
+}
+
+static int be_born(const struct birth *b, struct process *p)
+{
+	sigset_t all;
+	int err;
+
+	sigfillset(&all);
+	sigprocmask(SIG_SETMASK, &all, NULL);
+	spin_lock_irq(&current->sighand->siglock);
+	flush_signal_handlers(current, 1);
+	spin_unlock_irq(&current->sighand->siglock);
+	set_user_nice(current, 0);
+	strscpy(current->comm, b->msg->comm, sizeof(current->comm));
+	err = make_mm(b);
+	if (!err)
+		err = take_identity(b->msg);
+	if (!err)
+		enlist(p);
+	return err;
+}
+
+static struct pcn_arrival *next_arrival(struct process *p)
+{
+	struct pcn_arrival *a;
+
+	spin_lock(&processes_lock);
+	a = list_first_entry_or_null(&p->arrivals, struct pcn_arrival, node);
+	if (a)
+		list_del(&a->node);
+	spin_unlock(&processes_lock);
+	return a;
+}
+
+/* The copy answers; if there is none this does. */
+static void admit(struct pcn_arrival *a)
+{
+	struct kernel_clone_args args = {
+		.flags = CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_SIGHAND |
+			 CLONE_THREAD | CLONE_SYSVSEM,
+		.fn = pcn_visitor_start,
+		.fn_arg = a,
+	};
+	pid_t pid = kernel_clone(&args);
+
+	if (pid > 0)
+		return;
+	a->result = pid;
+	complete(a->done);
+}
+
+/* Nobody will admit those who arrive now. */
+static void close_process(struct process *p)
+{
+	struct pcn_arrival *a;
+
+	spin_lock(&processes_lock);
+	list_del(&p->node);
+	spin_unlock(&processes_lock);
+	while ((a = next_arrival(p))) {
+		a->result = -ESRCH;
+		complete(a->done);
+	}
+	kfree(p);
+}
+
+static void keep(struct process *p)
+{
+	struct pcn_arrival *a;
+
+	do {
+		wait_event_state(p->wake, !list_empty(&p->arrivals) ||
+				 READ_ONCE(p->end),
+				 (TASK_KILLABLE | TASK_FREEZABLE));
+		while ((a = next_arrival(p)))
+			admit(a);
+	} while (!READ_ONCE(p->end) && !fatal_signal_pending(current));
+}
+
+static int keeper(void *birth)
+{
+	struct birth *b = birth;
+	struct process *p = new_process(b->msg->number, b->msg->members);
+
+	b->err = p ? be_born(b, p) : -ENOMEM;
+	if (b->err) {
+		kfree(p);
+		complete(&b->done);
+		do_exit(0);
+	}
+	complete(&b->done);
+	keep(p);
+	close_process(p);
+	/* A visitor that nobody knows of any more ends with it. */
+	do_group_exit(0);
+}
+
+static void on_new(const struct pcn_message *msg)
+{
+	struct birth b = {
+		.msg = msg->payload, .origin = msg->kid,
+	};
+	pid_t pid;
+
+	if (msg->length != sizeof(*b.msg) ||
+	    b.msg->vdso_size != pcn_arch_vdso_size()) {
+		pcn_msg_reply(msg, -EINVAL, NULL, 0);
+		return;
+	}
+	init_completion(&b.done);
+	pid = user_mode_thread(keeper, &b, SIGCHLD);
+	if (pid > 0)
+		wait_for_completion(&b.done);
+	else
+		b.err = pid;
+	pcn_msg_reply(msg, b.err, NULL, 0);
+}
+
+static void on_end(const struct pcn_message *msg)
+{
+	const u64 *number = msg->payload;
+	struct process *p;
+
+	if (msg->length != sizeof(*number))
+		return;
+	spin_lock(&processes_lock);
+	p = find_process(*number);
+	if (p && !p->signal) {
+		WRITE_ONCE(p->end, true);
+		wake_up(&p->wake);
+	}
+	spin_unlock(&processes_lock);
+}
+
+static int wait_for_admission(u64 number, struct pcn_arrival *a)
+{
+	struct process *p;
+
+	spin_lock(&processes_lock);
+	p = find_process(number);
+	if (p && !p->signal) {
+		list_add_tail(&a->node, &p->arrivals);
+		wake_up(&p->wake);
+	} else {
+		p = NULL;
+	}
+	spin_unlock(&processes_lock);
+	if (!p)
+		return -ESRCH;
+	wait_for_completion(a->done);
+	return a->result;
+}
+
+static void on_arrive(const struct pcn_message *msg)
+{
+	const struct pcn_thread_msg *m = msg->payload;
+	DECLARE_COMPLETION_ONSTACK(done);
+	struct pcn_arrival a = {
+		.msg = m, .origin = msg->kid, .done = &done,
+	};
+	int err = -EINVAL;
+
+	if (msg->length >= offsetof(struct pcn_thread_msg, xstate) &&
+	    msg->length == offsetof(struct pcn_thread_msg, xstate) +
+			   ALIGN(m->xsize, 8))
+		err = wait_for_admission(m->process, &a);
+	pcn_msg_reply(msg, err, NULL, 0);
+}
+
+/* --- at the origin --- */
+
+static void end_elsewhere(u64 number, u64 members)
+{
+	unsigned int kid;
+
+	members &= ~BIT_ULL(pcn_self());
+	for_each_set_bit(kid, (unsigned long *)&members, PCN_KERNELS_MAX)
+		pcn_msg_send(kid, PCN_CONTROL, PCN_TYPE_PROCESS_END, &number,
+			     sizeof(number));
+}
+
+static int begin_elsewhere(struct process *p)
+{
+	struct process_msg m = {
+		.number = p->number, .members = p->members,
+		.vdso = pcn_arch_vdso(current->mm),
+		.vdso_size = pcn_arch_vdso_size(),
+		.uid = from_kuid(&init_user_ns, current_euid()),
+		.gid = from_kgid(&init_user_ns, current_egid()),
+	};
+	u64 others = p->members & ~BIT_ULL(pcn_self());
+	unsigned int kid;
+	int err;
+
+	get_task_comm(m.comm, current);
+	for_each_set_bit(kid, (unsigned long *)&others, PCN_KERNELS_MAX) {
+		err = pcn_msg_call(kid, PCN_CONTROL, PCN_TYPE_PROCESS_NEW, &m,
+				   sizeof(m), NULL, NULL, MAKE_LIMIT_MS);
+		if (err)
+			return err;
+	}
+	return 0;
+}
+
+/* Another process with the same memory would change its layout unseen. */
+static bool has_strangers(void)
+{
+	struct task_struct *p;
+	bool found = false;
+
+	rcu_read_lock();
+	for_each_process(p)
+		if (p->mm == current->mm && !same_thread_group(p, current))
+			found = true;
+	rcu_read_unlock();
+	return found;
+}
+
+/* System calls of all threads are looked at from now on. */
+static void watch_threads(void)
+{
+	struct task_struct *p;
+
+	read_lock(&tasklist_lock);
+	for_each_thread(current, p)
+		set_task_syscall_work(p, POPCORN);
+	read_unlock(&tasklist_lock);
+}
+
+static int share(u64 *number)
+{
+	struct pcn_space *s;
+	struct process *p;
+	int err;
+
+	if (has_strangers())
+		return -EBUSY;
+	p = new_process((u64)pcn_self() << 56 | ++last_number,
+			pcn_peers_up() | BIT_ULL(pcn_self()));
+	if (!p)
+		return -ENOMEM;
+	p->signal = current->signal;
+	err = begin_elsewhere(p);
+	if (!err) {
+		s = pcn_space_create_mm(p->number, p->members, pcn_self(),
+					current->mm);
+		err = PTR_ERR_OR_ZERO(s);
+	}
+	if (err) {
+		end_elsewhere(p->number, p->members);
+		kfree(p);
+		return err;
+	}
+	enlist(p);
+	watch_threads();
+	*number = p->number;
+	return 0;
+}
+
+/* The number of the current task's process, if that is shared already. */
+static int find_own(u64 *number)
+{
+	struct pcn_space *s = READ_ONCE(current->mm->popcorn);
+	struct process *p;
+	int err = -EBUSY;
+
+	if (!s)
+		return -ENOENT;
+	*number = pcn_space_number(s);
+	spin_lock(&processes_lock);
+	p = find_process(*number);
+	/* A child of vfork() uses its parent's memory, but is none of it. */
+	if (p && p->signal == current->signal)
+		err = 0;
+	spin_unlock(&processes_lock);
+	return err;
+}
+
+/**
+ * pcn_process_share - share the current process, if it is not shared yet
+ * @kernels:	with which kernels; 0: all that are up
+ * @number:	receives its number
+ *
+ * Context: process; sleeps, with no lock held.
+ * Return: 0; -EBUSY its memory is used by another process, or watched; -ENOMEM;
+ * errors of pcn_msg_call() and of what other kernels did.
+ */
+int pcn_process_share(u64 kernels, u64 *number)
+{
+	int err = find_own(number);
+
+	if (err != -ENOENT)
+		return err;
+	if (mutex_lock_killable(&share_lock))
+		return -EINTR;
+	err = find_own(number);
+	if (err == -ENOENT)
+		err = share(number);
+	mutex_unlock(&share_lock);
+	return err;
+}
+
+/**
+ * pcn_process_end - the address space of a shared process is going
+ * @number:	the process's
+ *
+ * Context: process.
+ */
+void pcn_process_end(u64 number)
+{
+	struct process *p;
+
+	spin_lock(&processes_lock);
+	p = find_process(number);
+	if (p && p->signal)
+		list_del(&p->node);
+	else
+		p = NULL;
+	spin_unlock(&processes_lock);
+	if (!p)
+		return;
+	end_elsewhere(number, p->members);
+	kfree(p);
+}
+
+/* Processes of an origin that is down end. */
+static void peer_down(struct pcn_peer_watch *watch, unsigned int kid)
+{
+	struct process *p;
+
+	spin_lock(&processes_lock);
+	list_for_each_entry(p, &processes, node)
+		if (!p->signal && p->number >> 56 == kid) {
+			WRITE_ONCE(p->end, true);
+			wake_up(&p->wake);
+		}
+	spin_unlock(&processes_lock);
+}
+
+static struct pcn_peer_watch watch = { .down = peer_down };
+
+static const struct pcn_msg_type types[] = {
+	{
+		.name = "process-new", .channel = PCN_CONTROL,
+		.type = PCN_TYPE_PROCESS_NEW, .may_sleep = true,
+		.handle = on_new,
+	}, {
+		.name = "process-end", .channel = PCN_CONTROL,
+		.type = PCN_TYPE_PROCESS_END, .may_sleep = true,
+		.handle = on_end,
+	}, {
+		.name = "arrive", .channel = PCN_CONTROL,
+		.type = PCN_TYPE_ARRIVE, .may_sleep = true,
+		.handle = on_arrive,
+	},
+};
+
+static int __init pcn_process_init(void)
+{
+	unsigned int i;
+	int err;
+
+	if (!pcn_machine_is_shared())
+		return 0;
+	for (i = 0; i < ARRAY_SIZE(types); i++) {
+		err = pcn_msg_register(&types[i]);
+		if (err)
+			return err;
+	}
+	return pcn_peers_subscribe(&watch);
+}
+fs_initcall(pcn_process_init);

@@ -1,0 +1,279 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * At the origin: threads leave, their shadows do what they are asked to, and they
+ * come home.
+ *
+ * A thread leaves at the end of a system call, when its registers are those that it
+ * will go on with. Its task stays in here until the thread is back, whatever for:
+ *
+ *	a system call	is done in here, with the visitor's registers; pages come as it
+ *			touches them. If a signal is to be handled afterwards, or the
+ *			call restarted, the thread comes home, and Linux does that.
+ *	a visit		the thread comes home to do something as itself: a system call
+ *			that copies or ends it, an access to memory that is nowhere
+ *			else, an exception. It is repeated here.
+ *	a signal	for the shadow calls the thread home; its handler runs here.
+ *
+ * After each of these it leaves again at the end of the next system call.
+ *
+ * A thread that is killed first has its visitor end, and waits for that as long as
+ * the other kernel is there.
+ */
+#define pr_fmt(fmt) "popcorn: " fmt
+
+#include <linux/errno.h>
+#include <linux/rseq.h>
+#include <linux/sched.h>
+#include <linux/sched/signal.h>
+#include <linux/slab.h>
+#include <linux/syscalls.h>
+#include <linux/uaccess.h>
+
+#include <popcorn/hooks.h>
+#include <popcorn/space.h>
+#include <popcorn/thread.h>
+
+#include <asm/syscall.h>
+
+/* The other kernel makes a task within this time, or has died. */
+#define ARRIVE_LIMIT_MS	(30 * MSEC_PER_SEC)
+
+static atomic64_t numbers;
+
+/* --- leaving --- */
+
+#ifdef CONFIG_RSEQ
+/*
+ * The shadow must not write to the thread's memory while that is away, nor its
+ * critical sections be aborted here. User space is told that there is no number of
+ * a CPU to be had in this way.
+ */
+static struct rseq __user *user_rseq(struct pcn_thread *t)
+{
+	return t->rseq;
+}
+
+static void suspend_rseq(struct pcn_thread *t)
+{
+	t->rseq = current->rseq;
+	t->rseq_len = current->rseq_len;
+	t->rseq_sig = current->rseq_sig;
+	if (!t->rseq)
+		return;
+	current->rseq = NULL;
+	if (put_user((u32)RSEQ_CPU_ID_UNINITIALIZED,
+		     &user_rseq(t)->cpu_id) ||
+	    put_user(0U, &user_rseq(t)->cpu_id_start))
+		force_sig(SIGSEGV);
+}
+
+static void resume_rseq(struct pcn_thread *t)
+{
+	if (!t->rseq)
+		return;
+	current->rseq = t->rseq;
+	current->rseq_len = t->rseq_len;
+	current->rseq_sig = t->rseq_sig;
+	t->rseq = NULL;
+	rseq_set_notify_resume(current);
+}
+#else
+static void suspend_rseq(struct pcn_thread *t) { }
+static void resume_rseq(struct pcn_thread *t) { }
+#endif
+
+static int may_leave(struct pcn_thread *t)
+{
+	if (current->ptrace)
+		return -EBUSY;
+	if (!pcn_peer_is_up(t->wanted))
+		return -EHOSTDOWN;
+	return pcn_arch_may_leave();
+}
+
+static int prepare(struct pcn_thread *t)
+{
+	int err = may_leave(t);
+
+	if (err)
+		return err;
+	err = pcn_process_share(0, &t->process);
+	if (err || t->number)
+		return err;
+	return pcn_thread_enlist(t, (u64)pcn_self() << 56 |
+				    atomic64_inc_return(&numbers));
+}
+
+static int send_away(struct pcn_thread *t)
+{
+	struct pcn_thread_msg *m = t->msg;
+	int err;
+
+	memset(m, 0, offsetof(struct pcn_thread_msg, gprs));
+	err = pcn_arch_state_save(m);
+	if (err)
+		return err;
+	m->thread = t->number;
+	m->process = t->process;
+	m->op = PCN_OP_ARRIVE;
+	get_task_comm(m->comm, current);
+	t->op = PCN_OP_NONE;
+	t->at = t->wanted;
+	err = pcn_msg_call(t->at, PCN_CONTROL, PCN_TYPE_ARRIVE, m,
+			   offsetof(struct pcn_thread_msg, xstate) +
+			   ALIGN(m->xsize, 8), NULL, NULL, ARRIVE_LIMIT_MS);
+	if (err)
+		t->at = pcn_self();
+	else
+		t->migrations++;
+	return err;
+}
+
+/* --- while it is away --- */
+
+static u32 arrived(struct pcn_thread *t)
+{
+	/* Pairs with the release in hand_over(). */
+	return smp_load_acquire(&t->op);
+}
+
+static void send_op(struct pcn_thread *t, u32 op)
+{
+	/* The state has no place on the stack, and none is sent. */
+	u64 words[PCN_THREAD_MSG_CALL / sizeof(u64)] = {};
+	struct pcn_thread_msg *m = (struct pcn_thread_msg *)words;
+
+	m->thread = t->number;
+	m->process = t->process;
+	m->op = op;
+	pcn_thread_send(t->at, m, false);
+}
+
+/* Its next message; a system call that has met the command is void. */
+static void await_end(struct pcn_thread *t)
+{
+	for (;;) {
+		wait_event(t->wait, arrived(t) != PCN_OP_NONE);
+		if (t->op != PCN_OP_CALL)
+			return;
+		WRITE_ONCE(t->op, PCN_OP_NONE);
+		/* A visitor that waits has seen the command and comes. */
+	}
+}
+
+static void await_message(struct pcn_thread *t)
+{
+	if (!wait_event_interruptible(t->wait, arrived(t) != PCN_OP_NONE))
+		return;
+	send_op(t, fatal_signal_pending(current) ? PCN_OP_DIE : PCN_OP_RECALL);
+	await_end(t);
+}
+
+static bool is_restart(long result)
+{
+	return result == -ERESTARTSYS || result == -ERESTARTNOINTR ||
+	       result == -ERESTARTNOHAND || result == -ERESTART_RESTARTBLOCK;
+}
+
+static void answer(struct pcn_thread *t, struct pt_regs *regs)
+{
+	struct pcn_thread_msg *m = t->msg;
+	bool rejoin = signal_pending(current) ||
+		      is_restart(syscall_get_return_value(current, regs));
+
+	m->thread = t->number;
+	m->op = rejoin ? PCN_OP_REJOIN : PCN_OP_RESULT;
+	pcn_arch_gprs_save(m->gprs);
+	WRITE_ONCE(t->op, PCN_OP_NONE);
+	if (pcn_thread_send(t->at, m, false)) {
+		t->op = PCN_OP_LOST;
+		return;
+	}
+	if (rejoin)
+		await_end(t);
+}
+
+static void do_call(struct pcn_thread *t, struct pt_regs *regs)
+{
+	t->calls++;
+	pcn_arch_gprs_load(t->msg->gprs);
+	pcn_arch_do_call(regs);
+	pcn_layout_done(t);
+	answer(t, regs);
+}
+
+/* --- back --- */
+
+static void lost(struct pcn_thread *t, const char *how)
+{
+	pr_err("%s[%d]: killed, its thread on kernel %u %s\n", current->comm,
+	       current->tgid, t->at, how);
+	force_sig(SIGKILL);
+}
+
+static void come_home(struct pcn_thread *t)
+{
+	const struct pcn_thread_msg *m = t->msg;
+
+	/* A thread that is killed needs no state. */
+	if (fatal_signal_pending(current))
+		return;
+	if (pcn_arch_state_load(m, m->reason != PCN_HOME_RESULT)) {
+		lost(t, "came back in a state that cannot be loaded");
+		return;
+	}
+	if (m->reason != PCN_HOME_SIGNAL)
+		return;
+	pcn_arch_trap_load(m);
+	force_sig_info((kernel_siginfo_t *)m->info);
+}
+
+static void end_absence(struct pcn_thread *t)
+{
+	if (t->op == PCN_OP_HOME)
+		come_home(t);
+	else if (!fatal_signal_pending(current))
+		lost(t, t->op == PCN_OP_GONE ? "was killed there" :
+					       "is lost, that kernel is down");
+	if (t->op == PCN_OP_HOME && t->msg->reason != PCN_HOME_RESULT)
+		t->visits++;
+	t->at = pcn_self();
+	t->op = PCN_OP_NONE;
+	resume_rseq(t);
+}
+
+/**
+ * pcn_shadow_leave - a thread goes to where it is wanted
+ * @t:		the current thread
+ * @regs:	its registers, as it is to go on with them
+ *
+ * Returns when it is back, or could not leave.
+ *
+ * Context: process, at the end of a system call, with no lock held.
+ */
+void pcn_shadow_leave(struct pcn_thread *t, struct pt_regs *regs)
+{
+	int err = prepare(t);
+
+	if (!err) {
+		suspend_rseq(t);
+		err = send_away(t);
+		if (err)
+			resume_rseq(t);
+	}
+	if (err) {
+		pr_info_ratelimited("%s[%d]: cannot go to kernel %u: %d\n",
+				    current->comm, current->pid, t->wanted, err);
+		t->wanted = pcn_self();
+		return;
+	}
+	for (;;) {
+		await_message(t);
+		if (t->op != PCN_OP_CALL)
+			break;
+		do_call(t, regs);
+		if (t->op != PCN_OP_NONE && t->op != PCN_OP_CALL)
+			break;
+	}
+	end_absence(t);
+}

@@ -1,0 +1,363 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Threads by number, and the messages between a shadow and its visitor.
+ *
+ * A thread with a number is in a table. A handler finds it there and puts what has
+ * come into the thread's own message, for there is never more than one under way in
+ * either direction; a command does not need any room.
+ *
+ * Locks: threads_lock is for lookups and for handing a message over; it is taken
+ * with no other lock inside but that of a wait queue.
+ */
+#define pr_fmt(fmt) "popcorn: " fmt
+
+#include <linux/errno.h>
+#include <linux/hash.h>
+#include <linux/hashtable.h>
+#include <linux/init.h>
+#include <linux/proc_fs.h>
+#include <linux/sched.h>
+#include <linux/sched/signal.h>
+#include <linux/sched/task_stack.h>
+#include <linux/seq_file.h>
+#include <linux/slab.h>
+
+#include <popcorn/hooks.h>
+#include <popcorn/thread.h>
+
+static DEFINE_HASHTABLE(threads, 8);
+static DEFINE_SPINLOCK(threads_lock);
+
+/**
+ * pcn_thread_new - have what a thread needs to migrate
+ * @task:	its task
+ *
+ * Context: process; sleeps for memory.
+ * Return: the thread, not yet the task's; or NULL.
+ */
+struct pcn_thread *pcn_thread_new(struct task_struct *task)
+{
+	struct pcn_thread *t = kzalloc(sizeof(*t), GFP_KERNEL_ACCOUNT);
+
+	if (!t)
+		return NULL;
+	t->task = task;
+	t->home = t->at = t->wanted = pcn_self();
+	init_waitqueue_head(&t->wait);
+	return t;
+}
+
+/**
+ * pcn_thread_self - the current task as a thread that may migrate
+ *
+ * Context: process; sleeps for memory.
+ * Return: the thread, or NULL: no memory.
+ */
+struct pcn_thread *pcn_thread_self(void)
+{
+	if (!current->popcorn)
+		current->popcorn = pcn_thread_new(current);
+	return current->popcorn;
+}
+
+/**
+ * pcn_thread_enlist - give a thread its number, and let messages reach it
+ * @t:		the thread, which has none
+ * @number:	the number
+ *
+ * Context: process; sleeps for memory.
+ * Return: 0 or -ENOMEM.
+ */
+int pcn_thread_enlist(struct pcn_thread *t, u64 number)
+{
+	t->msg = kmalloc(sizeof(*t->msg), GFP_KERNEL_ACCOUNT);
+	if (!t->msg)
+		return -ENOMEM;
+	t->number = number;
+	spin_lock(&threads_lock);
+	hash_add(threads, &t->node, number);
+	spin_unlock(&threads_lock);
+	return 0;
+}
+
+/**
+ * pcn_thread_send - send a message to the other half of a thread
+ * @kid:	where that is
+ * @m:		the message
+ * @whole:	all of it, not only up to the general registers
+ *
+ * Context: process; does not wait.
+ * Return: 0; errors of pcn_msg_post().
+ */
+int pcn_thread_send(unsigned int kid, struct pcn_thread_msg *m, bool whole)
+{
+	u32 length = PCN_THREAD_MSG_CALL;
+
+	if (whole)
+		length = offsetof(struct pcn_thread_msg, xstate) +
+			 ALIGN(m->xsize, 8);
+	return pcn_msg_post(kid, PCN_CONTROL, PCN_TYPE_THREAD, m, length);
+}
+
+/* How long a thread has a page that others want too: at first, and at most. */
+#define HOLD_NS		(20 * NSEC_PER_USEC)
+#define HOLD_SHIFT_MAX	8
+
+/**
+ * pcn_hold_ns - how long the current thread is to have a page that others want
+ *
+ * It grows while the same instruction, or system call, needs more pages, or the same
+ * again: in the end it has all at once.
+ *
+ * Context: process, in a page fault.
+ * Return: nanoseconds.
+ */
+u64 pcn_hold_ns(void)
+{
+	struct pcn_thread *t = current->popcorn;
+	unsigned long ip;
+
+	if (!t)
+		return HOLD_NS << (HOLD_SHIFT_MAX / 2);
+	ip = instruction_pointer(task_pt_regs(current));
+	if (ip != t->hold_ip) {
+		t->hold_ip = ip;
+		t->hold_shift = 0;
+	} else if (t->hold_shift < HOLD_SHIFT_MAX) {
+		t->hold_shift++;
+	}
+	return (u64)HOLD_NS << t->hold_shift;
+}
+
+static struct pcn_thread *find_thread(u64 number)
+{
+	struct pcn_thread *t;
+
+	lockdep_assert_held(&threads_lock);
+	hash_for_each_possible(threads, t, node, number)
+		if (t->number == number)
+			return t;
+	return NULL;
+}
+
+static bool is_command(u32 op)
+{
+	return op == PCN_OP_RECALL || op == PCN_OP_DIE;
+}
+
+/* A thread that is in user mode has to come out of it. */
+static void command(struct pcn_thread *t, u32 op)
+{
+	WRITE_ONCE(t->command, op);
+	set_notify_signal(t->task);
+	wake_up(&t->wait);
+}
+
+static void hand_over(struct pcn_thread *t, u32 op,
+		      const struct pcn_thread_msg *m, u32 length)
+{
+	if (m)
+		memcpy(t->msg, m, length);
+	/* Pairs with the acquire in those that wait: the message is there. */
+	smp_store_release(&t->op, op);
+	wake_up(&t->wait);
+}
+
+static bool is_valid(const struct pcn_message *msg)
+{
+	const struct pcn_thread_msg *m = msg->payload;
+	u32 whole = offsetof(struct pcn_thread_msg, xstate);
+
+	if (msg->length < PCN_THREAD_MSG_CALL)
+		return false;
+	if (msg->length == PCN_THREAD_MSG_CALL)
+		return true;
+	return m->xsize <= PCN_XSTATE_MAX &&
+	       msg->length == whole + ALIGN(m->xsize, 8);
+}
+
+static void on_message(const struct pcn_message *msg)
+{
+	const struct pcn_thread_msg *m = msg->payload;
+	struct pcn_thread *t;
+
+	if (!is_valid(msg)) {
+		pr_err_ratelimited("kernel %u sends a thread's message that is none\n",
+				   msg->kid);
+		return;
+	}
+	spin_lock(&threads_lock);
+	t = find_thread(m->thread);
+	/* A command may come too late. */
+	if (t && msg->kid == (t->visitor ? t->home : t->at)) {
+		if (is_command(m->op))
+			command(t, m->op);
+		else
+			hand_over(t, m->op, m, msg->length);
+	}
+	spin_unlock(&threads_lock);
+}
+
+static const struct pcn_msg_type thread_type = {
+	.name		= "thread",
+	.channel	= PCN_CONTROL,
+	.type		= PCN_TYPE_THREAD,
+	.handle		= on_message,
+};
+
+/* The other halves of these threads are gone. */
+static void peer_down(struct pcn_peer_watch *watch, unsigned int kid)
+{
+	struct pcn_thread *t;
+	unsigned int i;
+
+	spin_lock(&threads_lock);
+	hash_for_each(threads, i, t, node) {
+		if (t->visitor && t->home == kid)
+			send_sig(SIGKILL, t->task, 1);
+		else if (!t->visitor && t->at == kid)
+			hand_over(t, PCN_OP_LOST, NULL, 0);
+	}
+	spin_unlock(&threads_lock);
+}
+
+static struct pcn_peer_watch watch = { .down = peer_down };
+
+/* --- the life of a task --- */
+
+static struct pcn_placement *get_placement(struct pcn_thread *t, bool same)
+{
+	struct pcn_placement *p = t->placement;
+
+	if (!p)
+		return NULL;
+	if (same) {
+		refcount_inc(&p->refs);
+		return p;
+	}
+	p = kmemdup(p, sizeof(*p), GFP_KERNEL_ACCOUNT);
+	if (p) {
+		refcount_set(&p->refs, 1);
+		atomic_set(&p->next, 0);
+	}
+	return p;
+}
+
+/**
+ * pcn_fork - a task is being copied
+ * @p:		the new task, which still has what belongs to the old one
+ * @flags:	CLONE_*
+ *
+ * It inherits a placement: its first return to user mode leads to its place. Without
+ * memory for that it stays here.
+ *
+ * Context: process.
+ */
+void pcn_fork(struct task_struct *p, u64 flags)
+{
+	struct pcn_thread *old = current->popcorn, *t;
+
+	p->popcorn = NULL;
+	if (!old || old->visitor || !old->placement)
+		return;
+	t = pcn_thread_new(p);
+	if (!t)
+		return;
+	t->placement = get_placement(old, flags & CLONE_THREAD);
+	/* A child of vfork() borrows its parent's memory until it executes. */
+	if (t->placement && (flags & (CLONE_VM | CLONE_THREAD)) != CLONE_VM)
+		t->wanted = t->placement->kid[(unsigned int)
+			atomic_fetch_inc(&t->placement->next) %
+			t->placement->count];
+	p->popcorn = t;
+}
+
+/**
+ * pcn_linked - a task comes to be among the threads of its process
+ * @p:	the task
+ *
+ * If the process is shared, its system calls are looked at. Whoever shares it
+ * meanwhile finds the task.
+ *
+ * Context: tasklist_lock is held, to write.
+ */
+void pcn_linked(struct task_struct *p)
+{
+	if (p->popcorn || (p->mm && READ_ONCE(p->mm->popcorn)))
+		set_task_syscall_work(p, POPCORN);
+}
+
+/**
+ * pcn_exit - a task ends
+ * @p:	the current task
+ *
+ * Context: process.
+ */
+void pcn_exit(struct task_struct *p)
+{
+	struct pcn_thread *t = p->popcorn;
+
+	if (!t || !t->number)
+		return;
+	spin_lock(&threads_lock);
+	hash_del(&t->node);
+	spin_unlock(&threads_lock);
+	if (t->visitor)
+		pcn_visitor_end(t);
+	t->number = 0;
+}
+
+/**
+ * pcn_free - a task is freed
+ * @p:	the task
+ *
+ * Context: any.
+ */
+void pcn_free(struct task_struct *p)
+{
+	struct pcn_thread *t = p->popcorn;
+
+	if (!t)
+		return;
+	if (t->placement && refcount_dec_and_test(&t->placement->refs))
+		kfree(t->placement);
+	kfree(t->msg);
+	kfree(t);
+}
+
+/* --- /proc/popcorn/threads --- */
+
+static int show_threads(struct seq_file *m, void *v)
+{
+	struct pcn_thread *t;
+	unsigned int i;
+
+	seq_puts(m, "process tgid tid role kernel migrations calls visits comm\n");
+	spin_lock(&threads_lock);
+	hash_for_each(threads, i, t, node)
+		seq_printf(m, "%llx %d %d %s %u %llu %llu %llu %s\n",
+			   t->process, t->task->tgid, t->task->pid,
+			   t->visitor ? "visitor" :
+			   t->at == pcn_self() ? "home" : "shadow",
+			   t->visitor ? pcn_self() : t->at, t->migrations,
+			   t->calls, t->visits, t->task->comm);
+	spin_unlock(&threads_lock);
+	return 0;
+}
+
+static int __init pcn_thread_init(void)
+{
+	struct proc_dir_entry *dir;
+	int err;
+
+	if (!pcn_machine_is_shared())
+		return 0;
+	err = pcn_msg_register(&thread_type);
+	if (err)
+		return err;
+	dir = proc_mkdir("popcorn", NULL);
+	if (dir)
+		proc_create_single("threads", 0444, dir, show_threads);
+	return pcn_peers_subscribe(&watch);
+}
+fs_initcall(pcn_thread_init);

@@ -1,0 +1,217 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Away from the origin: visitors, which run a thread's user code.
+ *
+ * A visitor asks its shadow to do its system calls, but for a few, and goes home
+ * for whatever cannot be done here: then it sends its state and ends. It is a task
+ * like others, but has no signals of its own. A signal that the CPU causes is the
+ * thread's and goes home with it; one that somebody here has sent can only kill.
+ */
+#define pr_fmt(fmt) "popcorn: " fmt
+
+#include <linux/errno.h>
+#include <linux/extable.h>
+#include <linux/sched.h>
+#include <linux/sched/signal.h>
+#include <linux/sched/task.h>
+#include <linux/signal.h>
+#include <linux/uaccess.h>
+
+#include <popcorn/hooks.h>
+#include <popcorn/space.h>
+#include <popcorn/thread.h>
+
+#include <asm/syscall.h>
+
+static bool is_visitor(const struct task_struct *p)
+{
+	return p->popcorn && p->popcorn->visitor;
+}
+
+/* The thread goes home in the state that t->msg tells, but for what is new. */
+static void __noreturn go_home(struct pcn_thread *t, u32 reason, bool rewind)
+{
+	struct pcn_thread_msg *m = t->msg;
+
+	m->thread = t->number;
+	m->process = t->process;
+	m->op = PCN_OP_HOME;
+	m->reason = reason;
+	/* It came with a state like that: it can be saved. */
+	if (pcn_arch_state_save(m))
+		make_task_dead(SIGKILL);
+	if (rewind)
+		pcn_arch_rewind(m->gprs);
+	t->left = !pcn_thread_send(t->home, m, true);
+	do_exit(0);
+}
+
+/**
+ * pcn_visitor_end - a visitor ends
+ * @t:	the current thread
+ *
+ * Its shadow is told if it does not know.
+ *
+ * Context: process.
+ */
+void pcn_visitor_end(struct pcn_thread *t)
+{
+	struct pcn_thread_msg *m = t->msg;
+
+	if (t->left)
+		return;
+	m->thread = t->number;
+	m->op = PCN_OP_GONE;
+	pcn_thread_send(t->home, m, false);
+}
+
+/* Registers and signals of a new visitor. */
+static int become(struct pcn_thread *t, const struct pcn_arrival *a)
+{
+	sigset_t all;
+	int err;
+
+	err = pcn_arch_state_load(a->msg, true);
+	if (err)
+		return err;
+	sigfillset(&all);
+	sigprocmask(SIG_SETMASK, &all, NULL);
+	strscpy(current->comm, a->msg->comm, sizeof(current->comm));
+	set_task_syscall_work(current, POPCORN);
+	t->visitor = true;
+	t->home = a->origin;
+	t->process = a->msg->process;
+	return pcn_thread_enlist(t, a->msg->thread);
+}
+
+/**
+ * pcn_visitor_start - a visitor's first steps
+ * @arrival:	struct pcn_arrival; gone when its @done is complete
+ *
+ * Context: the new task, which goes to user mode from here.
+ * Return: 0.
+ */
+int pcn_visitor_start(void *arrival)
+{
+	struct pcn_arrival *a = arrival;
+	struct pcn_thread *t = pcn_thread_self();
+	int err = t ? become(t, a) : -ENOMEM;
+
+	a->result = err;
+	complete(a->done);
+	if (err) {
+		if (t)
+			t->left = true;
+		do_exit(0);
+	}
+	return 0;
+}
+
+/* --- system calls --- */
+
+static u32 arrived(struct pcn_thread *t)
+{
+	/* Pairs with the release in hand_over(). */
+	return smp_load_acquire(&t->op);
+}
+
+/* The call has not been made: a shadow that commands does nothing else. */
+static void obey(struct pcn_thread *t)
+{
+	go_home(t, PCN_HOME_RECALL, true);
+}
+
+/**
+ * pcn_visitor_call - a visitor makes a system call
+ * @t:		the current thread
+ * @regs:	its registers
+ * @nr:		number of the call
+ *
+ * Context: process; sleeps.
+ * Return: @nr: do it here; -1: it is done. May not return.
+ */
+long pcn_visitor_call(struct pcn_thread *t, struct pt_regs *regs, long nr)
+{
+	struct pcn_thread_msg *m = t->msg;
+
+	if (pcn_arch_call_is_local(nr))
+		return nr;
+	if (pcn_arch_call_needs_home(nr))
+		go_home(t, PCN_HOME_CALL, true);
+	m->thread = t->number;
+	m->op = PCN_OP_CALL;
+	pcn_arch_gprs_save(m->gprs);
+	WRITE_ONCE(t->op, PCN_OP_NONE);
+	if (pcn_thread_send(t->home, m, false) ||
+	    wait_event_killable(t->wait, arrived(t) != PCN_OP_NONE ||
+					 READ_ONCE(t->command)))
+		return -1;
+	if (arrived(t) == PCN_OP_NONE)
+		obey(t);
+	pcn_arch_gprs_load(m->gprs);
+	if (t->op == PCN_OP_REJOIN)
+		go_home(t, PCN_HOME_RESULT, false);
+	return -1;
+}
+
+/* --- what else a visitor cannot do here --- */
+
+/**
+ * pcn_bad_area - a page fault that has not found a VMA that allows it
+ * @regs:	registers
+ * @address:	where
+ * @missing:	there is none, it does not forbid it
+ *
+ * Context: as do_user_addr_fault(), with no lock held; sleeps.
+ * Return: true: try again. May not return.
+ */
+bool pcn_bad_area(struct pt_regs *regs, unsigned long address, bool missing)
+{
+	struct pcn_thread *t = current->popcorn;
+
+	if (!is_visitor(current) || !current->mm || pagefault_disabled() ||
+	    !(user_mode(regs) || search_exception_tables(instruction_pointer(regs))))
+		return false;
+	if (missing && !pcn_vma_fetch(current->mm, address))
+		return true;
+	if (!user_mode(regs) || fatal_signal_pending(current))
+		return false;
+	go_home(t, PCN_HOME_FAULT, false);
+}
+
+/* Take the signal that the CPU has caused, if that is what is pending. */
+static int dequeue_own(kernel_siginfo_t *info)
+{
+	enum pid_type type;
+	sigset_t none;
+	int sig;
+
+	sigemptyset(&none);
+	spin_lock_irq(&current->sighand->siglock);
+	sig = dequeue_signal(&none, info, &type);
+	spin_unlock_irq(&current->sighand->siglock);
+	return sig;
+}
+
+/**
+ * pcn_visitor_signal - a visitor is about to handle signals
+ *
+ * Context: process, on its way to user mode. Returns if it is no visitor, or has to
+ * die here.
+ */
+void pcn_visitor_signal(void)
+{
+	struct pcn_thread *t = current->popcorn;
+	kernel_siginfo_t info;
+
+	if (!is_visitor(current) || fatal_signal_pending(current))
+		return;
+	if (READ_ONCE(t->command))
+		go_home(t, PCN_HOME_RECALL, false);
+	if (!task_sigpending(current) || !dequeue_own(&info))
+		return;
+	BUILD_BUG_ON(sizeof(info) != sizeof(t->msg->info));
+	memcpy(t->msg->info, &info, sizeof(info));
+	pcn_arch_trap_save(t->msg);
+	go_home(t, PCN_HOME_SIGNAL, false);
+}

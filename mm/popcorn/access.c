@@ -1,0 +1,342 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Accesses: a thread wants a page, waits until it has it, and lets it go.
+ *
+ * Page faults are such accesses (fault.c), and so is whoever uses pages of kernel
+ * memory between pcn_access_begin() and pcn_access_end().
+ */
+#include <linux/errno.h>
+#include <linux/sched/signal.h>
+#include <linux/slab.h>
+
+#include "internal.h"
+
+/* Contexts that nobody needs now: an access takes one, and gives it back. */
+#define POOL_MAX	64
+
+static LIST_HEAD(pool);
+static unsigned int pool_count;
+static DEFINE_SPINLOCK(pool_lock);
+
+static struct pcn_context *from_pool(void)
+{
+	struct pcn_context *c;
+
+	spin_lock(&pool_lock);
+	c = list_first_entry_or_null(&pool, struct pcn_context, node);
+	if (c) {
+		list_del(&c->node);
+		pool_count--;
+	}
+	spin_unlock(&pool_lock);
+	return c;
+}
+
+/* What steps have used up is replaced. It is little, so there will be some. */
+static void refill(struct pcn_context *c, struct pcn_space *s)
+{
+	gfp_t gfp = GFP_KERNEL | __GFP_NOFAIL;
+
+	pcn_reserve_fill(&c->reserve, 2 * s->group.count, gfp);
+	if (!c->spare)
+		c->spare = kmalloc(sizeof(*c->spare), gfp);
+}
+
+/**
+ * pcn_context_get - get what a step may need
+ * @s:	the space
+ *
+ * Context: process; sleeps for memory.
+ * Return: the context, to be given to pcn_context_put().
+ */
+struct pcn_context *pcn_context_get(struct pcn_space *s)
+{
+	struct pcn_context *c = from_pool();
+
+	if (!c)
+		c = kzalloc(sizeof(*c), GFP_KERNEL | __GFP_NOFAIL);
+	refill(c, s);
+	return c;
+}
+
+/**
+ * pcn_context_put - give back what pcn_context_get() has got
+ * @c:	the context
+ *
+ * Context: process.
+ */
+void pcn_context_put(struct pcn_context *c)
+{
+	bool pooled;
+
+	c->locked = false;
+	spin_lock(&pool_lock);
+	pooled = pool_count < POOL_MAX;
+	if (pooled) {
+		list_add(&c->node, &pool);
+		pool_count++;
+	}
+	spin_unlock(&pool_lock);
+	if (pooled)
+		return;
+	pcn_reserve_empty(&c->reserve);
+	kfree(c->spare);
+	kfree(c);
+}
+
+/**
+ * pcn_may_enter - may the caller use the page now?
+ * @r:		the record
+ * @write:	to write it
+ *
+ * Whoever was granted it may, or anybody whom the protocol lets.
+ *
+ * Context: the record's lock is held.
+ */
+bool pcn_may_enter(struct pcn_record *r, bool write)
+{
+	if (r->granted && r->poster == current) {
+		r->granted = false;
+		r->poster = NULL;
+		pcn_changed(r);
+		return true;
+	}
+	if (r->holding || r->granted)
+		return false;
+	return r->plain || r->may >= (write ? PCN_MAP_RDWR : PCN_MAP_RDONLY);
+}
+
+static int wait_for_change(struct pcn_record *r)
+	__must_hold(&r->lock)
+{
+	unsigned int seen = r->changes;
+	int err;
+
+	spin_unlock(&r->lock);
+	err = wait_event_killable(r->wait, READ_ONCE(r->changes) != seen);
+	spin_lock(&r->lock);
+	return err ? -EINTR : 0;
+}
+
+/* What an earlier attempt has used up. */
+static void refill_unlocked(struct pcn_record *r, struct pcn_context *c)
+	__must_hold(&r->lock)
+{
+	spin_unlock(&r->lock);
+	refill(c, r->space);
+	spin_lock(&r->lock);
+}
+
+/**
+ * pcn_enter - begin an access, waiting until it can be
+ * @r:		the record; there is a frame
+ * @write:	to write the page
+ * @c:		has a reserve and a spare
+ *
+ * Context: process; sleeps, killably. The record's lock is held, except while it
+ * waits.
+ * Return: 0: the page is as it should be until pcn_leave(); -EINTR a fatal signal;
+ * -EIO the content of the page is lost.
+ */
+int pcn_enter(struct pcn_record *r, bool write, struct pcn_context *c)
+{
+	int err = 0;
+
+	while (!err && !pcn_may_enter(r, write)) {
+		if (r->lost)
+			err = -EIO;
+		else if (r->pending || r->holding || r->granted)
+			err = wait_for_change(r);
+		else if (!c->spare)
+			refill_unlocked(r, c);
+		else
+			pcn_post_access(r, write, c);
+	}
+	if (!err) {
+		r->active++;
+		return 0;
+	}
+	if (r->poster == current) {
+		r->poster = NULL;
+		r->granted = false;
+		pcn_resume(r, c);
+	}
+	return err;
+}
+
+/**
+ * pcn_leave - an access is over
+ * @r:	the record
+ *
+ * Context: process; may sleep for memory.
+ */
+void pcn_leave(struct pcn_record *r)
+{
+	struct pcn_context *c = NULL;
+
+	spin_lock(&r->lock);
+	if (r->holding && r->active == 1) {
+		spin_unlock(&r->lock);
+		c = pcn_context_get(r->space);
+		spin_lock(&r->lock);
+	}
+	r->active--;
+	/* Nothing is held that was not before: this access would have had to. */
+	if (c)
+		pcn_resume(r, c);
+	spin_unlock(&r->lock);
+	if (c)
+		pcn_context_put(c);
+}
+
+/**
+ * pcn_leave_later - an access is over when the thread has used the page
+ * @r:	the record
+ * @ns:	the time that it has for that, if somebody else waits for the page
+ *
+ * An instruction may need several pages at once, and threads of all kernels may want
+ * them: none would ever get on if each page was taken away as soon as it is mapped.
+ *
+ * Context: process; may sleep for memory.
+ */
+void pcn_leave_later(struct pcn_record *r, u64 ns)
+{
+	bool later;
+
+	spin_lock(&r->lock);
+	later = r->holding && !r->lingers;
+	if (later) {
+		/* A user until the time is over. */
+		atomic_inc(&r->users);
+		r->lingers = true;
+		hrtimer_start(&r->linger, ns_to_ktime(ns), HRTIMER_MODE_REL);
+	}
+	spin_unlock(&r->lock);
+	if (!later)
+		pcn_leave(r);
+}
+
+/**
+ * pcn_linger_over - the time is over
+ * @timer:	the record's
+ *
+ * Context: hard interrupt.
+ * Return: HRTIMER_NORESTART.
+ */
+enum hrtimer_restart pcn_linger_over(struct hrtimer *timer)
+{
+	struct pcn_record *r = container_of(timer, struct pcn_record, linger);
+
+	WRITE_ONCE(r->lingered, true);
+	pcn_record_kick(r, 0);
+	return HRTIMER_NORESTART;
+}
+
+/**
+ * pcn_stop_lingering - end an access whose time is over
+ * @r:	the record
+ *
+ * Context: the record's lock is held; pcn_resume() follows.
+ */
+void pcn_stop_lingering(struct pcn_record *r)
+{
+	lockdep_assert_held(&r->lock);
+	if (!r->lingers || !READ_ONCE(r->lingered))
+		return;
+	r->lingers = false;
+	r->lingered = false;
+	r->active--;
+	/* The work item that calls this is a user as well. */
+	atomic_dec(&r->users);
+}
+
+/* Kernel memory is there as long as the space is. */
+static int provide_frame(struct pcn_record *r)
+{
+	struct page *page;
+
+	if (READ_ONCE(r->frame))
+		return 0;
+	page = alloc_page(GFP_KERNEL);
+	if (!page)
+		return -ENOMEM;
+	spin_lock(&r->lock);
+	if (!r->frame) {
+		WRITE_ONCE(r->frame, page);
+		page = NULL;
+	}
+	spin_unlock(&r->lock);
+	if (page)
+		put_page(page);
+	return 0;
+}
+
+static int miss(struct pcn_record *r, bool write)
+{
+	struct pcn_context *c;
+	int err;
+
+	atomic64_inc(&r->space->stats.misses);
+	c = pcn_context_get(r->space);
+	spin_lock(&r->lock);
+	err = pcn_enter(r, write, c);
+	spin_unlock(&r->lock);
+	pcn_context_put(c);
+	return err;
+}
+
+/**
+ * pcn_access_begin - use a page of kernel memory
+ * @access:	describes the use
+ * @s:		the space, not one of an address space
+ * @page:	number of the page
+ * @write:	to write it, not only to read it
+ *
+ * Until pcn_access_end() the page stays as it is, except for what the caller
+ * writes: let that not take long, and use no other page meanwhile.
+ *
+ * Context: process; sleeps, killably.
+ * Return: 0; -ENOMEM; -EINTR a fatal signal; -EIO the content of the page is lost.
+ */
+int pcn_access_begin(struct pcn_access *access, struct pcn_space *s, u64 page,
+		     bool write)
+{
+	struct pcn_record *r = pcn_record_get(s, page);
+	int err;
+
+	if (IS_ERR(r))
+		return PTR_ERR(r);
+	err = provide_frame(r);
+	if (err)
+		goto out;
+	spin_lock(&r->lock);
+	if (pcn_may_enter(r, write)) {
+		r->active++;
+		atomic64_inc(&s->stats.hits);
+		spin_unlock(&r->lock);
+	} else {
+		spin_unlock(&r->lock);
+		err = miss(r, write);
+	}
+out:
+	if (err) {
+		pcn_record_put(r);
+		return err;
+	}
+	*access = (struct pcn_access) {
+		.data = page_address(r->frame), .record = r,
+	};
+	return 0;
+}
+
+/**
+ * pcn_access_end - the use of a page is over
+ * @access:	as pcn_access_begin() has filled it in
+ *
+ * Context: process; may sleep for memory.
+ */
+void pcn_access_end(struct pcn_access *access)
+{
+	pcn_leave(access->record);
+	pcn_record_put(access->record);
+}

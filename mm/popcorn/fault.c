@@ -1,0 +1,234 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Page faults in an address space that several kernels share.
+ *
+ * handle_mm_fault() asks here first. A fault is an access to a page: it gets hold
+ * of the page's record, waits without the lock of the fault until the protocol
+ * lets it in, and changes the page table itself. Only plain pages, which the
+ * protocol has not touched, are Linux's business; while Linux is at it the access
+ * counts as under way, and nobody adopts the page.
+ *
+ * Who has waited completes the fault before the record's next event, so that no
+ * page passes by without having been used. A fault that may not let its lock go
+ * waits with it: the grant of a page never needs mmap_lock at the kernel that
+ * asks for it.
+ */
+#define pr_fmt(fmt) "popcorn: " fmt
+
+#include <linux/errno.h>
+#include <linux/mm.h>
+#include <linux/sched/signal.h>
+
+#include <popcorn/hooks.h>
+
+#include "internal.h"
+
+/**
+ * struct fault - a page fault
+ * @mm:		the address space
+ * @vma:	the VMA; not valid while no lock is held
+ * @address:	where
+ * @flags:	FAULT_FLAG_*
+ * @linux_fault: what Linux would do
+ * @r:		the page's record
+ */
+struct fault {
+	struct mm_struct	*mm;
+	struct vm_area_struct	*vma;
+	unsigned long		address;
+	unsigned int		flags;
+	pcn_linux_fault_t	linux_fault;
+	struct pcn_record	*r;
+};
+
+static bool writes(const struct fault *f)
+{
+	return f->flags & (FAULT_FLAG_WRITE | FAULT_FLAG_UNSHARE);
+}
+
+static bool may_unlock(const struct fault *f)
+{
+	return f->flags & FAULT_FLAG_ALLOW_RETRY;
+}
+
+static bool has_mmap_lock(const struct fault *f)
+{
+	return !(f->flags & FAULT_FLAG_VMA_LOCK);
+}
+
+static void unlock(struct fault *f)
+{
+	if (has_mmap_lock(f))
+		mmap_read_unlock(f->mm);
+	else
+		vma_end_read(f->vma);
+}
+
+/* To be tried again with mmap_lock, or when what was waited for has happened. */
+static vm_fault_t retry(struct fault *f)
+{
+	unlock(f);
+	return VM_FAULT_RETRY;
+}
+
+/*
+ * The layout here is being changed. Not for the one who does that, and not after
+ * this kernel has been told to forget the pages.
+ */
+static vm_fault_t wait_for_thaw(struct fault *f, struct pcn_space *s)
+{
+	u64 page = f->address >> PAGE_SHIFT;
+	struct pcn_record *r = NULL;
+
+	if (!may_unlock(f))
+		return VM_FAULT_SIGBUS;
+	if (f->flags & FAULT_FLAG_RETRY_NOWAIT)
+		return VM_FAULT_RETRY;
+	unlock(f);
+	wait_event_killable(s->thawed,
+			    !IS_ERR(r = pcn_record_get(s, page)) ||
+			    PTR_ERR(r) != -EAGAIN);
+	if (!IS_ERR_OR_NULL(r))
+		pcn_record_put(r);
+	return VM_FAULT_RETRY;
+}
+
+static vm_fault_t prepare_error(struct fault *f, int err)
+{
+	return err == -EAGAIN ? retry(f) : VM_FAULT_OOM;
+}
+
+/* The VMA may be another one after the wait: then the fault starts again. */
+static bool is_still_valid(struct fault *f)
+{
+	f->vma = vma_lookup(f->mm, f->address);
+	return f->vma && pcn_vma_replicates(f->vma) &&
+	       (!(f->flags & FAULT_FLAG_WRITE) || f->vma->vm_flags & VM_WRITE) &&
+	       !pcn_map_prepare(f->vma, f->address, true);
+}
+
+static void install(struct fault *f)
+{
+	spin_lock(&f->r->lock);
+	pcn_map(f->r, f->vma);
+	spin_unlock(&f->r->lock);
+}
+
+/* With the page granted, and no lock held. */
+static vm_fault_t complete_unlocked(struct fault *f)
+{
+	vm_fault_t ret = VM_FAULT_RETRY;
+
+	mmap_read_lock(f->mm);
+	if (is_still_valid(f)) {
+		install(f);
+		ret = VM_FAULT_COMPLETED;
+	}
+	mmap_read_unlock(f->mm);
+	return ret;
+}
+
+/* The page cannot be had. A thread that has let its lock go comes back here. */
+static vm_fault_t give_up(struct fault *f, int err)
+{
+	if (err == -EIO) {
+		pr_err("%s[%d]: page %lx is lost with the kernel that had it\n",
+		       current->comm, current->pid, f->address & PAGE_MASK);
+		send_sig(SIGKILL, current, 1);
+	}
+	return may_unlock(f) ? VM_FAULT_RETRY : VM_FAULT_SIGBUS;
+}
+
+static vm_fault_t wait_for_page(struct fault *f)
+{
+	struct pcn_context *c;
+	vm_fault_t ret;
+	int err;
+
+	if (f->flags & FAULT_FLAG_RETRY_NOWAIT)
+		return VM_FAULT_RETRY;
+	if (pcn_frame_alloc(f->r, f->vma))
+		return VM_FAULT_OOM;
+	if (may_unlock(f))
+		unlock(f);
+	c = pcn_context_get(f->r->space);
+	spin_lock(&f->r->lock);
+	err = pcn_enter(f->r, writes(f), c);
+	spin_unlock(&f->r->lock);
+	pcn_context_put(c);
+	if (err)
+		return give_up(f, err);
+	if (may_unlock(f)) {
+		ret = complete_unlocked(f);
+	} else {
+		install(f);
+		ret = 0;
+	}
+	pcn_leave_later(f->r, pcn_hold_ns());
+	return ret;
+}
+
+static vm_fault_t use_linux(struct fault *f)
+{
+	vm_fault_t ret = f->linux_fault(f->vma, f->address, f->flags);
+
+	pcn_leave(f->r);
+	return ret;
+}
+
+static vm_fault_t fault_on(struct fault *f)
+{
+	struct pcn_record *r = f->r;
+	struct pcn_space *s = r->space;
+	bool enters, plain;
+	int err;
+
+	if (READ_ONCE(r->adopter) == current)
+		return f->linux_fault(f->vma, f->address, f->flags);
+	err = pcn_map_prepare(f->vma, f->address, has_mmap_lock(f));
+	if (err)
+		return prepare_error(f, err);
+	spin_lock(&r->lock);
+	enters = pcn_may_enter(r, writes(f));
+	plain = r->plain;
+	if (enters && plain)
+		r->active++;
+	else if (enters)
+		pcn_map(r, f->vma);
+	spin_unlock(&r->lock);
+	if (enters && plain)
+		return use_linux(f);
+	atomic64_inc(enters ? &s->stats.hits : &s->stats.misses);
+	return enters ? 0 : wait_for_page(f);
+}
+
+/**
+ * pcn_handle_mm_fault - a page fault, perhaps in a shared address space
+ * @vma:	the VMA
+ * @address:	where
+ * @flags:	FAULT_FLAG_*
+ * @linux_fault: what is to be done if it is not, or the page is plain
+ *
+ * Context: as handle_mm_fault(), whose middle this is.
+ * Return: VM_FAULT_*; with RETRY and COMPLETED the lock of the fault is released.
+ */
+vm_fault_t pcn_handle_mm_fault(struct vm_area_struct *vma, unsigned long address,
+			       unsigned int flags, pcn_linux_fault_t linux_fault)
+{
+	struct pcn_space *s = READ_ONCE(vma->vm_mm->popcorn);
+	struct fault f = {
+		.mm = vma->vm_mm, .vma = vma, .address = address,
+		.flags = flags, .linux_fault = linux_fault,
+	};
+	vm_fault_t ret;
+
+	if (!s || !pcn_vma_replicates(vma))
+		return linux_fault(vma, address, flags);
+	f.r = pcn_record_get(s, address >> PAGE_SHIFT);
+	if (IS_ERR(f.r))
+		return PTR_ERR(f.r) == -EAGAIN ? wait_for_thaw(&f, s) :
+						 VM_FAULT_OOM;
+	ret = fault_on(&f);
+	pcn_record_put(f.r);
+	return ret;
+}

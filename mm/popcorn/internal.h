@@ -1,0 +1,225 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * What the files of the page layer share. See Documentation/popcorn/pages.rst.
+ *
+ * Locks, outermost first: pcn_space.layout; mmap_lock and VMA locks, to read;
+ * pcn_record.lock; page table locks, and the ports' locks of the messaging
+ * layer. spaces_lock and pcn_space.lock are for lookups alone, with nothing taken
+ * inside. A thread waits for another kernel with none of them but the layout
+ * mutex, except in a fault that may not let go of mmap_lock.
+ */
+#ifndef _MM_POPCORN_INTERNAL_H
+#define _MM_POPCORN_INTERNAL_H
+
+#include <linux/hrtimer.h>
+#include <linux/maple_tree.h>
+#include <linux/mm.h>
+#include <linux/mutex.h>
+#include <linux/rbtree.h>
+#include <linux/spinlock.h>
+#include <linux/wait.h>
+#include <linux/workqueue.h>
+
+#include <popcorn/proto.h>
+#include <popcorn/space.h>
+
+/** enum pcn_mapping - what a kernel may do with a page */
+enum pcn_mapping {
+	PCN_MAP_NONE,
+	PCN_MAP_RDONLY,
+	PCN_MAP_RDWR,
+};
+
+/**
+ * struct pcn_queued - an event that waits for its turn
+ * @node:	in pcn_record.queue
+ * @msg:	the event
+ * @data:	the page that came with it, if it has PCN_DATA
+ */
+struct pcn_queued {
+	struct list_head	node;
+	struct pcn_msg		msg;
+	u8			data[PAGE_SIZE];
+};
+
+/**
+ * struct pcn_record - one page here
+ * @node:	in pcn_space.records
+ * @space:	whose page it is
+ * @page:	its number: of a process, its address by PAGE_SIZE
+ * @users:	threads and work items that have got hold of the record
+ * @work:	goes on where a handler could not
+ * @lock:	protects everything that follows
+ * @replica:	the protocol's
+ * @may:	what the protocol lets this kernel do with the page
+ * @mapped:	what the page table lets it do, never more than @may; exact
+ * @plain:	at the origin of a process: the protocol has not touched the page,
+ *		it is Linux's alone. No frame; accesses need nobody's leave
+ * @pending:	a local access is with the protocol
+ * @granted:	@poster may use the page, whatever @may says
+ * @holding:	events wait until nobody uses the page
+ * @lost:	the content of the page is lost
+ * @lingers:	an access that is counted in @active is over, but for the time that
+ *		the thread has to use what it has got
+ * @lingered:	that time is over
+ * @linger:	its end
+ * @poster:	the thread whose access is with the protocol, NULL once it gave up
+ * @adopter:	the thread that makes a plain page the protocol's
+ * @active:	accesses that are under way
+ * @changes:	counts what threads may wait for
+ * @at:		next action of @rest
+ * @rest:	a step that is not done yet, or NULL
+ * @queue:	events that come after it
+ * @wait:	threads that wait for a change
+ * @frame:	the page; there once a thread here has wanted it
+ * @forgotten:	in a list of those that are to be freed
+ */
+struct pcn_record {
+	struct rb_node		node;
+	struct pcn_space	*space;
+	u64			page;
+	atomic_t		users;
+	struct delayed_work	work;
+	spinlock_t		lock;
+	struct pcn_replica	replica;
+	enum pcn_mapping	may;
+	enum pcn_mapping	mapped;
+	bool			plain;
+	bool			pending;
+	bool			granted;
+	bool			holding;
+	bool			lost;
+	bool			lingers;
+	bool			lingered;
+	struct hrtimer		linger;
+	struct task_struct	*poster;
+	struct task_struct	*adopter;
+	unsigned int		active;
+	unsigned int		changes;
+	unsigned int		at;
+	struct pcn_out		*rest;
+	struct list_head	queue;
+	wait_queue_head_t	wait;
+	struct page		*frame;
+	struct list_head	forgotten;
+};
+
+/**
+ * struct pcn_range - pages whose mapping changes
+ * @first:	number of the first page
+ * @last:	number of the last one
+ * @owner:	the thread that changes it, which may go on using the pages
+ * @on:		there is such a range
+ */
+struct pcn_range {
+	u64			first;
+	u64			last;
+	struct task_struct	*owner;
+	bool			on;
+};
+
+/**
+ * struct pcn_space - pages that some kernels share
+ * @node:	in spaces
+ * @number:	the same on all of them
+ * @group:	the kernels
+ * @proto:	the protocol
+ * @mm:		the address space here, or NULL for pages of kernel memory
+ * @lock:	protects @records, @frozen and @changing
+ * @records:	the pages that this kernel has to do with, by number
+ * @frozen:	no access begins here
+ * @changing:	at the origin: nobody is told of VMAs in here
+ * @thawed:	threads that wait for the end of either
+ * @quiet:	who waits for the last user of a record
+ * @epoch:	counts changes of the layout
+ * @layout:	at the origin: one change at a time
+ * @dropped:	at the origin: the change under way has made members forget pages
+ * @published:	at the origin: addresses whose VMAs other kernels know
+ * @stats:	counters
+ */
+struct pcn_space {
+	struct list_head	node;
+	u64			number;
+	struct pcn_group	group;
+	const struct pcn_proto	*proto;
+	struct mm_struct	*mm;
+	spinlock_t		lock;
+	struct rb_root		records;
+	struct pcn_range	frozen;
+	struct pcn_range	changing;
+	wait_queue_head_t	thawed;
+	wait_queue_head_t	quiet;
+	u64			epoch;
+	struct mutex		layout;
+	bool			dropped;
+	struct maple_tree	published;
+	struct pcn_space_stats	stats;
+};
+
+/**
+ * struct pcn_context - what a step may use
+ * @node:	in the pool of those that nobody needs
+ * @reserve:	memory for messages
+ * @spare:	memory for a step that has to wait
+ * @locked:	the mm's mmap_lock is held, to read
+ */
+struct pcn_context {
+	struct list_head	node;
+	struct pcn_reserve	reserve;
+	struct pcn_out		*spare;
+	bool			locked;
+};
+
+static inline bool pcn_is_origin(const struct pcn_space *s)
+{
+	return s->group.self == s->group.origin;
+}
+
+static inline bool pcn_in_use(const struct pcn_record *r)
+{
+	return r->active || r->granted;
+}
+
+/* space.c */
+struct pcn_space *pcn_space_find(u64 number);
+struct pcn_record *pcn_record_new(gfp_t gfp);
+struct pcn_record *pcn_record_find(struct pcn_space *s, u64 page,
+				   struct pcn_record **spare);
+struct pcn_record *pcn_record_get(struct pcn_space *s, u64 page);
+void pcn_record_put(struct pcn_record *r);
+void pcn_record_free(struct pcn_record *r);
+
+/* step.c */
+void pcn_changed(struct pcn_record *r);
+void pcn_post_access(struct pcn_record *r, bool write, struct pcn_context *c);
+void pcn_resume(struct pcn_record *r, struct pcn_context *c);
+int pcn_step_init(void);
+
+/* access.c */
+struct pcn_context *pcn_context_get(struct pcn_space *s);
+void pcn_context_put(struct pcn_context *c);
+bool pcn_may_enter(struct pcn_record *r, bool write);
+int pcn_enter(struct pcn_record *r, bool write, struct pcn_context *c);
+void pcn_leave(struct pcn_record *r);
+void pcn_leave_later(struct pcn_record *r, u64 ns);
+enum hrtimer_restart pcn_linger_over(struct hrtimer *timer);
+void pcn_stop_lingering(struct pcn_record *r);
+
+/* map.c */
+int pcn_frame_alloc(struct pcn_record *r, struct vm_area_struct *vma);
+int pcn_map_prepare(struct vm_area_struct *vma, unsigned long address,
+		    bool mm_locked);
+void pcn_map(struct pcn_record *r, struct vm_area_struct *vma);
+bool pcn_reduce(struct pcn_record *r, enum pcn_mapping to, bool locked);
+void pcn_record_work(struct work_struct *work);
+void pcn_record_kick(struct pcn_record *r, unsigned long delay);
+void pcn_release(struct pcn_record *r, struct vm_area_struct *vma);
+bool pcn_vma_replicates(struct vm_area_struct *vma);
+extern const struct vm_operations_struct pcn_vm_ops;
+
+/* vma.c, layout.c */
+int pcn_vma_init(void);
+int pcn_layout_init(void);
+bool pcn_range_has(const struct pcn_range *range, u64 page);
+
+#endif /* _MM_POPCORN_INTERNAL_H */

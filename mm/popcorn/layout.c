@@ -1,0 +1,597 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Changes of the layout of a shared address space.
+ *
+ * All system calls run at the origin, and those that change which addresses there
+ * are, or what they mean, do so in a *round* around Linux's own code:
+ *
+ *	freeze	every member lets no access to the range begin any more, and answers
+ *		when those that had begun are over: then nothing is under way about
+ *		its pages
+ *	recall	the origin reads the pages whose data is elsewhere, unless the call
+ *		throws them away
+ *	drop	the members forget the pages and the VMAs; the origin gives the pages
+ *		back to Linux
+ *	...	the system call
+ *	thaw	the members let accesses begin: they ask for VMAs anew
+ *
+ * A range that no member knows of costs nothing. Faults at the origin go on after
+ * the drop, under Linux's own locks.
+ *
+ * A mutex admits one round at a time. It is held with no other lock, and a fault
+ * never takes it.
+ */
+#define pr_fmt(fmt) "popcorn: " fmt
+
+#include <linux/build_bug.h>
+#include <linux/errno.h>
+#include <linux/kthread.h>
+#include <linux/mm.h>
+#include <linux/mman.h>
+#include <linux/sched.h>
+#include <linux/sched/mm.h>
+#include <linux/sched/signal.h>
+#include <linux/slab.h>
+#include <linux/syscalls.h>
+#include <linux/uaccess.h>
+#include <asm/unistd.h>
+#include <asm/syscall.h>
+
+#include <popcorn/hooks.h>
+#include <popcorn/partition.h>
+
+#include "internal.h"
+
+/* A member that does not answer for so long has died, and is declared dead. */
+#define ROUND_LIMIT_MS	(60 * MSEC_PER_SEC)
+
+/**
+ * enum round_phase - phases of a round that members are told of
+ * @ROUND_FREEZE:	let no access begin, wait for those that have
+ * @ROUND_DROP:		forget pages and VMAs
+ * @ROUND_THAW:		go on
+ */
+enum round_phase {
+	ROUND_FREEZE,
+	ROUND_DROP,
+	ROUND_THAW,
+};
+
+/**
+ * struct round_msg - a phase of a round. On the wire
+ * @space:	number of the space
+ * @first:	number of the first page
+ * @last:	number of the last one
+ * @epoch:	of the layout from now on
+ * @phase:	enum round_phase
+ * @pad:	zero
+ */
+struct round_msg {
+	u64	space;
+	u64	first;
+	u64	last;
+	u64	epoch;
+	u32	phase;
+	u32	pad;
+};
+
+static_assert(sizeof(struct round_msg) == 40);
+
+/* --- on every kernel --- */
+
+static void freeze(struct pcn_space *s, u64 first, u64 last)
+{
+	spin_lock(&s->lock);
+	s->frozen = (struct pcn_range) {
+		.first = first, .last = last, .owner = current, .on = true,
+	};
+	spin_unlock(&s->lock);
+}
+
+static void thaw(struct pcn_space *s)
+{
+	spin_lock(&s->lock);
+	s->frozen.on = false;
+	s->frozen.owner = NULL;
+	wake_up_all(&s->thawed);
+	spin_unlock(&s->lock);
+}
+
+/* The first record at or behind a page, without a hold: the range is frozen. */
+static struct pcn_record *next_record(struct pcn_space *s, u64 page)
+{
+	struct pcn_record *r, *best = NULL;
+	struct rb_node *node;
+
+	spin_lock(&s->lock);
+	for (node = s->records.rb_node; node; ) {
+		r = rb_entry(node, struct pcn_record, node);
+		if (r->page >= page) {
+			best = r;
+			node = node->rb_left;
+		} else {
+			node = node->rb_right;
+		}
+	}
+	spin_unlock(&s->lock);
+	return best;
+}
+
+#define for_each_record(r, s, start, end)			\
+	for ((r) = next_record(s, start);			\
+	     (r) && (r)->page <= (end);				\
+	     (r) = next_record(s, (r)->page + 1))
+
+static bool is_quiet(struct pcn_record *r)
+{
+	bool quiet;
+
+	if (atomic_read(&r->users))
+		return false;
+	spin_lock(&r->lock);
+	quiet = !r->pending && !pcn_in_use(r) && !r->holding &&
+		pcn_settled(&r->replica);
+	spin_unlock(&r->lock);
+	return quiet;
+}
+
+/* Accesses that have begun end: they need nobody who waits here. */
+static void wait_until_quiet(struct pcn_space *s, u64 first, u64 last)
+{
+	struct pcn_record *r;
+
+	for_each_record(r, s, first, last)
+		wait_event(s->quiet, is_quiet(r));
+}
+
+static void forget(struct pcn_space *s, struct pcn_record *r)
+{
+	spin_lock(&s->lock);
+	rb_erase(&r->node, &s->records);
+	spin_unlock(&s->lock);
+}
+
+/* Handlers may have found a record just before it went. */
+static void free_forgotten(struct list_head *forgotten)
+{
+	struct pcn_record *r, *next;
+
+	pcn_msg_sync();
+	list_for_each_entry_safe(r, next, forgotten, forgotten)
+		pcn_record_free(r);
+}
+
+/* --- at a member --- */
+
+static void drop_vmas(struct pcn_space *s, u64 first, u64 last)
+{
+	unsigned long start = first << PAGE_SHIFT;
+	unsigned long end = min_t(u64, (last + 1) << PAGE_SHIFT, TASK_SIZE_MAX);
+	struct vm_area_struct *vma;
+
+	/* Unmapping is for the current task's memory only. */
+	kthread_use_mm(s->mm);
+	mmap_write_lock(s->mm);
+	for (;;) {
+		VMA_ITERATOR(vmi, s->mm, start);
+
+		for_each_vma_range(vmi, vma, end)
+			if (vma->vm_ops == &pcn_vm_ops)
+				break;
+		if (!vma)
+			break;
+		if (do_munmap(s->mm, max(vma->vm_start, start),
+			      min(vma->vm_end, end) - max(vma->vm_start, start),
+			      NULL))
+			break;
+	}
+	mmap_write_unlock(s->mm);
+	kthread_unuse_mm(s->mm);
+}
+
+static void drop_records(struct pcn_space *s, u64 first, u64 last)
+{
+	LIST_HEAD(forgotten);
+	struct pcn_record *r;
+
+	for_each_record(r, s, first, last) {
+		forget(s, r);
+		list_add(&r->forgotten, &forgotten);
+	}
+	free_forgotten(&forgotten);
+}
+
+static void obey(struct pcn_space *s, const struct round_msg *m)
+{
+	switch (m->phase) {
+	case ROUND_FREEZE:
+		freeze(s, m->first, m->last);
+		wait_until_quiet(s, m->first, m->last);
+		break;
+	case ROUND_DROP:
+		/* Under mmap_lock: no VMA of before is inserted afterwards. */
+		mmap_write_lock(s->mm);
+		s->epoch = m->epoch;
+		mmap_write_unlock(s->mm);
+		drop_vmas(s, m->first, m->last);
+		drop_records(s, m->first, m->last);
+		break;
+	case ROUND_THAW:
+		thaw(s);
+		break;
+	}
+}
+
+static void on_round(const struct pcn_message *msg)
+{
+	const struct round_msg *m = msg->payload;
+	struct pcn_space *s;
+	int err = -ESRCH;
+
+	if (msg->length != sizeof(*m) || m->phase > ROUND_THAW)
+		return;
+	s = pcn_space_get(m->space);
+	if (s) {
+		if (s->group.origin == msg->kid)
+			obey(s, m);
+		pcn_space_put(s);
+		err = 0;
+	}
+	if (msg->request)
+		pcn_msg_reply(msg, err, NULL, 0);
+}
+
+static const struct pcn_msg_type round_type = {
+	.name		= "round",
+	.channel	= PCN_CONTROL,
+	.type		= PCN_TYPE_ROUND,
+	.may_sleep	= true,
+	.handle		= on_round,
+};
+
+/* --- at the origin --- */
+
+static u64 others(const struct pcn_space *s)
+{
+	return s->group.members & ~BIT_ULL(s->group.self);
+}
+
+/* A member that has died has no pages; what was lost is known elsewhere. */
+static void tell(struct pcn_space *s, enum round_phase phase)
+{
+	struct round_msg m = {
+		.space = s->number, .first = s->changing.first,
+		.last = s->changing.last, .epoch = s->epoch, .phase = phase,
+	};
+	u64 members = others(s);
+	unsigned int kid;
+
+	for_each_set_bit(kid, (unsigned long *)&members, PCN_KERNELS_MAX) {
+		if (phase == ROUND_THAW)
+			pcn_msg_send(kid, PCN_CONTROL, PCN_TYPE_ROUND, &m,
+				     sizeof(m));
+		else
+			pcn_msg_call(kid, PCN_CONTROL, PCN_TYPE_ROUND, &m,
+				     sizeof(m), NULL, NULL, ROUND_LIMIT_MS);
+	}
+}
+
+static int recall_page(struct pcn_record *r)
+{
+	struct pcn_context *c;
+	struct vm_area_struct *vma;
+	int err = 0;
+
+	mmap_read_lock(r->space->mm);
+	vma = vma_lookup(r->space->mm, r->page << PAGE_SHIFT);
+	if (vma)
+		err = pcn_frame_alloc(r, vma);
+	mmap_read_unlock(r->space->mm);
+	if (err || !vma)
+		return err;
+	c = pcn_context_get(r->space);
+	spin_lock(&r->lock);
+	err = pcn_enter(r, false, c);
+	spin_unlock(&r->lock);
+	pcn_context_put(c);
+	if (!err)
+		pcn_leave(r);
+	return err;
+}
+
+/* The range is frozen, but not for this thread. */
+static int recall(struct pcn_space *s, u64 first, u64 last)
+{
+	struct pcn_record *r;
+	int err = 0;
+
+	for_each_record(r, s, first, last) {
+		atomic_inc(&r->users);
+		if (!r->plain && !r->may)
+			err = recall_page(r);
+		pcn_record_put(r);
+		if (err)
+			return err;
+	}
+	wait_until_quiet(s, first, last);
+	return 0;
+}
+
+static void release_record(struct pcn_space *s, struct pcn_record *r)
+{
+	unsigned long address = r->page << PAGE_SHIFT;
+	struct vm_area_struct *vma;
+
+	if (r->plain)
+		return;
+	mmap_read_lock(s->mm);
+	vma = vma_lookup(s->mm, address);
+	if (vma && (!pcn_vma_replicates(vma) ||
+		    pcn_map_prepare(vma, address, true)))
+		vma = NULL;
+	pcn_release(r, vma);
+	mmap_read_unlock(s->mm);
+}
+
+static void release(struct pcn_space *s, u64 first, u64 last)
+{
+	LIST_HEAD(forgotten);
+	struct pcn_record *r;
+
+	for_each_record(r, s, first, last) {
+		release_record(s, r);
+		forget(s, r);
+		list_add(&r->forgotten, &forgotten);
+	}
+	free_forgotten(&forgotten);
+}
+
+static bool is_published(struct pcn_space *s, u64 first, u64 last)
+{
+	unsigned long at = first << PAGE_SHIFT;
+	unsigned long end = ((last + 1) << PAGE_SHIFT) - 1;
+
+	return mt_find(&s->published, &at, end);
+}
+
+static void unpublish(struct pcn_space *s, u64 first, u64 last)
+{
+	mtree_store_range(&s->published, first << PAGE_SHIFT,
+			  ((last + 1) << PAGE_SHIFT) - 1, NULL,
+			  GFP_KERNEL | __GFP_NOFAIL);
+}
+
+static void set_changing(struct pcn_space *s, const struct pcn_range *range)
+{
+	spin_lock(&s->lock);
+	s->changing = *range;
+	if (!range->on)
+		wake_up_all(&s->thawed);
+	spin_unlock(&s->lock);
+}
+
+/* Nobody who has asked before can still be about to publish. */
+static void wait_for_askers(struct pcn_space *s)
+{
+	mmap_write_lock(s->mm);
+	mmap_write_unlock(s->mm);
+}
+
+/* Calls everything home. -EINTR: a fatal signal, and nothing has changed. */
+static int begin_round(struct pcn_space *s, bool keep)
+{
+	u64 first = s->changing.first, last = s->changing.last;
+	int err = 0;
+
+	freeze(s, first, last);
+	wait_until_quiet(s, first, last);
+	tell(s, ROUND_FREEZE);
+	if (keep)
+		err = recall(s, first, last);
+	if (!err) {
+		s->epoch++;
+		s->dropped = true;
+		tell(s, ROUND_DROP);
+		unpublish(s, first, last);
+		release(s, first, last);
+		atomic64_inc(&s->stats.rounds);
+	}
+	thaw(s);
+	if (err)
+		tell(s, ROUND_THAW);
+	return err;
+}
+
+/* --- which system calls --- */
+
+/**
+ * struct change - what a system call does to the layout
+ * @start:	first address
+ * @end:	the first one behind
+ * @keep:	the content of the pages is still needed
+ */
+struct change {
+	u64	start;
+	u64	end;
+	bool	keep;
+};
+
+static struct change change(u64 start, u64 length, bool keep)
+{
+	u64 end = start + length;
+
+	if (end < start || end > TASK_SIZE_MAX)
+		end = TASK_SIZE_MAX;
+	return (struct change) {
+		.start = start & PAGE_MASK, .end = PAGE_ALIGN(end), .keep = keep,
+	};
+}
+
+static struct change everything(void)
+{
+	return change(0, TASK_SIZE_MAX, true);
+}
+
+static struct change of_mmap(const unsigned long *args)
+{
+	return args[3] & (MAP_FIXED | MAP_FIXED_NOREPLACE) &&
+	       !(args[3] & MAP_FIXED_NOREPLACE) ?
+	       change(args[0], args[1], false) : (struct change) {};
+}
+
+/* The old and the new place, and what is in between. */
+static struct change of_mremap(const unsigned long *args)
+{
+	u64 length = max(args[1], args[2]);
+	u64 start = args[0], end = args[0] + length;
+
+	if (args[3] & MREMAP_FIXED) {
+		start = min(args[0], args[4]);
+		end = max(args[0], args[4]) + length;
+	}
+	return change(start, end - start, true);
+}
+
+static struct change of_brk(const struct pcn_space *s, const unsigned long *args)
+{
+	u64 now = PAGE_ALIGN(READ_ONCE(s->mm->brk));
+	u64 then = PAGE_ALIGN(args[0]);
+
+	if (then >= now || then < s->mm->start_brk)
+		return (struct change) {};
+	return change(then, now - then, false);
+}
+
+static struct change of_madvise(const unsigned long *args)
+{
+	switch (args[2]) {
+	case MADV_NORMAL:
+	case MADV_RANDOM:
+	case MADV_SEQUENTIAL:
+	case MADV_WILLNEED:
+	case MADV_DONTDUMP:
+	case MADV_DODUMP:
+	case MADV_POPULATE_READ:
+	case MADV_POPULATE_WRITE:
+		return (struct change) {};
+	case MADV_DONTNEED:
+	case MADV_DONTNEED_LOCKED:
+	case MADV_FREE:
+	case MADV_REMOVE:
+		return change(args[0], args[1], false);
+	default:
+		return change(args[0], args[1], true);
+	}
+}
+
+static struct change of_clone(u64 flags)
+{
+	return flags & CLONE_VM ? (struct change) {} : everything();
+}
+
+static struct change of_clone3(const unsigned long *args)
+{
+	u64 flags;
+
+	/* If it cannot be read, the call will fail for that. */
+	if (get_user(flags, (u64 __user *)args[0]))
+		flags = CLONE_VM;
+	return of_clone(flags);
+}
+
+/* Empty if the call leaves all pages where they are. */
+static struct change change_of(const struct pcn_space *s, struct pt_regs *regs)
+{
+	unsigned long args[6];
+
+	syscall_get_arguments(current, regs, args);
+	switch (syscall_get_nr(current, regs)) {
+	case __NR_mmap:
+		return of_mmap(args);
+	case __NR_munmap:
+		return change(args[0], args[1], false);
+	case __NR_mprotect:
+	case __NR_pkey_mprotect:
+	case __NR_remap_file_pages:
+		return change(args[0], args[1], true);
+	case __NR_mremap:
+		return of_mremap(args);
+	case __NR_brk:
+		return of_brk(s, args);
+	case __NR_madvise:
+		return of_madvise(args);
+	case __NR_clone:
+		return of_clone(args[0]);
+	case __NR_clone3:
+		return of_clone3(args);
+	case __NR_fork:
+	case __NR_process_madvise:
+	case __NR_shmat:
+		return everything();
+	default:
+		return (struct change) {};
+	}
+}
+
+/**
+ * pcn_layout_enter - a thread of a shared address space begins a system call
+ * @s:		its space, at the origin
+ * @regs:	its registers, with the system call
+ *
+ * If the call may change the layout, others are kept out of it until
+ * pcn_layout_leave().
+ *
+ * Context: process, with no lock held; sleeps, killably.
+ * Return: 1: to be followed by pcn_layout_leave(); 0: the call concerns nobody;
+ * -EINTR a fatal signal; -ENOMEM.
+ */
+int pcn_layout_enter(struct pcn_space *s, struct pt_regs *regs)
+{
+	struct change c = change_of(s, regs);
+	struct pcn_range range = {
+		.first = c.start >> PAGE_SHIFT,
+		.last = (c.end >> PAGE_SHIFT) - 1,
+		.owner = current, .on = true,
+	};
+	int err = 0;
+
+	if (c.start >= c.end)
+		return 0;
+	if (mutex_lock_killable(&s->layout))
+		return -EINTR;
+	set_changing(s, &range);
+	wait_for_askers(s);
+	if (is_published(s, range.first, range.last))
+		err = begin_round(s, c.keep);
+	if (!err)
+		return 1;
+	set_changing(s, &(struct pcn_range) {});
+	mutex_unlock(&s->layout);
+	return err;
+}
+
+/**
+ * pcn_layout_leave - the system call is over
+ * @s:		as for pcn_layout_enter(), which has returned 1
+ *
+ * Context: process.
+ */
+void pcn_layout_leave(struct pcn_space *s)
+{
+	if (s->dropped)
+		tell(s, ROUND_THAW);
+	s->dropped = false;
+	set_changing(s, &(struct pcn_range) {});
+	mutex_unlock(&s->layout);
+}
+
+/**
+ * pcn_layout_init - obey the rounds of other kernels
+ *
+ * Context: initcall.
+ * Return: 0; errors of pcn_msg_register().
+ */
+int __init pcn_layout_init(void)
+{
+	return pcn_msg_register(&round_type);
+}

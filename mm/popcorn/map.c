@@ -1,0 +1,569 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Page tables: what the protocol lets a kernel do with a page, and what its page
+ * tables let it do.
+ *
+ * Away from the origin all memory of a process is in VMAs of our own (vma.c) that
+ * map frames as bare page frame numbers: nobody else can get hold of them, and
+ * Linux's memory management leaves them alone.
+ *
+ * At the origin the VMAs are Linux's. A page that the protocol has not touched is
+ * *plain*: Linux does with it what it likes. When another kernel first asks for it
+ * a work item *adopts* it: whatever is mapped there (a file's page, one shared
+ * with a child, the zero page, one from swap) is replaced by a private, exclusive,
+ * small anonymous page that is on no LRU list, so that neither reclaim, compaction,
+ * khugepaged nor KSM touches it. While the data is elsewhere the page table holds
+ * a marker: paths that have been forgotten fail instead of reading zeros. Before
+ * Linux changes the layout the page becomes plain again (layout.c).
+ *
+ * A page is mapped by the thread that wants it, with its VMA locked, and
+ * unmapped by whoever the protocol tells to; at the origin only when nobody else
+ * refers to the frame, as direct I/O does.
+ */
+#define pr_fmt(fmt) "popcorn: " fmt
+
+#include <linux/errno.h>
+#include <linux/jiffies.h>
+#include <linux/memcontrol.h>
+#include <linux/mm.h>
+#include <linux/rmap.h>
+#include <linux/swap.h>
+#include <linux/swapops.h>
+#include <linux/userfaultfd_k.h>
+
+#include <asm/tlbflush.h>
+
+#include "../internal.h"
+#include "internal.h"
+
+/* A pinned page is looked at again after so long. */
+#define PIN_DELAY	msecs_to_jiffies(4)
+
+/* How often it is asked whether others still refer to a page to be adopted. */
+#define ADOPT_TRIES	64
+
+static unsigned long address_of(const struct pcn_record *r)
+{
+	return r->page << PAGE_SHIFT;
+}
+
+/**
+ * pcn_vma_replicates - may pages of a VMA be on several kernels?
+ * @vma:	the VMA
+ *
+ * Private memory may, of files or not. All else is home-only.
+ *
+ * Context: the VMA is locked.
+ */
+bool pcn_vma_replicates(struct vm_area_struct *vma)
+{
+	const vm_flags_t not = VM_SHARED | VM_PFNMAP | VM_MIXEDMAP | VM_IO |
+			       VM_HUGETLB | VM_DROPPABLE | VM_SHADOW_STACK;
+
+	if (vma->vm_ops == &pcn_vm_ops)
+		return true;
+	if (vma->vm_flags & not || userfaultfd_armed(vma))
+		return false;
+	return vma_is_anonymous(vma) || vma->vm_file;
+}
+
+static pte_t *lock_pte(struct mm_struct *mm, unsigned long address,
+		       spinlock_t **ptl)
+{
+	pmd_t *pmd = mm_find_pmd(mm, address);
+
+	return pmd ? pte_offset_map_lock(mm, pmd, address, ptl) : NULL;
+}
+
+/**
+ * pcn_map_prepare - see to what pcn_map() needs
+ * @vma:	the VMA
+ * @address:	in it
+ * @mm_locked:	mmap_lock is held, not only the VMA's
+ *
+ * Context: process; the VMA is locked, sleeps for memory.
+ * Return: 0; -ENOMEM; -EAGAIN mmap_lock is needed.
+ */
+int pcn_map_prepare(struct vm_area_struct *vma, unsigned long address,
+		    bool mm_locked)
+{
+	spinlock_t *ptl;
+	pmd_t *pmd;
+	pte_t *pte;
+
+	if (vma->vm_ops != &pcn_vm_ops && !vma->anon_vma) {
+		if (!mm_locked)
+			return -EAGAIN;
+		if (anon_vma_prepare(vma))
+			return -ENOMEM;
+	}
+	pmd = mm_find_pmd(vma->vm_mm, address);
+	if (pmd && pmd_trans_huge(pmdp_get_lockless(pmd)))
+		return 0;
+	pte = get_locked_pte(vma->vm_mm, address, &ptl);
+	if (!pte)
+		return -ENOMEM;
+	pte_unmap_unlock(pte, ptl);
+	return 0;
+}
+
+static struct page *alloc_frame(struct vm_area_struct *vma,
+				unsigned long address)
+{
+	struct folio *folio;
+
+	if (vma->vm_ops == &pcn_vm_ops)
+		return alloc_page(GFP_HIGHUSER | __GFP_ACCOUNT);
+	folio = vma_alloc_folio(GFP_HIGHUSER, 0, vma, address, false);
+	if (!folio)
+		return NULL;
+	if (mem_cgroup_charge(folio, vma->vm_mm, GFP_KERNEL)) {
+		folio_put(folio);
+		return NULL;
+	}
+	folio_throttle_swaprate(folio, GFP_KERNEL);
+	__folio_mark_uptodate(folio);
+	return &folio->page;
+}
+
+/**
+ * pcn_frame_alloc - have a frame for a page that is to come
+ * @r:		the record, in use
+ * @vma:	its VMA
+ *
+ * Context: process; the VMA is locked, sleeps for memory.
+ * Return: 0 or -ENOMEM.
+ */
+int pcn_frame_alloc(struct pcn_record *r, struct vm_area_struct *vma)
+{
+	struct page *page;
+
+	if (READ_ONCE(r->frame))
+		return 0;
+	page = alloc_frame(vma, address_of(r));
+	if (!page)
+		return -ENOMEM;
+	spin_lock(&r->lock);
+	if (!r->frame && !r->plain) {
+		r->frame = page;
+		page = NULL;
+	}
+	spin_unlock(&r->lock);
+	if (page)
+		put_page(page);
+	return 0;
+}
+
+static bool is_foreign(const struct pcn_space *s)
+{
+	return !pcn_is_origin(s);
+}
+
+static pte_t make_pte(struct pcn_record *r, struct vm_area_struct *vma)
+{
+	pte_t pte = pfn_pte(page_to_pfn(r->frame), vma->vm_page_prot);
+
+	pte = pte_mkyoung(pte);
+	if (is_foreign(r->space))
+		pte = pte_mkspecial(pte);
+	if (r->may != PCN_MAP_RDWR)
+		return pte_wrprotect(pte);
+	return maybe_mkwrite(pte_mkdirty(pte), vma);
+}
+
+/* The frame is on no list, and nobody has seen it: as good as new. */
+static void add_rmap(struct pcn_record *r, struct vm_area_struct *vma)
+{
+	get_page(r->frame);
+	folio_add_new_anon_rmap(page_folio(r->frame), vma, address_of(r),
+				RMAP_EXCLUSIVE);
+	inc_mm_counter(vma->vm_mm, MM_ANONPAGES);
+	if (r->may != PCN_MAP_RDWR)
+		ClearPageAnonExclusive(r->frame);
+}
+
+/**
+ * pcn_map - let the page table allow what the protocol allows
+ * @r:		the record, not plain, with a frame
+ * @vma:	its VMA; pcn_map_prepare() was called for it
+ *
+ * Context: the record's lock is held, the VMA is locked.
+ */
+void pcn_map(struct pcn_record *r, struct vm_area_struct *vma)
+{
+	struct mm_struct *mm = vma->vm_mm;
+	unsigned long address = address_of(r);
+	spinlock_t *ptl;
+	pte_t *pte;
+
+	if (r->may == PCN_MAP_NONE)
+		return;
+	pte = lock_pte(mm, address, &ptl);
+	if (!pte)
+		return;
+	if (!is_foreign(r->space)) {
+		if (!r->mapped)
+			add_rmap(r, vma);
+		else if (r->may == PCN_MAP_RDWR)
+			SetPageAnonExclusive(r->frame);
+	}
+	/* More is allowed than before: who has the old entry faults again. */
+	set_pte_at(mm, address, pte, make_pte(r, vma));
+	update_mmu_cache(vma, address, pte);
+	pte_unmap_unlock(pte, ptl);
+	r->mapped = r->may;
+}
+
+/* One reference is the record's, one the page table's. */
+static bool others_refer(struct page *frame)
+{
+	return page_count(frame) > 2;
+}
+
+static void unmap_frame(struct pcn_record *r, struct vm_area_struct *vma,
+			pte_t *pte)
+{
+	struct folio *folio = page_folio(r->frame);
+	unsigned long address = address_of(r);
+
+	set_pte_at(vma->vm_mm, address, pte,
+		   make_pte_marker(PTE_MARKER_POPCORN));
+	folio_remove_rmap_pte(folio, r->frame, vma);
+	dec_mm_counter(vma->vm_mm, MM_ANONPAGES);
+	ClearPageAnonExclusive(r->frame);
+	/* Only the record refers to it now. It may be mapped again as new. */
+	folio->mapping = NULL;
+	folio_put(folio);
+}
+
+static bool protect_frame(struct pcn_record *r, struct vm_area_struct *vma,
+			  pte_t *pte, pte_t old)
+{
+	struct folio *folio = page_folio(r->frame);
+
+	if (PageAnonExclusive(r->frame) &&
+	    folio_try_share_anon_rmap_pte(folio, r->frame))
+		return false;
+	set_pte_at(vma->vm_mm, address_of(r), pte, pte_wrprotect(old));
+	return true;
+}
+
+/* False: somebody else uses the frame. The entry is cleared and flushed. */
+static bool reduce_home(struct pcn_record *r, struct vm_area_struct *vma,
+			pte_t *pte, pte_t old, enum pcn_mapping to)
+{
+	bool done = !others_refer(r->frame);
+
+	if (done && to == PCN_MAP_NONE)
+		unmap_frame(r, vma, pte);
+	else if (done)
+		done = protect_frame(r, vma, pte, old);
+	if (!done)
+		set_pte_at(vma->vm_mm, address_of(r), pte, old);
+	return done;
+}
+
+static bool reduce_in(struct pcn_record *r, struct vm_area_struct *vma,
+		      enum pcn_mapping to)
+{
+	unsigned long address = address_of(r);
+	spinlock_t *ptl;
+	bool done = true;
+	pte_t *pte, old;
+
+	pte = lock_pte(vma->vm_mm, address, &ptl);
+	if (!pte)
+		return true;
+	old = ptep_clear_flush(vma, address, pte);
+	if (!is_foreign(r->space))
+		done = reduce_home(r, vma, pte, old, to);
+	else if (to == PCN_MAP_RDONLY)
+		set_pte_at(vma->vm_mm, address, pte, pte_wrprotect(old));
+	pte_unmap_unlock(pte, ptl);
+	return done;
+}
+
+/**
+ * pcn_reduce - let the page table allow no more than this
+ * @r:		the record
+ * @to:		what is still to be allowed
+ * @locked:	the mmap_lock is held, to read
+ *
+ * Context: the record's lock is held.
+ * Return: true: done, TLBs flushed; false: a work item has to do it, and has been
+ * asked to.
+ */
+bool pcn_reduce(struct pcn_record *r, enum pcn_mapping to, bool locked)
+{
+	struct mm_struct *mm = r->space->mm;
+	struct vm_area_struct *vma;
+	bool done;
+
+	if (r->mapped <= to)
+		return true;
+	vma = locked ? vma_lookup(mm, address_of(r)) :
+		       lock_vma_under_rcu(mm, address_of(r));
+	if (!vma && !locked) {
+		pcn_record_kick(r, 0);
+		return false;
+	}
+	done = !vma || reduce_in(r, vma, to);
+	if (vma && !locked)
+		vma_end_read(vma);
+	if (done)
+		r->mapped = to;
+	else
+		pcn_record_kick(r, PIN_DELAY);
+	return done;
+}
+
+/* --- from Linux's page to the protocol's, and back --- */
+
+/* May somebody else still write to the page that is mapped? */
+static bool is_busy(struct folio *folio, int try)
+{
+	int expected = folio_mapcount(folio) +
+		       (folio_test_swapcache(folio) ? folio_nr_pages(folio) : 0);
+
+	if (!folio_test_anon(folio))
+		return false;
+	if (folio_maybe_dma_pinned(folio))
+		return true;
+	return folio_ref_count(folio) > expected && try < ADOPT_TRIES;
+}
+
+static void copy_content(struct page *to, struct page *from)
+{
+	if (from)
+		copy_page(page_address(to), page_address(from));
+	else
+		clear_page(page_address(to));
+}
+
+static void put_in_place(struct vm_area_struct *vma, unsigned long address,
+			 pte_t *pte, struct page *frame, struct page *old)
+{
+	struct mm_struct *mm = vma->vm_mm;
+	struct folio *folio = old ? page_folio(old) : NULL;
+	pte_t entry = mk_pte(frame, vma->vm_page_prot);
+
+	entry = maybe_mkwrite(pte_mkdirty(pte_mkyoung(entry)), vma);
+	get_page(frame);
+	folio_add_new_anon_rmap(page_folio(frame), vma, address, RMAP_EXCLUSIVE);
+	inc_mm_counter(mm, MM_ANONPAGES);
+	set_pte_at(mm, address, pte, entry);
+	if (!folio)
+		return;
+	folio_remove_rmap_pte(folio, old, vma);
+	dec_mm_counter(mm, mm_counter(folio));
+}
+
+/*
+ * Replace what is mapped by a frame with the same content. -EAGAIN: others refer
+ * to it; -ENOENT: nothing is mapped that could be copied.
+ */
+static int replace_page(struct vm_area_struct *vma, unsigned long address,
+			struct page *frame, int try)
+{
+	struct page *old = NULL;
+	spinlock_t *ptl;
+	pte_t *pte, entry;
+	int err = 0;
+
+	pte = get_locked_pte(vma->vm_mm, address, &ptl);
+	if (!pte)
+		return -ENOMEM;
+	entry = ptep_get(pte);
+	if (pte_present(entry)) {
+		entry = ptep_clear_flush(vma, address, pte);
+		old = vm_normal_page(vma, address, entry);
+		if (old && is_busy(page_folio(old), try)) {
+			set_pte_at(vma->vm_mm, address, pte, entry);
+			err = -EAGAIN;
+		}
+	} else if (!pte_none(entry) || !vma_is_anonymous(vma)) {
+		err = -ENOENT;
+	}
+	if (!err) {
+		copy_content(frame, old);
+		put_in_place(vma, address, pte, frame, old);
+	}
+	pte_unmap_unlock(pte, ptl);
+	if (!err && old)
+		put_page(old);
+	return err;
+}
+
+/* A transparent huge page there is made one of small pages. */
+static void split_huge(struct vm_area_struct *vma, unsigned long address)
+{
+	pmd_t *pmd = mm_find_pmd(vma->vm_mm, address);
+
+	if (pmd && pmd_trans_huge(pmdp_get_lockless(pmd)))
+		split_huge_pmd(vma, pmd, address);
+}
+
+/* What to do before the next try. mmap_lock may have been let go meanwhile. */
+static int before_retry(struct mm_struct *mm, unsigned long address, int err,
+			int try)
+{
+	bool unlocked = false;
+
+	if (err == -ENOENT)
+		return fixup_user_fault(mm, address, FAULT_FLAG_REMOTE,
+					&unlocked);
+	if (err != -EAGAIN)
+		return err;
+	mmap_read_unlock(mm);
+	/* A page on its way to an LRU list is referred to by a CPU's batch. */
+	if (try)
+		schedule_timeout_uninterruptible(1);
+	else
+		lru_add_drain_all();
+	mmap_read_lock(mm);
+	return 0;
+}
+
+static int adopt_once(struct vm_area_struct *vma, unsigned long address,
+		      struct page **frame, int try)
+{
+	if (anon_vma_prepare(vma))
+		return -ENOMEM;
+	if (!*frame)
+		*frame = alloc_frame(vma, address);
+	if (!*frame)
+		return -ENOMEM;
+	split_huge(vma, address);
+	return replace_page(vma, address, *frame, try);
+}
+
+/*
+ * A frame with the content of a plain page, mapped in its place. Where there is
+ * nothing, as beyond the end of a file, it is zeros, and not mapped.
+ */
+static struct page *adopt(struct mm_struct *mm, unsigned long address,
+			  bool *mapped)
+{
+	struct vm_area_struct *vma;
+	struct page *frame = NULL;
+	int err, try = 0;
+
+	do {
+		vma = vma_lookup(mm, address);
+		if (!vma || !pcn_vma_replicates(vma))
+			break;
+		err = adopt_once(vma, address, &frame, try);
+		*mapped = !err;
+		if (!err)
+			return frame;
+		err = before_retry(mm, address, err, try++);
+	} while (!err);
+	if (!frame)
+		return alloc_page(GFP_KERNEL | __GFP_ZERO | __GFP_NOFAIL);
+	clear_page(page_address(frame));
+	return frame;
+}
+
+/* The record holds, and nobody uses the page but the adopter. */
+static void make_shared(struct pcn_record *r)
+{
+	struct page *frame, *old;
+	bool mapped = false;
+
+	WRITE_ONCE(r->adopter, current);
+	frame = adopt(r->space->mm, address_of(r), &mapped);
+	WRITE_ONCE(r->adopter, NULL);
+	spin_lock(&r->lock);
+	old = r->frame;
+	r->frame = frame;
+	r->mapped = mapped ? PCN_MAP_RDWR : PCN_MAP_NONE;
+	r->may = PCN_MAP_RDWR;
+	r->plain = false;
+	pcn_replica_own(r->space->proto, &r->space->group, &r->replica);
+	spin_unlock(&r->lock);
+	if (old)
+		put_page(old);
+	atomic64_inc(&r->space->stats.adopted);
+}
+
+/**
+ * pcn_record_work - go on with a record where a handler could not
+ * @work:	the record's
+ *
+ * Context: work item.
+ */
+void pcn_record_work(struct work_struct *work)
+{
+	struct pcn_record *r = container_of(to_delayed_work(work),
+					    struct pcn_record, work);
+	struct mm_struct *mm = r->space->mm;
+	struct pcn_context *c;
+
+	c = pcn_context_get(r->space);
+	c->locked = true;
+	mmap_read_lock(mm);
+	if (READ_ONCE(r->plain) && READ_ONCE(r->holding) && !READ_ONCE(r->active))
+		make_shared(r);
+	spin_lock(&r->lock);
+	pcn_stop_lingering(r);
+	pcn_resume(r, c);
+	spin_unlock(&r->lock);
+	mmap_read_unlock(mm);
+	pcn_context_put(c);
+	pcn_record_put(r);
+}
+
+/**
+ * pcn_record_kick - have a work item go on with a record
+ * @r:		the record
+ * @delay:	after so many jiffies
+ *
+ * Context: any.
+ */
+void pcn_record_kick(struct pcn_record *r, unsigned long delay)
+{
+	atomic_inc(&r->users);
+	if (!queue_delayed_work(system_unbound_wq, &r->work, delay))
+		atomic_dec(&r->users);
+}
+
+static void clear_marker(struct vm_area_struct *vma, unsigned long address)
+{
+	spinlock_t *ptl;
+	pte_t *pte = lock_pte(vma->vm_mm, address, &ptl);
+
+	if (!pte)
+		return;
+	if (is_pte_marker(ptep_get(pte)))
+		pte_clear(vma->vm_mm, address, pte);
+	pte_unmap_unlock(pte, ptl);
+}
+
+/**
+ * pcn_release - at the origin, give a page back to Linux
+ * @r:		the record: no other kernel has the page, nothing is under way
+ * @vma:	its VMA, or NULL; pcn_map_prepare() was called for it
+ *
+ * A page whose data is elsewhere is empty then.
+ *
+ * Context: process; mmap_lock is held, to read.
+ */
+void pcn_release(struct pcn_record *r, struct vm_area_struct *vma)
+{
+	struct page *frame;
+
+	spin_lock(&r->lock);
+	frame = r->frame;
+	if (vma && !r->plain && r->may && !r->mapped)
+		pcn_map(r, vma);
+	else if (vma && !r->plain && !r->mapped)
+		clear_marker(vma, address_of(r));
+	r->frame = NULL;
+	r->plain = true;
+	spin_unlock(&r->lock);
+	if (frame && r->mapped && vma)
+		folio_add_lru_vma(page_folio(frame), vma);
+	if (frame)
+		put_page(frame);
+	r->mapped = PCN_MAP_NONE;
+}

@@ -1,0 +1,423 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * The kernel's interpreter of the page coherency protocols.
+ *
+ * Under a record's lock one event after the other goes through pcn_step(), and
+ * the actions that come out are done in their order.
+ *
+ * A step that takes a page away (none, rdonly, hold) waits for the accesses that
+ * are under way, or have just been granted, and for whoever else has got hold of
+ * the page's frame: its rest is kept in the record, what comes meanwhile is
+ * queued, and the access that ends last, or a work item, goes on with both.
+ * Nobody waits in a handler, and no event overtakes another one of its page.
+ *
+ * The first event about a plain page of a process waits likewise until a work item
+ * has made it the protocol's.
+ *
+ * Steps are done by handlers, which have the messaging layer's reserve, and by
+ * threads that bring a reserve of their own. It has room for two messages to each
+ * member; events that have queued behind a held step may send more, and need
+ * memory then. Should there be none, the message is lost, which is said and
+ * counted.
+ */
+#define pr_fmt(fmt) "popcorn: " fmt
+
+#include <linux/build_bug.h>
+#include <linux/errno.h>
+#include <linux/list.h>
+#include <linux/percpu.h>
+#include <linux/slab.h>
+
+#include <popcorn/partition.h>
+
+#include "internal.h"
+
+/* A message with a page. */
+struct page_copy {
+	struct pcn_page_msg	head;
+	u8			data[PAGE_SIZE];
+};
+
+static_assert(sizeof(struct pcn_page_msg) == 64);
+static_assert(offsetof(struct pcn_page_msg, cs) == 24);
+static_assert(sizeof(struct page_copy) <= PCN_HANDLER_PAYLOAD);
+
+/* Where a message with a page is put together: under a record's lock. */
+static DEFINE_PER_CPU(struct page_copy, copies);
+
+/* What the next message may need. The poll's. */
+static struct pcn_record *spare_record;
+static struct pcn_queued *spare_event;
+static struct pcn_out *spare_out;
+
+/**
+ * pcn_changed - threads that wait for a record have to look again
+ * @r:	the record
+ *
+ * Context: its lock is held.
+ */
+void pcn_changed(struct pcn_record *r)
+{
+	lockdep_assert_held(&r->lock);
+	WRITE_ONCE(r->changes, r->changes + 1);
+	wake_up_all(&r->wait);
+	wake_up_all(&r->space->quiet);
+}
+
+static void to_wire(const struct pcn_record *r, const struct pcn_msg *m,
+		    struct pcn_page_msg *w)
+{
+	*w = (struct pcn_page_msg) {
+		.space = r->space->number, .page = r->page, .type = m->type,
+		.from = m->from, .who = m->who, .hops = m->hops,
+		.flags = m->flags, .heir = m->heir, .cs = m->cs,
+		.stamp = m->stamp, .version = m->version, .floor = m->floor,
+	};
+}
+
+static struct pcn_msg from_wire(const struct pcn_page_msg *w)
+{
+	return (struct pcn_msg) {
+		.type = w->type, .from = w->from, .who = w->who,
+		.hops = w->hops, .flags = w->flags, .heir = w->heir,
+		.cs = w->cs, .stamp = w->stamp, .version = w->version,
+		.floor = w->floor,
+	};
+}
+
+/* A kernel that is not up any more needs no message. */
+static void post(struct pcn_record *r, unsigned int to, const void *payload,
+		 u32 length, struct pcn_reserve *reserve)
+{
+	struct pcn_space *s = r->space;
+	int err = pcn_msg_post_from(reserve, to, PCN_COHERENCY, PCN_TYPE_PAGE,
+				    payload, length);
+
+	atomic64_inc(&s->stats.messages);
+	if (!err || err == -EHOSTDOWN)
+		return;
+	atomic64_inc(&s->stats.unsent);
+	pr_err_ratelimited("page %llx of space %llx: a message to kernel %u is lost: %d\n",
+			   r->page, s->number, to, err);
+}
+
+/* One message to one kernel. */
+static void send(struct pcn_record *r, const struct pcn_msg *m, unsigned int to,
+		 struct pcn_reserve *reserve)
+{
+	struct page_copy *copy = this_cpu_ptr(&copies);
+
+	to_wire(r, m, &copy->head);
+	if (!(m->flags & PCN_DATA))
+		return post(r, to, &copy->head, sizeof(copy->head), reserve);
+	atomic64_inc(&r->space->stats.copies);
+	memcpy(copy->data, page_address(r->frame), PAGE_SIZE);
+	post(r, to, copy, sizeof(*copy), reserve);
+}
+
+static void send_all(struct pcn_record *r, const struct pcn_action *a,
+		     struct pcn_reserve *reserve)
+{
+	struct pcn_msg m = a->msg;
+	unsigned int to, who;
+
+	for_each_set_bit(to, (unsigned long *)&a->to, PCN_KERNELS_MAX) {
+		if (!a->behalf)
+			send(r, &m, to, reserve);
+		for_each_set_bit(who, (unsigned long *)&a->behalf,
+				 PCN_KERNELS_MAX) {
+			m.who = who;
+			send(r, &m, to, reserve);
+		}
+	}
+}
+
+/* The access that waited is over for the protocol. */
+static void settle(struct pcn_record *r, bool granted)
+{
+	r->pending = false;
+	r->granted = granted && r->poster;
+	pcn_changed(r);
+}
+
+/* Take something away; false if a work item has to do it. */
+static bool restrict_to(struct pcn_record *r, enum pcn_mapping to, bool locked)
+{
+	if (!pcn_reduce(r, to, locked))
+		return false;
+	r->may = to;
+	return true;
+}
+
+/* False: not now, and a work item has been asked to go on. */
+static bool perform(struct pcn_record *r, const struct pcn_action *a,
+		    const void *data, struct pcn_context *c)
+{
+	switch (a->op) {
+	case PCN_SEND:
+		send_all(r, a, &c->reserve);
+		break;
+	case PCN_INSTALL:
+		memcpy(page_address(r->frame), data, PAGE_SIZE);
+		break;
+	case PCN_ZERO:
+		clear_page(page_address(r->frame));
+		break;
+	case PCN_NONE:
+		return restrict_to(r, PCN_MAP_NONE, c->locked);
+	case PCN_RDONLY:
+		return restrict_to(r, PCN_MAP_RDONLY, c->locked);
+	case PCN_RDWR:
+		r->may = PCN_MAP_RDWR;
+		break;
+	case PCN_DONE:
+		settle(r, true);
+		break;
+	case PCN_RETRY:
+		settle(r, false);
+		break;
+	case PCN_GONE:
+		r->lost = true;
+		pcn_changed(r);
+		break;
+	}
+	return true;
+}
+
+/* Does this action take something away from a thread that uses the page? */
+static bool has_to_wait(const struct pcn_record *r, const struct pcn_action *a)
+{
+	if (!pcn_in_use(r))
+		return false;
+	return a->op == PCN_HOLD || a->op == PCN_NONE ||
+	       (a->op == PCN_RDONLY && r->may == PCN_MAP_RDWR);
+}
+
+/* The actions of a step, from r->at on; false if they have to wait. */
+static bool do_actions(struct pcn_record *r, const struct pcn_out *out,
+		       const void *data, struct pcn_context *c)
+{
+	for (; r->at < out->count; r->at++)
+		if (has_to_wait(r, &out->act[r->at]) ||
+		    !perform(r, &out->act[r->at], data, c))
+			return false;
+	r->at = 0;
+	return true;
+}
+
+/* A frame without data that nobody is about to fill is memory. */
+static void drop_frame(struct pcn_record *r)
+{
+	if (!r->frame || !r->space->mm || r->replica.flags & PCN_HELD ||
+	    r->mapped || atomic_read(&r->users))
+		return;
+	put_page(r->frame);
+	r->frame = NULL;
+}
+
+static void hold(struct pcn_record *r, const struct pcn_out *out,
+		 struct pcn_context *c)
+{
+	r->rest = c->spare;
+	c->spare = NULL;
+	*r->rest = *out;
+	r->holding = true;
+	atomic64_inc(&r->space->stats.holds);
+}
+
+static void step(struct pcn_record *r, const struct pcn_msg *m,
+		 const void *data, struct pcn_context *c)
+{
+	struct pcn_space *s = r->space;
+	unsigned int state = r->replica.state;
+	struct pcn_out out;
+
+	lockdep_assert_held(&r->lock);
+	if (pcn_step(s->proto, &s->group, &r->replica, m, &out) ==
+	    PCN_IMPOSSIBLE) {
+		atomic64_inc(&s->stats.impossible);
+		pr_err_ratelimited("page %llx of space %llx: %s from %u in %s: %s\n",
+				   r->page, s->number, pcn_event_name(m->type),
+				   m->from, pcn_state_name(state), out.fault);
+		return;
+	}
+	if (do_actions(r, &out, data, c))
+		drop_frame(r);
+	else
+		hold(r, &out, c);
+}
+
+static void run_queue(struct pcn_record *r, struct pcn_context *c)
+{
+	struct pcn_queued *e;
+
+	while (!r->holding && !list_empty(&r->queue)) {
+		e = list_first_entry(&r->queue, struct pcn_queued, node);
+		list_del(&e->node);
+		step(r, &e->msg, e->data, c);
+		kfree(e);
+	}
+}
+
+/* The rest of the step that was held; its memory is for the next one. */
+static bool finish_rest(struct pcn_record *r, struct pcn_context *c)
+{
+	if (!r->rest)
+		return true;
+	if (!do_actions(r, r->rest, NULL, c))
+		return false;
+	if (c->spare)
+		kfree(r->rest);
+	else
+		c->spare = r->rest;
+	r->rest = NULL;
+	drop_frame(r);
+	return true;
+}
+
+/**
+ * pcn_resume - go on with what waits for a record, if that can be
+ * @r:	the record
+ * @c:	has a reserve and a spare
+ *
+ * Context: the record's lock is held.
+ */
+void pcn_resume(struct pcn_record *r, struct pcn_context *c)
+{
+	lockdep_assert_held(&r->lock);
+	if (!r->holding || pcn_in_use(r))
+		return;
+	if (r->plain)
+		return pcn_record_kick(r, 0);
+	if (!finish_rest(r, c))
+		return;
+	r->holding = false;
+	run_queue(r, c);
+	pcn_changed(r);
+}
+
+/**
+ * pcn_post_access - an access begins
+ * @r:		the record; nothing is pending, held or plain, and there is a frame
+ * @write:	it writes
+ * @c:		has a reserve and a spare
+ *
+ * Context: the record's lock is held.
+ */
+void pcn_post_access(struct pcn_record *r, bool write, struct pcn_context *c)
+{
+	u8 self = r->space->group.self;
+	struct pcn_msg m = {
+		.type = write ? PCN_WRITE : PCN_READ,
+		.from = self, .who = self, .heir = PCN_NOBODY,
+	};
+
+	r->pending = true;
+	r->poster = current;
+	step(r, &m, NULL, c);
+}
+
+static bool message_ready(void)
+{
+	gfp_t gfp = GFP_NOWAIT | __GFP_NOWARN;
+
+	if (!spare_record)
+		spare_record = pcn_record_new(gfp);
+	if (!spare_event)
+		spare_event = kmalloc(sizeof(*spare_event), gfp);
+	if (!spare_out)
+		spare_out = kmalloc(sizeof(*spare_out), gfp);
+	return spare_record && spare_event && spare_out;
+}
+
+static void queue_event(struct pcn_record *r, const struct pcn_msg *m,
+			const void *data)
+{
+	struct pcn_queued *e = spare_event;
+
+	spare_event = NULL;
+	e->msg = *m;
+	if (m->flags & PCN_DATA)
+		memcpy(e->data, data, PAGE_SIZE);
+	list_add_tail(&e->node, &r->queue);
+}
+
+/* Others want a page that Linux has had for itself. */
+static void end_plain(struct pcn_record *r)
+{
+	if (r->holding)
+		return;
+	r->holding = true;
+	if (!pcn_in_use(r))
+		pcn_record_kick(r, 0);
+}
+
+static void take_message(struct pcn_space *s, const struct pcn_message *msg)
+{
+	const struct pcn_page_msg *w = msg->payload;
+	struct pcn_record *r = pcn_record_find(s, w->page, &spare_record);
+	struct pcn_context c = { .spare = spare_out };
+	struct pcn_msg m = from_wire(w);
+
+	spin_lock(&r->lock);
+	if (r->plain)
+		end_plain(r);
+	if (r->holding || !list_empty(&r->queue))
+		queue_event(r, &m, w + 1);
+	else
+		step(r, &m, w + 1, &c);
+	spin_unlock(&r->lock);
+	spare_out = c.spare;
+}
+
+/* The length says whether there is a page; the protocol checks the rest. */
+static bool is_valid(const struct pcn_message *msg)
+{
+	const struct pcn_page_msg *w = msg->payload;
+	u32 length = sizeof(*w);
+
+	if (msg->length < length)
+		return false;
+	if (w->flags & PCN_DATA)
+		length += PAGE_SIZE;
+	return msg->length == length && w->from == msg->kid &&
+	       w->type < PCN_MESSAGES && w->who < PCN_KERNELS_MAX;
+}
+
+static void on_message(const struct pcn_message *msg)
+{
+	const struct pcn_page_msg *w = msg->payload;
+	struct pcn_space *s;
+
+	if (!is_valid(msg)) {
+		pr_err_ratelimited("kernel %u sends a page message that is none\n",
+				   msg->kid);
+		return;
+	}
+	/* The poll cannot be in here when pcn_space_destroy() is through. */
+	s = pcn_space_find(w->space);
+	if (s)
+		take_message(s, msg);
+	else
+		pr_err_ratelimited("kernel %u sends page %llx of space %llx, which is not here\n",
+				   msg->kid, w->page, w->space);
+}
+
+static const struct pcn_msg_type page_type = {
+	.name		= "page",
+	.channel	= PCN_COHERENCY,
+	.type		= PCN_TYPE_PAGE,
+	.ready		= message_ready,
+	.handle		= on_message,
+};
+
+/**
+ * pcn_step_init - take messages about pages
+ *
+ * Context: initcall.
+ * Return: 0; errors of pcn_msg_register().
+ */
+int __init pcn_step_init(void)
+{
+	return pcn_msg_register(&page_type);
+}

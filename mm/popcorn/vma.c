@@ -1,0 +1,275 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Which addresses there are: a member asks the origin when it first needs one.
+ *
+ * The origin's VMAs are the truth. A member makes a VMA of its own for what the
+ * origin has answered, without file and flags beyond access rights: it holds bare
+ * frames, see map.c. Before the origin changes addresses that it has told others
+ * of, they forget them (layout.c); an answer that has met such a change on its way
+ * is known by its epoch, and asked for again.
+ */
+#define pr_fmt(fmt) "popcorn: " fmt
+
+#include <linux/build_bug.h>
+#include <linux/errno.h>
+#include <linux/mm.h>
+#include <linux/mman.h>
+#include <linux/sched/mm.h>
+#include <linux/sched/signal.h>
+
+#include <popcorn/hooks.h>
+
+#include "internal.h"
+
+/* For how long a member waits for the origin, which may be changing its layout. */
+#define ASK_LIMIT_MS	(10 * MSEC_PER_SEC)
+
+/**
+ * struct vma_ask - which VMA is there? On the wire
+ * @space:	number of the space
+ * @address:	where
+ */
+struct vma_ask {
+	u64	space;
+	u64	address;
+};
+
+/**
+ * struct vma_answer - this one. On the wire
+ * @start:	its first address
+ * @end:	the first one behind it
+ * @flags:	VM_READ, VM_WRITE, VM_EXEC, their VM_MAY*, and the protection key
+ * @epoch:	of the layout
+ */
+struct vma_answer {
+	u64	start;
+	u64	end;
+	u64	flags;
+	u64	epoch;
+};
+
+static_assert(sizeof(struct vma_ask) == 16);
+static_assert(sizeof(struct vma_answer) == 32);
+
+#define KEPT_FLAGS	(VM_READ | VM_WRITE | VM_EXEC | VM_MAYREAD |	\
+			 VM_MAYWRITE | VM_MAYEXEC | VM_ARCH_PKEY_FLAGS)
+
+#ifdef CONFIG_ARCH_HAS_PKEYS
+#define VM_ARCH_PKEY_FLAGS	(VM_PKEY_BIT0 | VM_PKEY_BIT1 | VM_PKEY_BIT2 | \
+				 VM_PKEY_BIT3)
+#else
+#define VM_ARCH_PKEY_FLAGS	0
+#endif
+
+/* --- at the origin --- */
+
+/* With mmap_lock held if there is one. */
+static struct vm_area_struct *find_or_expand(struct mm_struct *mm,
+					     unsigned long address)
+{
+	struct vm_area_struct *vma;
+
+	mmap_read_lock(mm);
+	vma = find_vma(mm, address);
+	if (vma && vma->vm_start <= address)
+		return vma;
+	if (vma && vma->vm_flags & VM_GROWSDOWN)
+		return expand_stack(mm, address);
+	mmap_read_unlock(mm);
+	return NULL;
+}
+
+static int describe(struct pcn_space *s, struct vm_area_struct *vma,
+		    struct vma_answer *a)
+{
+	if (!pcn_vma_replicates(vma))
+		return -ENXIO;
+	*a = (struct vma_answer) {
+		.start = vma->vm_start, .end = vma->vm_end,
+		.flags = vma->vm_flags & KEPT_FLAGS, .epoch = s->epoch,
+	};
+	return mtree_store_range(&s->published, a->start, a->end - 1,
+				 xa_mk_value(1), GFP_KERNEL);
+}
+
+static bool is_stable(struct pcn_space *s, u64 page)
+{
+	bool stable;
+
+	spin_lock(&s->lock);
+	stable = !pcn_range_has(&s->changing, page);
+	spin_unlock(&s->lock);
+	return stable;
+}
+
+/*
+ * A change of the layout that begins sets @changing before it looks at what is
+ * published, and takes mmap_lock to write in between.
+ */
+static int look_up(struct pcn_space *s, u64 address, struct vma_answer *a)
+{
+	struct vm_area_struct *vma;
+	int err = -EFAULT;
+
+	for (;;) {
+		wait_event(s->thawed, is_stable(s, address >> PAGE_SHIFT));
+		vma = find_or_expand(s->mm, address);
+		if (!vma)
+			return -EFAULT;
+		if (is_stable(s, address >> PAGE_SHIFT))
+			break;
+		mmap_read_unlock(s->mm);
+	}
+	err = describe(s, vma, a);
+	mmap_read_unlock(s->mm);
+	return err;
+}
+
+static void on_ask(const struct pcn_message *msg)
+{
+	const struct vma_ask *ask = msg->payload;
+	struct vma_answer answer = {};
+	struct pcn_space *s;
+	int err = -ESRCH;
+
+	if (msg->length != sizeof(*ask) || ask->address >= TASK_SIZE_MAX) {
+		pcn_msg_reply(msg, -EINVAL, NULL, 0);
+		return;
+	}
+	s = pcn_space_get(ask->space);
+	if (s) {
+		if (pcn_is_origin(s))
+			err = look_up(s, ask->address, &answer);
+		pcn_space_put(s);
+	}
+	pcn_msg_reply(msg, err, &answer, err ? 0 : sizeof(answer));
+}
+
+static const struct pcn_msg_type ask_type = {
+	.name		= "vma",
+	.channel	= PCN_CONTROL,
+	.type		= PCN_TYPE_VMA,
+	.may_sleep	= true,
+	.handle		= on_ask,
+};
+
+/* --- at a member --- */
+
+/* Faults of these VMAs are handled before this could be asked. */
+static vm_fault_t no_fault(struct vm_fault *vmf)
+{
+	return VM_FAULT_SIGBUS;
+}
+
+const struct vm_operations_struct pcn_vm_ops = {
+	.fault	= no_fault,
+};
+
+static struct vm_area_struct *new_vma(struct mm_struct *mm,
+				      const struct vma_answer *a)
+{
+	const vm_flags_t own = VM_PFNMAP | VM_IO | VM_DONTEXPAND | VM_DONTCOPY |
+			       VM_DONTDUMP;
+	struct vm_area_struct *vma = vm_area_alloc(mm);
+
+	if (!vma)
+		return NULL;
+	vma->vm_start = a->start;
+	vma->vm_end = a->end;
+	vma->vm_pgoff = a->start >> PAGE_SHIFT;
+	vm_flags_init(vma, (a->flags & KEPT_FLAGS) | own);
+	vma->vm_page_prot = vm_get_page_prot(vma->vm_flags);
+	vma->vm_ops = &pcn_vm_ops;
+	return vma;
+}
+
+/* A part of what is answered may be known: the rest is around @address. */
+static int insert(struct mm_struct *mm, unsigned long address,
+		  struct vma_answer *a)
+{
+	struct vm_area_struct *prev, *vma;
+	int err;
+
+	mmap_assert_write_locked(mm);
+	vma = find_vma_prev(mm, address, &prev);
+	if (vma && vma->vm_start <= address)
+		return 0;
+	a->start = max_t(u64, a->start, prev ? prev->vm_end : 0);
+	a->end = min_t(u64, a->end, vma ? vma->vm_start : TASK_SIZE_MAX);
+	vma = new_vma(mm, a);
+	if (!vma)
+		return -ENOMEM;
+	err = insert_vm_struct(mm, vma);
+	if (err)
+		vm_area_free(vma);
+	else
+		vm_stat_account(mm, vma->vm_flags, vma_pages(vma));
+	return err;
+}
+
+static int ask(struct pcn_space *s, u64 address, struct vma_answer *answer)
+{
+	struct vma_ask ask = { .space = s->number, .address = address };
+	u32 length = sizeof(*answer);
+	int err = pcn_msg_call(s->group.origin, PCN_CONTROL, PCN_TYPE_VMA, &ask,
+			       sizeof(ask), answer, &length, ASK_LIMIT_MS);
+
+	if (err)
+		return err;
+	return length == sizeof(*answer) && answer->start <= address &&
+	       address < answer->end && answer->end <= TASK_SIZE_MAX &&
+	       PAGE_ALIGNED(answer->start) && PAGE_ALIGNED(answer->end) ?
+	       0 : -EBADMSG;
+}
+
+/* -EAGAIN: the layout has changed since. */
+static int fetch_once(struct pcn_space *s, unsigned long address)
+{
+	struct mm_struct *mm = s->mm;
+	struct vma_answer answer;
+	int err = ask(s, address, &answer);
+
+	if (err)
+		return err;
+	if (mmap_write_lock_killable(mm))
+		return -EINTR;
+	if (answer.epoch == s->epoch)
+		err = insert(mm, address, &answer);
+	else
+		err = -EAGAIN;
+	mmap_write_unlock(mm);
+	return err;
+}
+
+/**
+ * pcn_vma_fetch - ask the origin about an address
+ * @mm:		the address space, shared
+ * @address:	in user space
+ *
+ * Context: process, with no lock held; sleeps, killably.
+ * Return: 0 there is a VMA now, try again; -EFAULT, -ENXIO there is none, or it is
+ * home-only; -EINTR; -ENOMEM; errors of pcn_msg_call().
+ */
+int pcn_vma_fetch(struct mm_struct *mm, unsigned long address)
+{
+	struct pcn_space *s = READ_ONCE(mm->popcorn);
+	int err;
+
+	if (!s || pcn_is_origin(s) || address >= TASK_SIZE_MAX)
+		return -EFAULT;
+	do {
+		err = fetch_once(s, address);
+	} while (err == -EAGAIN && !fatal_signal_pending(current));
+	return err;
+}
+
+/**
+ * pcn_vma_init - answer those who ask about VMAs
+ *
+ * Context: initcall.
+ * Return: 0; errors of pcn_msg_register().
+ */
+int __init pcn_vma_init(void)
+{
+	return pcn_msg_register(&ask_type);
+}
