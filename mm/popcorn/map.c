@@ -13,8 +13,9 @@
  * with a child, the zero page, one from swap) is replaced by a private, exclusive,
  * small anonymous page that is on no LRU list, so that neither reclaim, compaction,
  * khugepaged nor KSM touches it. While the data is elsewhere the page table holds
- * a marker: paths that have been forgotten fail instead of reading zeros. Before
- * Linux changes the layout the page becomes plain again (layout.c).
+ * a poison marker, as userfaultfd's: paths that have been forgotten fail instead of
+ * reading zeros. Before Linux changes the layout the page becomes plain again
+ * (layout.c).
  *
  * A page is mapped by the thread that wants it, with its VMA locked, and
  * unmapped by whoever the protocol tells to; at the origin only when nobody else
@@ -227,7 +228,7 @@ static void unmap_frame(struct pcn_record *r, struct vm_area_struct *vma,
 	unsigned long address = address_of(r);
 
 	set_pte_at(vma->vm_mm, address, pte,
-		   make_pte_marker(PTE_MARKER_POPCORN));
+		   make_pte_marker(PTE_MARKER_POISONED));
 	folio_remove_rmap_pte(folio, r->frame, vma);
 	dec_mm_counter(vma->vm_mm, MM_ANONPAGES);
 	ClearPageAnonExclusive(r->frame);

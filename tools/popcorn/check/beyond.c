@@ -104,34 +104,26 @@ static void freeze(const struct mover *m, unsigned int k, u8 all)
 	end(m, &t, &l);
 }
 
-/* Late answers of "vote" end here: the epoch of the range changes. */
-static void new_epoch(const struct mover *m, struct turn *t)
+/* --- what kernel 0 needs first --- */
+
+static bool was_touched(const struct config *c, const struct pcn_replica *r,
+			unsigned int k)
 {
-	if (m->c->proto == &pcn_proto_owner && t->w.count)
-		fail(t, "a message about a page that has settled");
-	t->w.count = 0;
+	if (r->state != PCN_U || r->cs)
+		return true;
+	if (c->proto == &pcn_proto_owner && c->origin)
+		return k == 0 && r->hint != 0;
+	return r->hint != PCN_NOBODY && c->proto == &pcn_proto_owner;
 }
 
-/* --- drop --- */
-
-static void drop(const struct mover *m, unsigned int k, u8 all)
+/* What is to be kept must be with kernel 0 then. */
+static bool must_recall(const struct mover *m)
 {
-	struct label l = { .move = MOVE_DROP, .kernel = k };
-	struct turn t;
+	const struct world *w = m->w;
 
-	begin(m, &t);
-	if (t.w.phase == PHASE_DROP)
-		new_epoch(m, &t);
-	t.w.phase = PHASE_DROPPING;
-	t.w.exists = 0;
-	local(&t, k, (struct pcn_msg) { .type = PCN_DROP });
-	t.w.agreed |= 1U << k;
-	if (t.w.agreed == all)
-		finish_round(&t);
-	end(m, &t, &l);
+	return m->c->keep && was_touched(m->c, &w->r[0], 0) && w->exists &&
+	       w->access[0] == ACCESS_NONE;
 }
-
-/* --- leave --- */
 
 /* What would be gone with the leaver: in "vote" a shared copy may be the last. */
 static bool must_call(const struct mover *m)
@@ -142,16 +134,167 @@ static bool must_call(const struct mover *m)
 	       r->flags & PCN_HELD;
 }
 
+/* --- fences --- */
+
+static bool is_fence(const struct wire *x)
+{
+	return x->m.type >= PCN_MESSAGES;
+}
+
+static unsigned int fences_of(const struct config *c)
+{
+	return c->fences == FENCES_TWICE ? 2 : c->fences != FENCES_NONE;
+}
+
+static void send_fence(struct turn *t, unsigned int from, unsigned int to,
+		       u8 type)
+{
+	struct pcn_msg fence = { .type = type, .from = from, .who = from };
+
+	post(t, &fence, to);
+}
+
+static void take_fence(struct turn *t, const struct wire *x)
+{
+	/* After a death they are of a round that was given up. */
+	if (t->c->fences == FENCES_BACK && x->m.type == MODEL_FENCE &&
+	    (t->w.phase == PHASE_DROP || t->w.phase == PHASE_LEAVE))
+		send_fence(t, x->to, x->m.from, MODEL_PASSED);
+}
+
+static void fence(const struct mover *m, unsigned int k, u8 all)
+{
+	struct label l = { .move = MOVE_FENCE, .kernel = k };
+	struct turn t;
+	unsigned int to;
+
+	begin(m, &t);
+	t.w.fences[k]++;
+	for (to = 0; to < m->c->n; to++)
+		if (to != k && all >> to & 1)
+			send_fence(&t, k, to, MODEL_FENCE);
+	end(m, &t, &l);
+}
+
+/* Has a kernel as many of all others as it has sent? */
+static bool has_fences(const struct world *w, unsigned int k, u8 all)
+{
+	int missing[MODEL_KERNELS];
+	unsigned int i;
+
+	for (i = 0; i < MODEL_KERNELS; i++)
+		missing[i] = all >> i & 1 ? w->fences[k] - w->fences[i] : 0;
+	for (i = 0; i < w->count; i++)
+		if (w->q[i].to == k && is_fence(&w->q[i]))
+			missing[w->q[i].m.from]++;
+	for (i = 0; i < MODEL_KERNELS; i++)
+		if (missing[i] > 0)
+			return false;
+	return true;
+}
+
+/* A page that kernel 0 calls in is under way once more: fences come after that. */
+static bool may_fence(const struct mover *m, u8 all)
+{
+	const struct world *w = m->w;
+	bool settled = !(all & ~w->frozen) && all_settled(m);
+
+	if (w->phase == PHASE_DROP)
+		return !m->c->keep || (settled && !must_recall(m));
+	return w->phase == PHASE_LEAVE && settled && !must_call(m);
+}
+
+static void fences(const struct mover *m, u8 all)
+{
+	const struct world *w = m->w;
+	unsigned int k;
+
+	if (!may_fence(m, all))
+		return;
+	for (k = 0; k < m->c->n; k++)
+		if (all & w->frozen & 1U << k && pcn_settled(&w->r[k]) &&
+		    w->fences[k] < fences_of(m->c) && has_fences(w, k, all))
+			fence(m, k, all);
+}
+
+/* Each has told kernel 0 that it is done. */
+static bool all_fenced(const struct mover *m, u8 all)
+{
+	unsigned int i;
+
+	for (i = 0; i < m->c->n; i++)
+		if (all >> i & 1 && m->w->fences[i] < fences_of(m->c))
+			return false;
+	for (i = 0; i < m->w->count; i++)
+		if (is_fence(&m->w->q[i]))
+			return false;
+	return true;
+}
+
+static void no_fences(struct world *w)
+{
+	memset(w->fences, 0, sizeof(w->fences));
+}
+
+/*
+ * The page settles into something else: nothing may be under way about it, but
+ * for late messages of "vote" if these end here with the epoch of the range.
+ */
+static void new_life(struct turn *t)
+{
+	bool epoch = t->c->proto != &pcn_proto_owner && !t->c->fences;
+
+	if (t->w.count && !epoch)
+		fail(t, "a message about a page that has settled");
+	t->w.count = 0;
+	no_fences(&t->w);
+}
+
+/* --- drop --- */
+
+static void forget(struct turn *t, unsigned int k)
+{
+	struct pcn_group g = group_of(t->c, &t->w, k);
+
+	if (t->c->keep && k == 0 && !t->w.current[0])
+		fail(t, "a drop loses the page");
+	t->w.exists = 0;
+	if (t->c->start != START_OWNED)
+		return local(t, k, (struct pcn_msg) { .type = PCN_DROP });
+	/* No replica is left; kernel 0 comes last and has the page for itself. */
+	pcn_replica_init(&t->w.r[k], &g);
+	t->w.access[k] = ACCESS_NONE;
+	t->w.current[k] = 0;
+	if (k == 0)
+		start_owned(t->c, &t->w);
+}
+
+static void drop(const struct mover *m, unsigned int k, u8 all)
+{
+	struct label l = { .move = MOVE_DROP, .kernel = k };
+	struct turn t;
+
+	begin(m, &t);
+	if (t.w.phase == PHASE_DROP)
+		new_life(&t);
+	t.w.phase = PHASE_DROPPING;
+	forget(&t, k);
+	t.w.agreed |= 1U << k;
+	if (t.w.agreed == all)
+		finish_round(&t);
+	end(m, &t, &l);
+}
+
+/* --- leave --- */
+
 static void start_leaving(const struct mover *m)
 {
 	struct label l = { .move = MOVE_CALL, .kernel = m->w->subject };
 	u8 gone = m->w->subject, heir;
 	struct turn t;
 
-	if (must_call(m))
-		return access_page(m, 0, true, true);
 	begin(m, &t);
-	new_epoch(m, &t);
+	new_life(&t);
 	t.w.phase = PHASE_LEAVING;
 	heir = t.w.r[gone].hint;
 	local(&t, gone, (struct pcn_msg) { .type = PCN_DROP });
@@ -186,16 +329,6 @@ static void hear_of_leaver(const struct mover *m, unsigned int k, u8 all)
 }
 
 /* --- fork and join --- */
-
-static bool was_touched(const struct config *c, const struct pcn_replica *r,
-			unsigned int k)
-{
-	if (r->state != PCN_U || r->cs)
-		return true;
-	if (c->proto == &pcn_proto_owner && c->origin)
-		return k == 0 && r->hint != 0;
-	return r->hint != PCN_NOBODY && c->proto == &pcn_proto_owner;
-}
 
 /* The child gets what kernel 0 holds then: nobody may write on meanwhile. */
 static void call_in(const struct mover *m)
@@ -256,6 +389,7 @@ static void upset_round(struct turn *t, unsigned int k)
 	case PHASE_FORK:
 	case PHASE_JOIN:
 		++*budget(w, w->phase);
+		no_fences(w);
 		finish_round(t);
 		return;
 	case PHASE_DROPPING:
@@ -474,6 +608,13 @@ static void each(const struct mover *m, u8 set, u8 all,
 			fn(m, k, all);
 }
 
+static void drop_one(const struct mover *m, u8 rest, u8 all)
+{
+	if (m->c->start == START_OWNED && rest != 1)
+		rest &= ~1;
+	each(m, rest, all, drop);
+}
+
 /* What is done when all are frozen and nothing waits. */
 static void change(const struct mover *m, u8 all)
 {
@@ -483,10 +624,19 @@ static void change(const struct mover *m, u8 all)
 
 	switch (w->phase) {
 	case PHASE_DROP:
+		if (must_recall(m))
+			return access_page(m, 0, false, true);
+		if (all_fenced(m, all))
+			drop_one(m, rest, all);
+		return;
 	case PHASE_DROPPING:
-		return each(m, rest, all, drop);
+		return drop_one(m, rest, all);
 	case PHASE_LEAVE:
-		return start_leaving(m);
+		if (must_call(m))
+			return access_page(m, 0, true, true);
+		if (all_fenced(m, all))
+			start_leaving(m);
+		return;
 	case PHASE_LEAVING:
 		return each(m, rest & ~subject, all, hear_of_leaver);
 	case PHASE_FORK:
@@ -502,6 +652,17 @@ static void change(const struct mover *m, u8 all)
 	}
 }
 
+static void freeze_and_change(const struct mover *m, u8 all)
+{
+	const struct world *w = m->w;
+
+	fences(m, all);
+	if (all & ~w->frozen)
+		each(m, all & ~w->frozen, all, freeze);
+	else if (all_settled(m))
+		change(m, all);
+}
+
 static void beyond(const struct mover *m)
 {
 	const struct world *w = m->w;
@@ -515,8 +676,6 @@ static void beyond(const struct mover *m)
 		after_death(m, all);
 	else if (w->phase == PHASE_THAW)
 		each(m, w->frozen, all, thaw);
-	else if (all & ~w->frozen)
-		each(m, all & ~w->frozen, all, freeze);
-	else if (all_settled(m))
-		change(m, all);
+	else
+		freeze_and_change(m, all);
 }

@@ -26,12 +26,18 @@ static const char usage[] =
 "      --origin          kernel 0 owns untouched pages (default: a vote)\n"
 "      --broadcast       vote: ask all, not only the copyset\n"
 "      --start STATE     U: untouched; S: shared by all; join: shared by all\n"
-"                        but the last (default S)\n"
+"                        but the last; owned: used by kernel 0 alone, as at\n"
+"                        the origin of a process, which --origin makes it\n"
+"                        (default S)\n"
 "      --reads N         reads of each kernel, 0 to 6 (default unlimited)\n"
 "      --writes N        writes of each kernel, 0 to 6 (default unlimited)\n"
 "      --readers MASK    kernels that read (default all)\n"
 "      --writers MASK    kernels that write (default all)\n"
 "      --drops N         times that the page is dropped by all, 0 to 6\n"
+"      --keep            kernel 0 reads the page before it is dropped\n"
+"      --fences KIND     what keeps late messages out when it is dropped or a\n"
+"                        kernel leaves: none: an epoch (default); once, twice:\n"
+"                        fences from all to all; back: fences are answered\n"
 "      --leaves N        kernels that leave\n"
 "      --deaths N        kernels that die (never kernel 0)\n"
 "      --forks N         times that kernel 0 calls the page in\n"
@@ -53,6 +59,7 @@ static const struct option options[] = {
 	{ "reads", 1, NULL, 'r' }, { "writes", 1, NULL, 'w' },
 	{ "readers", 1, NULL, 'R' }, { "writers", 1, NULL, 'W' },
 	{ "drops", 1, NULL, 'D' }, { "leaves", 1, NULL, 'L' },
+	{ "keep", 0, NULL, 'k' }, { "fences", 1, NULL, 'f' },
 	{ "deaths", 1, NULL, 'K' }, { "forks", 1, NULL, 'F' },
 	{ "joins", 1, NULL, 'J' }, { "no-live", 0, NULL, 'l' },
 	{ "without", 1, NULL, 'x' }, { "unseen", 0, NULL, 'u' },
@@ -76,16 +83,15 @@ static unsigned long number_in(const char *text, unsigned long max)
 	return v;
 }
 
-static enum start start_named(const char *name)
+static unsigned int named(const char *name, const char *const *names)
 {
-	static const char * const names[] = { "U", "S", "join" };
 	unsigned int i;
 
-	for (i = 0; i < 3; i++)
+	for (i = 0; names[i]; i++)
 		if (!strcmp(name, names[i]))
 			return i;
-	refuse("no such start", name);
-	return START_U;
+	refuse("no such name", name);
+	return 0;
 }
 
 static int explore_one(const struct config *c, const struct limits *l,
@@ -133,6 +139,12 @@ static int run_command(int argc, char **argv, const struct limits *l)
 	return 2;
 }
 
+/* As the enums have them. */
+static const char * const starts[] = { "U", "S", "join", "owned", NULL };
+static const char * const fence_kinds[] = {
+	"none", "once", "twice", "back", NULL
+};
+
 int main(int argc, char **argv)
 {
 	struct config c = { .proto = &pcn_proto_owner, .n = 3, .fifo = true,
@@ -163,7 +175,8 @@ int main(int argc, char **argv)
 			c.broadcast = true;
 			break;
 		case 's':
-			c.start = start_named(optarg);
+			c.start = named(optarg, starts);
+			c.origin |= c.start == START_OWNED;
 			break;
 		case 'r':
 			c.reads = number_in(optarg, UNLIMITED - 1);
@@ -179,6 +192,12 @@ int main(int argc, char **argv)
 			break;
 		case 'D':
 			c.drops = number_in(optarg, 6);
+			break;
+		case 'k':
+			c.keep = true;
+			break;
+		case 'f':
+			c.fences = named(optarg, fence_kinds);
 			break;
 		case 'L':
 			c.leaves = number_in(optarg, 6);

@@ -48,31 +48,50 @@ static void start_shared(const struct config *c, struct world *w, unsigned int k
 	w->current[k] = 1;
 }
 
-void model_start(const struct config *c, struct world *w)
+/* The origin of a process has had each page for itself until it is shared. */
+static void start_owned(const struct config *c, struct world *w)
 {
-	unsigned int k, shared = 0, present = c->n - !!c->joins;
-	u64 holders;
+	struct pcn_group g = group_of(c, w, 0);
 
-	memset(w, 0, sizeof(*w));
-	if (c->start != START_U)
-		shared = c->start == START_S ? present : present - 1;
-	holders = (1ULL << shared) - 1;
+	pcn_replica_init(&w->r[0], &g);
+	pcn_replica_own(c->proto, &g, &w->r[0]);
+	w->access[0] = ACCESS_WRITE;
+	w->current[0] = 1;
+	w->exists = 1;
+}
+
+/* All but the replicas. */
+static void start_counts(const struct config *c, struct world *w)
+{
+	unsigned int k, present = c->n - !!c->joins;
+
 	w->subject = PCN_NOBODY;
 	w->drops = c->drops;
 	w->deaths = c->deaths;
 	w->leaves = c->leaves;
 	w->forks = c->forks;
 	w->joins = c->joins;
-	w->exists = shared > 0;
 	for (k = 0; k < c->n; k++) {
-		struct pcn_group g;
-
 		w->members[k] = k < present ? (1U << present) - 1 : 0;
 		w->reads[k] = c->readers >> k & 1 ? c->reads : 0;
 		w->writes[k] = c->writers >> k & 1 ? c->writes : 0;
-		g = group_of(c, w, k);
-		if (c->proto != &pcn_proto_owner)
-			g.origin = PCN_NOBODY;
+	}
+}
+
+void model_start(const struct config *c, struct world *w)
+{
+	unsigned int k, shared = 0, present = c->n - !!c->joins;
+	u64 holders;
+
+	memset(w, 0, sizeof(*w));
+	start_counts(c, w);
+	if (c->start == START_S || c->start == START_JOIN)
+		shared = c->start == START_S ? present : present - 1;
+	holders = (1ULL << shared) - 1;
+	w->exists = shared > 0;
+	for (k = 0; k < c->n; k++) {
+		struct pcn_group g = group_of(c, w, k);
+
 		pcn_replica_init(&w->r[k], &g);
 		if (k >= present)
 			continue;
@@ -86,6 +105,8 @@ void model_start(const struct config *c, struct world *w)
 			w->r[k].cs = holders;
 		}
 	}
+	if (c->start == START_OWNED)
+		start_owned(c, w);
 }
 
 /* --- the interpreter --- */
@@ -560,6 +581,8 @@ static bool deliverable(const struct config *c, const struct world *w,
 	return true;
 }
 
+static void take_fence(struct turn *t, const struct wire *x);
+
 static void deliver(const struct mover *m, unsigned int i)
 {
 	struct wire in = m->w->q[i];
@@ -569,7 +592,10 @@ static void deliver(const struct mover *m, unsigned int i)
 	begin(m, &t);
 	take_out(&t.w, i);
 	t.in = &in;
-	step(&t, in.to, &in.m);
+	if (in.m.type < PCN_MESSAGES)
+		step(&t, in.to, &in.m);
+	else
+		take_fence(&t, &in);
 	end(m, &t, &l);
 }
 
@@ -626,11 +652,18 @@ static void note(struct numbers *n, u64 *at)
 		n->at[n->count++] = at;
 }
 
-static int by_value(const void *a, const void *b)
+/* They are few. */
+static void sort_numbers(struct numbers *n)
 {
-	u64 x = **(u64 *const *)a, y = **(u64 *const *)b;
+	unsigned int i, j;
 
-	return x < y ? -1 : x > y;
+	for (i = 1; i < n->count; i++) {
+		u64 *at = n->at[i], value = *at;
+
+		for (j = i; j && *n->at[j - 1] > value; j--)
+			n->at[j] = n->at[j - 1];
+		n->at[j] = at;
+	}
 }
 
 static void close_gaps(struct numbers *n)
@@ -638,7 +671,7 @@ static void close_gaps(struct numbers *n)
 	u64 last = 0, now = 0;
 	unsigned int i;
 
-	qsort(n->at, n->count, sizeof(n->at[0]), by_value);
+	sort_numbers(n);
 	for (i = 0; i < n->count; i++) {
 		u64 gap = *n->at[i] - last;
 
@@ -676,7 +709,12 @@ static void normalise(const struct config *c, struct world *w)
 	close_gaps(&stamps);
 }
 
-/* Bits, packed or unpacked by the same walk over the fields. */
+/*
+ * Bits, packed or unpacked by the same walk over the fields. Most of the time of
+ * a search goes here: inline, the compiler makes two walks of it.
+ */
+#define WALK	static inline __attribute__((always_inline))
+
 struct bits {
 	u8 *at;
 	u64 word;
@@ -684,7 +722,7 @@ struct bits {
 	bool write;
 };
 
-static void flush_word(struct bits *b)
+WALK void flush_word(struct bits *b)
 {
 	while (b->used >= 8) {
 		*b->at++ = b->word;
@@ -693,7 +731,7 @@ static void flush_word(struct bits *b)
 	}
 }
 
-static u64 put(struct bits *b, u64 value, unsigned int width)
+WALK u64 put(struct bits *b, u64 value, unsigned int width)
 {
 	if (b->write) {
 		if (value >> width) {
@@ -718,14 +756,14 @@ static u64 put(struct bits *b, u64 value, unsigned int width)
 
 #define FIELD(b, field, width)	((field) = put(b, field, width))
 
-static void kid(struct bits *b, u8 *k)
+WALK void kid(struct bits *b, u8 *k)
 {
 	u8 v = put(b, *k == PCN_NOBODY ? 7 : *k, 3);
 
 	*k = v == 7 ? PCN_NOBODY : v;
 }
 
-static void walk_replica(const struct config *c, struct bits *b,
+WALK void walk_replica(const struct config *c, struct bits *b,
 			 struct pcn_replica *r)
 {
 	FIELD(b, r->state, 4);
@@ -752,7 +790,7 @@ static void walk_replica(const struct config *c, struct bits *b,
 	}
 }
 
-static void walk_wire(const struct config *c, struct bits *b, struct wire *x)
+WALK void walk_wire(const struct config *c, struct bits *b, struct wire *x)
 {
 	FIELD(b, x->m.type, 4);
 	kid(b, &x->m.from);
@@ -773,7 +811,7 @@ static void walk_wire(const struct config *c, struct bits *b, struct wire *x)
 	x->m.heir = PCN_NOBODY;
 }
 
-static void walk_beyond(const struct config *c, struct bits *b, struct world *w)
+WALK void walk_beyond(const struct config *c, struct bits *b, struct world *w)
 {
 	unsigned int k;
 
@@ -788,11 +826,14 @@ static void walk_beyond(const struct config *c, struct bits *b, struct world *w)
 	FIELD(b, w->leaves, 3);
 	FIELD(b, w->forks, 3);
 	FIELD(b, w->joins, 3);
-	for (k = 0; k < c->n; k++)
+	for (k = 0; k < c->n; k++) {
 		FIELD(b, w->members[k], c->n);
+		if (c->fences)
+			FIELD(b, w->fences[k], 2);
+	}
 }
 
-static void walk(const struct config *c, struct bits *b, struct world *w)
+WALK void walk(const struct config *c, struct bits *b, struct world *w)
 {
 	unsigned int k;
 
@@ -808,8 +849,11 @@ static void walk(const struct config *c, struct bits *b, struct world *w)
 			FIELD(b, w->writes[k], 3);
 	}
 	walk_beyond(c, b, w);
-	for (k = 0; k < w->count; k++)
+	for (k = 0; k < w->count; k++) {
+		if (!b->write)
+			memset(&w->q[k], 0, sizeof(w->q[k]));
 		walk_wire(c, b, &w->q[k]);
+	}
 }
 
 static int by_channel(const struct wire *a, const struct wire *b)
@@ -874,15 +918,10 @@ unsigned int model_encode(const struct config *c, const struct world *w, u8 *key
 void model_decode(const struct config *c, const u8 *key, struct world *w)
 {
 	struct bits b = { .at = (u8 *)key };
-	struct world start;
 	unsigned int k;
 
-	model_start(c, &start);
-	memset(w, 0, sizeof(*w));
-	memcpy(w->reads, start.reads, sizeof(w->reads));
-	memcpy(w->writes, start.writes, sizeof(w->writes));
-	memcpy(w->members, start.members, sizeof(w->members));
-	w->subject = PCN_NOBODY;
+	memset(w, 0, offsetof(struct world, q));
+	start_counts(c, w);
 	for (k = 0; k < MODEL_KERNELS; k++) {
 		w->r[k].pin = PCN_NOBODY;
 		w->r[k].next = PCN_NOBODY;
@@ -921,7 +960,10 @@ static void print_number(FILE *f, const char *name, u64 v)
 
 void model_print_wire(const struct wire *x, FILE *f)
 {
-	fprintf(f, "%u>%u %s", x->m.from, x->to, pcn_event_name(x->m.type));
+	fprintf(f, "%u>%u %s", x->m.from, x->to,
+		x->m.type == MODEL_FENCE ? "fence" :
+		x->m.type == MODEL_PASSED ? "fence passed" :
+		pcn_event_name(x->m.type));
 	if (x->m.who != x->m.from)
 		fprintf(f, " for %u", x->m.who);
 	if (x->m.type == PCN_COPY_VOID)
@@ -988,7 +1030,8 @@ void model_print_label(const struct config *c, const struct label *l, FILE *f)
 		"READ", "WRITE", "deliver", "lose", "freeze", "drop", "dies",
 		"hears of the death of", "abort", "rebuild", "wants to leave",
 		"called in", "has left", "wants to fork", "has forked",
-		"wants to join", "hears of the new member", "thaw"
+		"wants to join", "hears of the new member", "sends fences",
+		"thaw"
 	};
 
 	if (l->move == MOVE_DELIVER || l->move == MOVE_DISCARD) {

@@ -15,7 +15,19 @@
 #define MODEL_KEY	1024	/* bytes of the longest encoded world */
 #define UNLIMITED	7	/* accesses of a kernel */
 
-enum start { START_U, START_S, START_JOIN };
+enum start { START_U, START_S, START_JOIN, START_OWNED };
+
+/*
+ * What keeps late messages out of what comes after a round: nobody takes those of
+ * an older epoch; or all wait until none is under way. For that each kernel, when
+ * no access waits there, sends a fence to each other, and is done when it has
+ * theirs; or sends another one then, and is done when it has theirs of these; or
+ * fences are answered, and it is done when it has the answers to its own.
+ */
+enum fences { FENCES_NONE, FENCES_ONCE, FENCES_TWICE, FENCES_BACK };
+
+#define MODEL_FENCE	PCN_MESSAGES
+#define MODEL_PASSED	(PCN_MESSAGES + 1)
 
 /* What a run is about. */
 struct config {
@@ -29,6 +41,8 @@ struct config {
 	u8		readers, writers;	/* kernels that read, write */
 	unsigned int	drops, deaths, leaves;	/* how many in a run */
 	unsigned int	forks, joins;	/* likewise; the last kernel joins */
+	bool		keep;		/* kernel 0 reads what is to be dropped */
+	enum fences	fences;
 	bool		live;		/* look for starvation */
 	unsigned int	paper;		/* variant of the published protocol */
 };
@@ -70,6 +84,7 @@ struct world {
 	u8	exists;		/* the page has been touched */
 	u8	phase, frozen, agreed, subject;
 	u8	drops, deaths, leaves, forks, joins;
+	u8	fences[MODEL_KERNELS];	/* how many each has sent to all */
 	unsigned int count;
 	struct wire q[MODEL_MESSAGES];	/* in the order of sending */
 };
@@ -77,7 +92,7 @@ struct world {
 enum move { MOVE_READ, MOVE_WRITE, MOVE_DELIVER, MOVE_DISCARD, MOVE_FREEZE,
 	    MOVE_DROP, MOVE_DIE, MOVE_NOTICE, MOVE_ABORT, MOVE_REBUILD,
 	    MOVE_LEAVE, MOVE_CALL, MOVE_LEFT, MOVE_FORK, MOVE_FORKED, MOVE_JOIN,
-	    MOVE_JOINED, MOVE_THAW };
+	    MOVE_JOINED, MOVE_FENCE, MOVE_THAW };
 
 /* What led from one world to the next. */
 struct label {
