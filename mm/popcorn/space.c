@@ -15,6 +15,8 @@
 #include <linux/init.h>
 #include <linux/list.h>
 #include <linux/mmu_notifier.h>
+#include <linux/proc_fs.h>
+#include <linux/seq_file.h>
 #include <linux/sched/coredump.h>
 #include <linux/sched/mm.h>
 #include <linux/slab.h>
@@ -26,6 +28,18 @@
 
 static LIST_HEAD(spaces);
 static DEFINE_SPINLOCK(spaces_lock);
+
+/* What has happened in spaces that are no more. */
+static struct pcn_space_stats ended;
+
+static void add_up(struct pcn_space_stats *sum, struct pcn_space_stats *s)
+{
+	atomic64_t *to = (atomic64_t *)sum, *from = (atomic64_t *)s;
+	unsigned int i;
+
+	for (i = 0; i < sizeof(*s) / sizeof(*from); i++)
+		atomic64_add(atomic64_read(&from[i]), &to[i]);
+}
 
 static struct pcn_space *find_locked(u64 number)
 {
@@ -410,6 +424,7 @@ void pcn_space_destroy(struct pcn_space *s)
 	wait_event(s->quiet, is_unused(s));
 	rbtree_postorder_for_each_entry_safe(r, next, &s->records, node)
 		pcn_record_free(r);
+	add_up(&ended, &s->stats);
 	mtree_destroy(&s->published);
 	kfree(s);
 }
@@ -441,6 +456,40 @@ struct pcn_space_stats *pcn_space_stats(struct pcn_space *s)
 {
 	return &s->stats;
 }
+
+static void show_stats(struct seq_file *m, struct pcn_space_stats *s)
+{
+	atomic64_t *count = (atomic64_t *)s;
+	unsigned int i;
+
+	for (i = 0; i < sizeof(*s) / sizeof(*count); i++)
+		seq_printf(m, " %lld", atomic64_read(&count[i]));
+	seq_putc(m, '\n');
+}
+
+static int show_spaces(struct seq_file *m, void *v)
+{
+	struct pcn_space *s;
+
+	seq_puts(m, "space hits misses messages copies holds impossible unsent adopted rounds\n");
+	seq_puts(m, "ended");
+	show_stats(m, &ended);
+	spin_lock(&spaces_lock);
+	list_for_each_entry(s, &spaces, node) {
+		seq_printf(m, "%llx", s->number);
+		show_stats(m, &s->stats);
+	}
+	spin_unlock(&spaces_lock);
+	return 0;
+}
+
+static int __init pcn_space_proc_init(void)
+{
+	if (pcn_machine_is_shared())
+		proc_create_single("popcorn/spaces", 0444, NULL, show_spaces);
+	return 0;
+}
+device_initcall(pcn_space_proc_init);
 
 static int __init pcn_space_init(void)
 {

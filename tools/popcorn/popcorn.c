@@ -27,7 +27,10 @@ static const struct option opt_show[] = {
 };
 
 /* Options that have no letter */
-enum { OPT_INITRD = 256, OPT_APPEND, OPT_CHANNEL };
+enum {
+	OPT_INITRD = 256, OPT_APPEND, OPT_CHANNEL,
+	OPT_KERNELS, OPT_SPREAD, OPT_PACK, OPT_PIN, OPT_STATS, OPT_DRY_RUN,
+};
 
 static const struct option opt_load[] = {
 	{ "help",	no_argument,		NULL, 'h' },
@@ -48,6 +51,17 @@ static const struct option opt_log[] = {
 	{ }
 };
 
+static const struct option opt_run[] = {
+	{ "help",	no_argument,		NULL, 'h' },
+	{ "kernels",	required_argument,	NULL, OPT_KERNELS },
+	{ "spread",	no_argument,		NULL, OPT_SPREAD },
+	{ "pack",	no_argument,		NULL, OPT_PACK },
+	{ "pin",	required_argument,	NULL, OPT_PIN },
+	{ "stats",	no_argument,		NULL, OPT_STATS },
+	{ "dry-run",	no_argument,		NULL, OPT_DRY_RUN },
+	{ }
+};
+
 /**
  * struct command - a command and its command line
  * @name:	the word
@@ -55,7 +69,8 @@ static const struct option opt_log[] = {
  * @help:	what it does, for help
  * @run:	does it, returns an exit code
  * @options:	long options
- * @letters:	short options, as for getopt()
+ * @letters:	short options, as for getopt(); with '+' the options end at the first
+ *		argument
  * @min:	how many arguments it must have besides the options
  * @max:	and how many it may have
  */
@@ -104,6 +119,12 @@ static const struct command commands[] = {
 	{ "stats", "[KERNEL...] [--json]",
 	  "Show how many messages were exchanged with other kernels.",
 	  pcn_cmd_stats, opt_show, "h", 0, INT_MAX },
+	{ "run", "[--kernels LIST] [--spread|--pack|--pin LIST] [--stats] [--dry-run] PROGRAM [ARG]...",
+	  "Run a program with its threads on several kernels.",
+	  pcn_cmd_run, opt_run, "+h", 1, INT_MAX },
+	{ "ps", "[--json]",
+	  "Show the threads that are, or were, on another kernel.",
+	  pcn_cmd_ps, opt_show, "h", 0, 0 },
 };
 
 /* Print the help for the whole command. */
@@ -120,6 +141,19 @@ static void print_usage(FILE *out)
 	      "stop, kill and restart, \"all\" means all kernels but the primary.\n"
 	      "popcorn COMMAND --help explains a command, popcorn(8) everything.\n",
 	      out);
+}
+
+/* Print the help for the options of run. */
+static void help_run(void)
+{
+	puts("\n  PROGRAM        what to run, found as the shell does, with its arguments\n"
+	     "  --kernels LIST the kernels to use; this and all that run if not given\n"
+	     "  --spread       one thread to each kernel in turn (the default)\n"
+	     "  --pack         as many threads to a kernel as it has CPUs, then the next\n"
+	     "  --pin LIST     thread n to kernel n of the list, over and over\n"
+	     "  --stats        tell at the end what the threads did on which kernel\n"
+	     "  --dry-run      print what would be done\n"
+	     "  LIST           numbers, ranges of them, names: 0-3 or 0,web,5-7");
 }
 
 /* Print the help for one command. */
@@ -143,6 +177,8 @@ static void help_command(const struct command *cmd)
 		     "  -W SECONDS     how long to wait for each (5)\n"
 		     "  --channel NAME control (the default), coherency, network or tty\n"
 		     "  -q             only the summary at the end");
+	if (cmd->options == opt_run)
+		help_run();
 	puts("  --help         this text");
 }
 
@@ -166,6 +202,10 @@ static const char **option_value(struct pcn_call *c, int letter)
 		return &c->append;
 	case OPT_CHANNEL:
 		return &c->channel;
+	case OPT_KERNELS:
+		return &c->kernels;
+	case OPT_PIN:
+		return &c->pin;
 	case 'c':
 		return &c->count;
 	case 'i':
@@ -179,27 +219,40 @@ static const char **option_value(struct pcn_call *c, int letter)
 	}
 }
 
+/* What an option without a value sets. Returns NULL if it is not one we know. */
+static bool *option_flag(struct pcn_call *c, int letter)
+{
+	switch (letter) {
+	case OPT_SPREAD:
+		return &c->spread;
+	case OPT_PACK:
+		return &c->pack;
+	case OPT_STATS:
+		return &c->stats;
+	case OPT_DRY_RUN:
+		return &c->dry_run;
+	case 'j':
+		return &c->json;
+	case 'f':
+		return &c->follow;
+	case 'q':
+		return &c->quiet;
+	default:
+		return NULL;
+	}
+}
+
 /* Put one option where it belongs. Returns false if it is not one we know. */
 static bool take_option(struct pcn_call *c, int letter)
 {
-	const char **where;
+	const char **where = option_value(c, letter);
+	bool *flag = option_flag(c, letter);
 
-	switch (letter) {
-	case 'j':
-		c->json = true;
-		return true;
-	case 'f':
-		c->follow = true;
-		return true;
-	case 'q':
-		c->quiet = true;
-		return true;
-	default:
-		where = option_value(c, letter);
-		if (where)
-			*where = optarg;
-		return where;	/* if not, getopt has said what is wrong */
-	}
+	if (where)
+		*where = optarg;
+	if (flag)
+		*flag = true;
+	return where || flag;	/* if not, getopt has said what is wrong */
 }
 
 /*

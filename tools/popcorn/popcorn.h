@@ -28,6 +28,8 @@ enum pcn_exit {
 	PCN_DIED	= 8,	/* the kernel died while it booted */
 	PCN_IMAGE	= 9,	/* file, format, size or command line */
 	PCN_ABSENT	= 10,	/* no Popcorn support in this kernel */
+	PCN_NOEXEC	= 126,	/* run: the program cannot be executed */
+	PCN_NOPROGRAM	= 127,	/* run: there is no such program */
 };
 
 /**
@@ -52,6 +54,12 @@ struct pcn_kernel {
  * @size:	value of -s or NULL
  * @wait:	value of -W or NULL
  * @channel:	value of --channel or NULL
+ * @kernels:	value of --kernels or NULL
+ * @pin:	value of --pin or NULL
+ * @spread:	--spread was given
+ * @pack:	--pack was given
+ * @stats:	--stats was given
+ * @dry_run:	--dry-run was given
  * @json:	--json was given
  * @follow:	--follow was given
  * @quiet:	-q was given
@@ -67,6 +75,12 @@ struct pcn_call {
 	const char *size;
 	const char *wait;
 	const char *channel;
+	const char *kernels;
+	const char *pin;
+	bool spread;
+	bool pack;
+	bool stats;
+	bool dry_run;
 	bool json;
 	bool follow;
 	bool quiet;
@@ -132,6 +146,47 @@ void pcn_json_string(const char *text);
 #define PCN_CHANNELS	4
 extern const char *const pcn_channels[PCN_CHANNELS];
 
+/* ps.c: threads that have been on other kernels */
+
+/**
+ * struct pcn_thread - a line of /proc/popcorn/threads
+ * @process:	number of the process, which all kernels know it by
+ * @tgid:	thread group on this kernel
+ * @tid:	thread on this kernel
+ * @role:	"home", "shadow" or "visitor"
+ * @kernel:	where it runs
+ * @migrations:	how often it has left
+ * @calls:	system calls done for it while it was away
+ * @visits:	how often it came home for one thing, to leave again
+ * @comm:	its name
+ */
+struct pcn_thread {
+	uint64_t process;
+	pid_t tgid;
+	pid_t tid;
+	char role[16];
+	int kernel;
+	uint64_t migrations;
+	uint64_t calls;
+	uint64_t visits;
+	char comm[64];
+};
+
+/**
+ * struct pcn_threads - the lines of /proc/popcorn/threads
+ * @thread:	the lines
+ * @count:	their number
+ */
+struct pcn_threads {
+	struct pcn_thread *thread;
+	size_t count;
+};
+
+int pcn_threads_read(struct pcn_threads *list);
+void pcn_threads_free(struct pcn_threads *list);
+_Noreturn void pcn_threads_die(const char *verb);
+void pcn_table_add_number(struct pcn_table *table, uint64_t value);
+
 /* image.c: files for load */
 int pcn_open_input(const char *who, const char *what, const char *path,
 		   off_t *size);
@@ -147,5 +202,7 @@ int pcn_cmd_control(const struct pcn_call *c);
 int pcn_cmd_log(const struct pcn_call *c);
 int pcn_cmd_stats(const struct pcn_call *c);
 int pcn_cmd_ping(const struct pcn_call *c);
+int pcn_cmd_run(const struct pcn_call *c);
+int pcn_cmd_ps(const struct pcn_call *c);
 
 #endif /* _TOOLS_POPCORN_H */

@@ -241,5 +241,7 @@ int main(int argc, char **argv)
 		return run_command(argc - optind, argv + optind, &l);
 	if (c.n < 1)
 		refuse("no kernels", "0");
+	if (c.fences && !c.fifo)
+		refuse("fences need FIFO", "--any-order");
 	return explore_one(&c, &l, unseen);
 }

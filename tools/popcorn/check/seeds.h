@@ -70,6 +70,8 @@ static const struct seeded seeds[] = {
 	  { VOTE, .fifo = true, V3, .deaths = 1 } },
 	{ PCN_SEED_NEWCOMER, "vote: a new member learns no copyset", UNSAFE,
 	  { VOTE, .fifo = true, V3, .joins = 1 } },
+	{ PCN_SEED_NEWCOMER, "vote: who asks an origin learns no copyset", UNSAFE,
+	  { VOTE, .fifo = true, .n = 3, SOME, OWNED, .live = true } },
 	{ PCN_SEED_BOUNCE, "owner: a stray Fetch is never bounced", STARVES,
 	  { OWNER, .fifo = false, R4 } },
 	{ PCN_SEED_PIN, "owner: any news replaces the hint", STARVES,

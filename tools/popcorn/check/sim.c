@@ -264,7 +264,15 @@ static void run(struct sim *s)
 	settle(s);
 }
 
-static void start(struct sim *s, bool origin)
+/* As the origin of a process: kernel 0 has had the page for itself. */
+static void own(struct sim *s, struct page *p)
+{
+	pcn_replica_own(s->proto, &s->g[0], &p->r[0]);
+	p->readable = p->writable = 1;
+	p->exists = true;
+}
+
+static void start(struct sim *s, bool origin, bool owned)
 {
 	unsigned int i, k;
 
@@ -280,16 +288,20 @@ static void start(struct sim *s, bool origin)
 		fprintf(stderr, "check: out of memory\n");
 		exit(3);
 	}
-	for (i = 0; i < s->page_count; i++)
+	for (i = 0; i < s->page_count; i++) {
 		for (k = 0; k < s->n; k++)
 			pcn_replica_init(&s->pages[i].r[k], &s->g[k]);
+		if (owned)
+			own(s, &s->pages[i]);
+	}
 }
 
 static const char usage[] =
 "Usage: check sim [-p NAME] [-n KERNELS] [-g PAGES] [-s STEPS] [-r SEED]\n"
-"                 [-w PERCENT] [-o] [-a] [-q]\n"
+"                 [-w PERCENT] [-o] [-O] [-a] [-q]\n"
 "  -w  share of writes among the accesses (default 30)\n"
 "  -o  kernel 0 owns untouched pages (default: a vote)\n"
+"  -O  kernel 0 has used all pages, as the origin of a process (with -o)\n"
 "  -a  messages may overtake each other (default: FIFO)\n"
 "  -q  without the invariants, for speed\n";
 
@@ -299,13 +311,13 @@ int simulate(int argc, char **argv)
 			 .write_percent = 30, .checked = true, .fifo = true,
 			 .want = 1000000 };
 	u64 seed = 1;
-	bool origin = false;
+	bool origin = false, owned = false;
 	struct timespec a, b;
 	double t;
 	int o;
 
 	optind = 1;
-	while ((o = getopt(argc, argv, "p:n:g:s:r:w:oaq")) != -1)
+	while ((o = getopt(argc, argv, "p:n:g:s:r:w:oOaq")) != -1)
 		switch (o) {
 		case 'p':
 			s.proto = pcn_proto_find(optarg);
@@ -328,6 +340,9 @@ int simulate(int argc, char **argv)
 		case 'o':
 			origin = true;
 			break;
+		case 'O':
+			origin = owned = true;
+			break;
 		case 'a':
 			s.fifo = false;
 			break;
@@ -343,7 +358,7 @@ int simulate(int argc, char **argv)
 		return 2;
 	}
 	s.rng = seed * 0x9e3779b97f4a7c15ULL | 1;
-	start(&s, origin);
+	start(&s, origin, owned);
 	clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &a);
 	run(&s);
 	clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &b);
