@@ -130,6 +130,7 @@ struct pcn_placement {
  * @task:	the task here
  * @process:	number of the process; 0 likewise
  * @visitor:	is it a visitor?
+ * @arriving:	a visitor that has not been in user mode yet
  * @left:	a visitor that has told its shadow of its end
  * @changing:	the system call under way changes the layout
  * @home:	where the shadow is
@@ -155,6 +156,7 @@ struct pcn_thread {
 	struct task_struct	*task;
 	u64			process;
 	bool			visitor;
+	bool			arriving;
 	bool			left;
 	bool			changing;
 	unsigned int		home;
@@ -185,6 +187,7 @@ int pcn_thread_send(unsigned int kid, struct pcn_thread_msg *m, bool whole);
 void pcn_shadow_leave(struct pcn_thread *t, struct pt_regs *regs);
 int pcn_visitor_start(void *arrival);
 long pcn_visitor_call(struct pcn_thread *t, struct pt_regs *regs, long nr);
+void pcn_visitor_go(struct pcn_thread *t);
 void pcn_visitor_end(struct pcn_thread *t);
 
 /**

@@ -75,8 +75,10 @@ void pcn_syscall_exit(struct pt_regs *regs)
 {
 	struct pcn_thread *t = current->popcorn;
 
-	if (!t || t->visitor)
+	if (!t)
 		return;
+	if (t->visitor)
+		return pcn_visitor_go(t);
 	pcn_layout_done(t);
 	if (t->wanted != pcn_self() && !signal_pending(current))
 		pcn_shadow_leave(t, regs);

@@ -81,7 +81,29 @@ static int become(struct pcn_thread *t, const struct pcn_arrival *a)
 	t->visitor = true;
 	t->home = a->origin;
 	t->process = a->msg->process;
-	return pcn_thread_enlist(t, a->msg->thread);
+	err = pcn_thread_enlist(t, a->msg->thread);
+	if (err)
+		return err;
+	memcpy(t->msg->gprs, a->msg->gprs, sizeof(t->msg->gprs));
+	t->arriving = true;
+	return 0;
+}
+
+/**
+ * pcn_visitor_go - a visitor goes to user mode at the end of a system call
+ * @t:	the current thread
+ *
+ * The first time that end is the end of copy_process(), which has put a result of
+ * its own into a register.
+ *
+ * Context: process.
+ */
+void pcn_visitor_go(struct pcn_thread *t)
+{
+	if (!t->arriving)
+		return;
+	t->arriving = false;
+	pcn_arch_gprs_load(t->msg->gprs);
 }
 
 /**

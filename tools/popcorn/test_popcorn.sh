@@ -6,7 +6,8 @@
 # kernel can answer, the error numbers of its system calls, a seccomp filter
 # answers in its place (set up by python3; such tests are skipped without it).
 
-PLAN=158
+PLAN=228
+RUN_ANSWERED=17	# of these, tests that test_run_answered does
 
 if [ $# -ne 1 ] || [ ! -x "$1" ]; then
 	echo "usage: $0 BINARY" >&2
@@ -164,7 +165,7 @@ make_links() {
 # The command with an answer to a system call: inject.py CALL ERRNO [ARG=VALUE]... -- COMMAND
 cat >"$tmp/inject.py" <<'PYTHON'
 import ctypes, os, struct, sys
-calls = {"write": 1, "ioctl": 16, "kexec_file_load": 320}
+calls = {"write": 1, "ioctl": 16, "kexec_file_load": 320, "popcorn_place": 549}
 ALLOW, ERRNO, EINVAL = 0x7fff0000, 0x50000, 22
 call, errno = sys.argv[1], int(sys.argv[2])
 split = sys.argv.index("--")
@@ -316,7 +317,7 @@ test_usage() {
 	run --version
 	result "--version" 0 ""
 	prints "--version prints name and version" "^popcorn [0-9]"
-	for command in list status load unload start stop kill restart log ping stats; do
+	for command in list status load unload start stop kill restart log ping stats run ps; do
 		run $command --help
 		check "$command --help" grep -q "^usage: popcorn $command" "$tmp/out"
 	done
@@ -680,6 +681,240 @@ LINES
 	make_tree
 }
 
+# thread [PROCESS TGID TID ROLE KERNEL MIGRATIONS CALLS VISITS COMM]: a line of the
+# table of threads; its first line without arguments
+thread() {
+	echo "${*-}" | sed 's/^$/process tgid tid role kernel migrations calls visits comm/'
+}
+
+test_ps() {
+	export POPCORN_THREADS="$tmp/threads"
+	rm -f "$POPCORN_THREADS"
+	run ps
+	result "ps without the table" 10 "no threads on other kernels \(there is no $tmp/threads\)"
+	thread >"$POPCORN_THREADS"
+	run ps
+	echo "PROCESS  TGID  TID  ROLE  KERNEL  MIGRATIONS  CALLS  VISITS  COMM" >"$tmp/want"
+	result "ps without threads" 0 ""
+	check "ps without threads prints a header" cmp "$tmp/out" "$tmp/want"
+	run ps --json
+	json "ps --json without threads" "j == []"
+	{
+		thread
+		thread 200000000000001 77 79 visitor 0 0 0 0 web server
+		thread 2 90 100 home 0 3 20 2 bash
+		thread 2 90 90 shadow 2 1 0 0 ""
+		thread 2 90 99 shadow 1 11 12345 6 'a
+b  c)'
+	} >"$POPCORN_THREADS"
+	cat >"$tmp/want" <<'TABLE'
+        PROCESS  TGID  TID  ROLE     KERNEL  MIGRATIONS  CALLS  VISITS  COMM
+              2    90   90  shadow        2           1      0       0  -
+              2    90   99  shadow        1          11  12345       6  a?b  c)
+              2    90  100  home          0           3     20       2  bash
+200000000000001    77   79  visitor       0           0      0       0  web server
+TABLE
+	run ps
+	result "ps" 0 ""
+	check "ps prints a table, ordered by process and thread" cmp "$tmp/out" "$tmp/want"
+	run ps --json
+	valid_json "ps --json is valid"
+	json "ps --json has all threads in order" "[t['tid'] for t in j] == [90, 99, 100, 79]"
+	json "ps --json: members" "j[1] == {'process': '2', 'tgid': 90, 'tid': 99, 'role': 'shadow',
+		'kernel': 1, 'migrations': 11, 'calls': 12345, 'visits': 6, 'comm': 'a\\nb  c)'}"
+	json "ps --json: no number is too large" "j[3]['process'] == '200000000000001'"
+	for text in "process tid" "" "$(thread)
+nonsense"; do
+		printf '%s' "$text" >"$POPCORN_THREADS"
+		run ps
+		result "ps: not the table: '$(echo "$text" | tail -n 1)'" 1 \
+			"ps: cannot make sense of $tmp/threads; .* of the same version"
+	done
+	unset POPCORN_THREADS
+}
+
+# places TEXT LIST OPTION...: run with these options has this placement
+places() {
+	text=$1 want=$2
+	shift 2
+	run run --dry-run "$@" true
+	check "run: $text" eval "[ $code -eq 0 ] && grep -qx 'placement: $want' '$tmp/out'"
+}
+
+# repeat COUNT KID: the list of that many times the same kernel
+repeat() {
+	yes "$2" | head -n "$1" | paste -s -d , -
+}
+
+test_placement() {
+	attr 1 state running
+	places "all that run, by default" 0,1,2
+	places "--spread is the same" 0,1,2 --spread
+	places "--kernels" 2,0 --kernels 2,0
+	places "--kernels, ranges" 0,1,2 --kernels 0-1,2-2
+	places "--kernels, names" 2,0,1 --kernels web,primary,kernel1
+	places "--pin, with repeats" 1,1,0,2,1 --pin 1,1,0,web,1
+	places "--pin, the longest list" "$(repeat 64 2)" --pin "$(repeat 64 2)"
+	places "--pack" 1,1,2,2,2 --pack --kernels 1,2
+	places "--pack, in the order of --kernels" 2,2,2,1,1 --pack --kernels 2,1
+	cpus=$(getconf _NPROCESSORS_ONLN)
+	if [ "$cpus" -le 59 ]; then
+		places "--pack, with this kernel's own CPUs" "$(repeat "$cpus" 0),1,1,2,2,2" --pack
+	else
+		skip "run: --pack, with this kernel's own CPUs" "too many CPUs"
+	fi
+	run run --dry-run --pin 1 sh -c "echo 'a b'" "" --stats
+	result "run --dry-run" 0 ""
+	cat >"$tmp/want" <<'LINES'
+placement: 1
+command: sh -c 'echo '\''a b'\''' '' --stats
+LINES
+	check "run --dry-run prints placement and command" cmp "$tmp/out" "$tmp/want"
+	run run --dry-run --kernels 0 -- true --help
+	prints "run: -- ends its options" "^command: true --help$"
+	mkdir "$tmp/others"
+	mv "$kernels"/[!2] "$kernels"/1? "$tmp/others"
+	echo 2 >"$POPCORN_SYSFS/self"
+	link 0 up
+	link 1 down
+	link 3 up
+	places "on a secondary: itself first, then those with a link" 2,0,3
+	places "on a secondary, by number" 0,2 --kernels 0,2
+	run run --dry-run --kernels 0,1 true
+	result "run: no link to a kernel" 4 "kernel 1: run: it is not running \(down\)"
+	run run --dry-run --pack --kernels 0,2 true
+	result "run: --pack on a secondary" 1 "cannot tell how many CPUs kernel 0 has; only the primary"
+	make_tree
+}
+
+test_placement_errors() {
+	attr 1 state running
+	run run
+	result "run without a program" 2 "run: an argument is missing"
+	run run --kernels 0
+	result "run with options only" 2 "run: an argument is missing"
+	for list in "" "," "0," 0,,1 2-0 0- 0-1-2 0-x; do
+		run run --dry-run "--pin=$list" true
+		result "run --pin='$list'" 2 \
+			"^popcorn: run: --pin: not a list of kernels such as .*: '$list'$"
+	done
+	run run --dry-run --kernels 1,web,2 true
+	result "run: a kernel twice" 2 "--kernels: kernel 2 is in the list twice; only --pin"
+	run run --dry-run --pin "$(repeat 65 0)" true
+	result "run: too long a list" 2 "cannot have more than 64 entries"
+	attr 1 cpus 100-170
+	run run --dry-run --pack --kernels 1 true
+	result "run: --pack with too many CPUs" 2 "cannot have more than 64 entries"
+	attr 1 cpus 2-x
+	run run --dry-run --pack --kernels 1 true
+	result "run: malformed CPU list" 1 "run: --pack: cannot tell how many CPUs kernel 1 has$"
+	for options in "--spread --pack" "--pack --pin 0" "--spread --pin 0"; do
+		# shellcheck disable=SC2086
+		run run --dry-run $options true
+		result "run $options" 2 "only one of --spread, --pack and --pin"
+	done
+	run run --dry-run --pin 0 --kernels 0 true
+	result "run --pin --kernels" 2 "--kernels is not possible with it"
+	run run --dry-run --kernels 0,nobody true
+	result "run: unknown kernel" 3 "run: there is no kernel 'nobody'"
+	run run --dry-run --pin 1-3 true
+	result "run: unknown kernel in a range" 3 "run: there is no kernel '3'"
+	run run --dry-run --pin 0,11 true
+	result "run: not running" 4 \
+		"^popcorn: kernel 11 \(twin\): run: it is not running \(loaded\); to start it: popcorn start 11$"
+	make_tree
+}
+
+# A program for run --stats: it writes the table as if threads of its were on other
+# kernels, one of them in a child whose parent is gone; and threads of others
+cat >"$tmp/threads.sh" <<'SHELL'
+# table CALLS: the table, written as a whole; then time for the command to read it
+table() {
+	{
+		echo "process tgid tid role kernel migrations calls visits comm"
+		sed "s/CALLS/$1/"
+	} >"$POPCORN_THREADS.new"
+	mv "$POPCORN_THREADS.new" "$POPCORN_THREADS"
+	sleep 0.3
+}
+orphan=$(sleep 5 >/dev/null & echo $!)
+for calls in 100 70; do
+	table $calls <<TABLE
+1 1 1 shadow 1 1000 1000 1000 init
+2 $$ $$ home 0 1 5 1 main
+2 $$ 1000001 shadow 2 2 CALLS 3 worker
+2 $$ 1000002 shadow 2 1 1 0 worker
+3 $orphan $orphan shadow 1 1 7 0 sleep
+200000000000001 $$ 1000003 visitor 0 9 9 9 guest
+TABLE
+done
+table "" <<TABLE
+2 $$ 1000001 home 0 2 90 9 worker
+TABLE
+kill $orphan
+echo done
+exit 7
+SHELL
+
+# The tests of run that need answers to its system call
+test_run_answered() {
+	attr 1 state running
+	# shellcheck disable=SC2016
+	inject popcorn_place 0 1=3 -- run sh -c 'echo "$0 $1 $PPID"; exit 5' "a b" --stats
+	result "run: exit status of the program" 5 ""
+	prints "run: in place of the command, with its arguments" "^a b --stats $$\$"
+	answer "run --pin: length of the list" 0 "" popcorn_place 0 1=5 -- run --pin 1,1,0,2,2 true
+	answer "run: no such system call" 10 "this kernel cannot place threads" popcorn_place 38 -- run true
+	answer "run: a kernel went down" 4 "to place threads on is not up" popcorn_place 112 -- run true
+	answer "run: other errors" 1 "run: cannot place threads: Cannot allocate memory" \
+		popcorn_place 12 -- run true
+	answer "run: no such program" 127 "run: cannot execute $tmp/nothing: No such file" \
+		popcorn_place 0 -- run "$tmp/nothing"
+	answer "run: a directory as program" 126 "run: cannot execute $tmp: Permission denied" \
+		popcorn_place 0 -- run "$tmp"
+	export POPCORN_THREADS="$tmp/threads"
+	rm -f "$POPCORN_THREADS"
+	answer "run --stats without the table" 10 "no threads on other kernels" \
+		popcorn_place 0 -- run --stats true
+	thread >"$POPCORN_THREADS"
+	answer "run --stats: no such system call" 10 "this kernel cannot place threads" \
+		popcorn_place 38 -- run --stats true
+	answer "run --stats: no such program" 127 "run: cannot execute" \
+		popcorn_place 0 -- run --stats "$tmp/nothing"
+	check "run --stats: no table then" eval "! grep -q KID '$tmp/err'"
+	inject popcorn_place 0 1=3 -- run --stats sh "$tmp/threads.sh"
+	cat >"$tmp/want" <<'TABLE'
+KID  NAME     THREADS  MIGRATIONS  CALLS  VISITS
+  0  primary        1           1      5       1
+  1  kernel1        1           1      7       0
+  2  web            2           3    101       9
+TABLE
+	result "run --stats: exit status of the program" 7 "KID"
+	check "run --stats: its table, on standard error" cmp "$tmp/err" "$tmp/want"
+	check "run --stats: the output is the program's" grep -qx "done" "$tmp/out"
+	thread >"$POPCORN_THREADS"
+	# shellcheck disable=SC2016
+	answer "run --stats: the program is killed" 137 "^KID" popcorn_place 0 -- \
+		run --stats sh -c 'kill -KILL $$'
+	# shellcheck disable=SC2016
+	answer "run --stats: signals are passed on" 9 "^KID" popcorn_place 0 -- \
+		run --stats sh -c 'trap "exit 9" TERM; kill $PPID
+			for i in 1 2 3 4 5 6 7 8 9; do sleep 0.1; done'
+	unset POPCORN_THREADS
+	make_tree
+}
+
+test_run() {
+	if [ "$can_inject" ]; then
+		test_run_answered
+		return
+	fi
+	answered=$((number + RUN_ANSWERED))
+	while [ $number -lt $answered ]; do
+		skip "run" "no python3, seccomp or x86_64"
+	done
+}
+
 test_permissions() {
 	chmod 444 "$kernels/1/state"
 	refused "start by nobody" 6 "kernel 1: start: not permitted; do it as root" start 1
@@ -712,6 +947,10 @@ test_load
 test_log
 test_stats
 test_ping
+test_ps
+test_placement
+test_placement_errors
+test_run
 test_permissions
 
 if [ $number -ne $PLAN ]; then

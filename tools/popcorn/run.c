@@ -1,0 +1,617 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * popcorn - run: a program with its threads on several kernels
+ *
+ * The system call popcorn_place() leaves a list of kernels with the task; the
+ * program that this executes starts its threads there, and need not know. With
+ * --stats the program is a child, for there is no one to tell how it went after
+ * an exec. What its threads did can only be seen while there are any: the table
+ * of threads is looked at again and again.
+ */
+#include <ctype.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "../../include/uapi/linux/popcorn.h"
+#include "popcorn.h"
+
+/* The longest list that popcorn_place() takes */
+#define PLACES_MAX	64
+
+/* How often to look at the threads of a program that runs */
+#define SAMPLE_NS	(50 * 1000 * 1000)
+
+/* struct placement - thread n starts on @kid[n % @count] */
+struct placement {
+	uint8_t kid[PLACES_MAX];
+	size_t count;
+};
+
+/* --- from the command line to a placement --- */
+
+/* Add a kernel to a placement. Ends the command if there is no room. */
+static void add_place(struct placement *p, int kid)
+{
+	if (p->count == PLACES_MAX)
+		pcn_die(PCN_USAGE, "run: a placement cannot have more than %d entries",
+			PLACES_MAX);
+	p->kid[p->count++] = kid;
+}
+
+/*
+ * Read the state of a kernel. A secondary knows no more of others than whether
+ * messages reach them. Returns the text, to be freed.
+ */
+static char *read_state(int kid)
+{
+	int self = pcn_self();
+	char *state = self > 0 && kid != self ? pcn_read("links/%d/state", kid) :
+						pcn_attr(kid, "state");
+
+	if (!state)
+		pcn_die(PCN_FAILED, "run: cannot read the state of kernel %d: %m", kid);
+	return pcn_clean(state);
+}
+
+/* Can threads be placed on a kernel in that state? */
+static bool is_up(const char *state)
+{
+	return !strcmp(state, "running") || !strcmp(state, "up");
+}
+
+/* Add a kernel by its kid or name. Ends the command if it is none that runs. */
+static void add_kernel(struct placement *p, const char *which)
+{
+	const struct pcn_kernel *k = pcn_find_peer("run", which);
+	char *state;
+
+	if (!k)
+		exit(PCN_UNKNOWN);
+	state = read_state(k->kid);
+	if (!is_up(state))
+		exit(pcn_refused(k, "run", ESRCH, state));
+	free(state);
+	add_place(p, k->kid);
+}
+
+/* End the command since a list of kernels is not one. */
+static _Noreturn void bad_list(const char *option, const char *list)
+{
+	pcn_die(PCN_USAGE, "run: %s: not a list of kernels such as 0-3 or 0,2,5-7: '%s'",
+		option, list);
+}
+
+/*
+ * Add what an item of a list means: a kernel or, as no name begins with a digit, a
+ * range. Returns false if it is neither.
+ */
+static bool add_item(struct placement *p, char *item)
+{
+	char *dash = isdigit((unsigned char)*item) ? strchr(item, '-') : NULL;
+	char word[16];
+	int kid, last;
+
+	if (!dash) {
+		if (*item)
+			add_kernel(p, item);
+		return *item;
+	}
+	*dash = '\0';
+	kid = pcn_to_kid(item);
+	last = pcn_to_kid(dash + 1);
+	if (kid < 0 || last < kid)
+		return false;
+	for (; kid <= last; kid++) {
+		snprintf(word, sizeof(word), "%d", kid);
+		add_kernel(p, word);
+	}
+	return true;
+}
+
+/* Add the kernels of a list. Ends the command if it is not one. */
+static void add_list(struct placement *p, const char *option, const char *list)
+{
+	size_t size = strlen(list) + 1;
+	char *text = memcpy(pcn_grow(NULL, size), list, size);
+	char *rest = text, *item;
+
+	while ((item = strsep(&rest, ",")))
+		if (!add_item(p, item))
+			bad_list(option, list);
+	free(text);
+}
+
+/* Add this kernel, and all others that run. */
+static void add_all(struct placement *p)
+{
+	const struct pcn_kernel *k;
+	int self = pcn_self();
+	size_t i, nr;
+	char *state;
+
+	k = pcn_kernels(&nr);
+	if (self > 0)
+		k = pcn_links(&nr);
+	add_place(p, self > 0 ? self : 0);
+	for (i = 0; i < nr; i++) {
+		if (k[i].kid == p->kid[0])
+			continue;
+		state = read_state(k[i].kid);
+		if (is_up(state))
+			add_place(p, k[i].kid);
+		free(state);
+	}
+}
+
+/* End the command if a kernel is in the placement twice. */
+static void check_repeats(const struct placement *p)
+{
+	size_t i;
+
+	for (i = 1; i < p->count; i++)
+		if (memchr(p->kid, p->kid[i], i))
+			pcn_die(PCN_USAGE, "run: --kernels: kernel %d is in the list twice; only --pin takes that",
+				p->kid[i]);
+}
+
+/* Count the CPUs in a list such as "4,6-7". Returns 0 if it is not one. */
+static unsigned long count_cpus(const char *list)
+{
+	unsigned long count = 0;
+	char *end;
+
+	do {
+		unsigned long first, last;
+
+		if (!isdigit((unsigned char)*list))
+			return 0;
+		first = last = strtoul(list, &end, 10);
+		if (*end == '-' && isdigit((unsigned char)end[1]))
+			last = strtoul(end + 1, &end, 10);
+		if (last < first || (*end && *end != ','))
+			return 0;
+		count += last - first + 1;
+		list = end + 1;
+	} while (*end);
+	return count;
+}
+
+/* The number of CPUs of a kernel. Ends the command if it is not known. */
+static unsigned long cpus_of(int kid)
+{
+	unsigned long count;
+	char *list;
+
+	if (kid == pcn_self())
+		return sysconf(_SC_NPROCESSORS_ONLN);
+	list = pcn_attr(kid, "cpus");
+	count = list ? count_cpus(list) : 0;
+	if (!count)
+		pcn_die(PCN_FAILED, "run: --pack: cannot tell how many CPUs kernel %d has%s",
+			kid, pcn_self() > 0 ? "; only the primary kernel (0) knows" : "");
+	free(list);
+	return count;
+}
+
+/* Have each kernel in the placement as often as it has CPUs. */
+static void pack(struct placement *p)
+{
+	const struct placement kernels = *p;
+	unsigned long nr;
+	size_t i;
+
+	p->count = 0;
+	for (i = 0; i < kernels.count; i++)
+		for (nr = cpus_of(kernels.kid[i]); nr; nr--)
+			add_place(p, kernels.kid[i]);
+}
+
+/* Make the placement that the options ask for. Ends the command if it is none. */
+static void make_placement(struct placement *p, const struct pcn_call *c)
+{
+	p->count = 0;
+	if (c->spread + c->pack + !!c->pin > 1)
+		pcn_die(PCN_USAGE, "run: only one of --spread, --pack and --pin is possible");
+	if (c->kernels && c->pin)
+		pcn_die(PCN_USAGE, "run: --pin tells the kernels, --kernels is not possible with it");
+	if (c->pin) {
+		add_list(p, "--pin", c->pin);
+		return;
+	}
+	if (c->kernels)
+		add_list(p, "--kernels", c->kernels);
+	else
+		add_all(p);
+	check_repeats(p);
+	if (c->pack)
+		pack(p);
+}
+
+/* --- what --dry-run prints --- */
+
+/* Print a word of a command line as a shell would take it. */
+static void print_word(const char *word)
+{
+	static const char plain[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+				    "0123456789_@%+=:,./-";
+
+	if (*word && !word[strspn(word, plain)]) {
+		fputs(word, stdout);
+		return;
+	}
+	putchar('\'');
+	for (; *word; word++) {
+		if (*word == '\'')
+			fputs("'\\'", stdout);
+		putchar(*word);
+	}
+	putchar('\'');
+}
+
+/* Print what would be done. */
+static void print_plan(const struct placement *p, const struct pcn_call *c)
+{
+	size_t i;
+	int arg;
+
+	fputs("placement: ", stdout);
+	for (i = 0; i < p->count; i++)
+		printf("%s%d", i ? "," : "", p->kid[i]);
+	fputs("\ncommand:", stdout);
+	for (arg = 0; arg < c->argc; arg++) {
+		putchar(' ');
+		print_word(c->argv[arg]);
+	}
+	putchar('\n');
+}
+
+/* --- running it --- */
+
+/* Say why threads cannot be placed. Returns the exit code. */
+static int not_placed(int err)
+{
+	switch (err) {
+	case ENOSYS:
+		pcn_error("this kernel cannot place threads (there is no system call popcorn_place); boot one with CONFIG_POPCORN=y");
+		return PCN_ABSENT;
+	case EHOSTDOWN:
+		pcn_error("run: a kernel to place threads on is not up; see popcorn list and popcorn stats");
+		return PCN_STATE;
+	default:
+		pcn_error("run: cannot place threads: %s", strerror(err));
+		return PCN_FAILED;
+	}
+}
+
+/* Become the program. Returns the exit code if that fails. */
+static int execute(const struct placement *p, char **argv)
+{
+	int err;
+
+	if (syscall(__NR_popcorn_place, p->kid, (unsigned int)p->count))
+		return not_placed(errno);
+	execvp(argv[0], argv);
+	err = errno;
+	pcn_error("run: cannot execute %s: %m", argv[0]);
+	return err == ENOENT ? PCN_NOPROGRAM : PCN_NOEXEC;
+}
+
+/* --- with --stats --- */
+
+/**
+ * struct watch - a program that is being watched
+ * @child:	its process
+ * @signals:	those that are waited for meanwhile
+ * @old_signals: those that were blocked before
+ * @old_child:	what was to be done on SIGCHLD before
+ * @seen:	its threads, each with the highest counts that were seen
+ */
+struct watch {
+	pid_t child;
+	sigset_t signals;
+	sigset_t old_signals;
+	struct sigaction old_child;
+	struct pcn_threads seen;
+};
+
+/*
+ * Have signals wait that the program is to have, or that tell of its end: the
+ * command outlives it to print the table.
+ */
+static void hold_signals(struct watch *w)
+{
+	static const int numbers[] = { SIGCHLD, SIGINT, SIGQUIT, SIGTERM, SIGHUP };
+	const struct sigaction usual = { .sa_handler = SIG_DFL };
+	size_t i;
+
+	sigemptyset(&w->signals);
+	for (i = 0; i < ARRAY_SIZE(numbers); i++)
+		sigaddset(&w->signals, numbers[i]);
+	sigprocmask(SIG_BLOCK, &w->signals, &w->old_signals);
+	sigaction(SIGCHLD, &usual, &w->old_child);
+}
+
+/* In the child: become the program, with signals as they were before. */
+static _Noreturn void be_child(const struct watch *w, const struct placement *p,
+			       char **argv, int report)
+{
+	int code;
+
+	sigaction(SIGCHLD, &w->old_child, NULL);
+	sigprocmask(SIG_SETMASK, &w->old_signals, NULL);
+	code = execute(p, argv);
+	while (write(report, "", 1) < 0 && errno == EINTR)
+		;
+	_exit(code);
+}
+
+/*
+ * Start the program as a child. Returns false if it was none: the child has said
+ * why, and ends with the exit code.
+ */
+static bool start_child(struct watch *w, const struct placement *p, char **argv)
+{
+	int report[2];	/* closed by the exec; a byte comes if there is none */
+	ssize_t got;
+	char byte;
+
+	if (pipe2(report, O_CLOEXEC))
+		pcn_die(PCN_FAILED, "run: cannot make a pipe: %m");
+	w->child = fork();
+	if (w->child < 0)
+		pcn_die(PCN_FAILED, "run: cannot make a process: %m");
+	if (!w->child)
+		be_child(w, p, argv, report[1]);
+	close(report[1]);
+	do {
+		got = read(report[0], &byte, 1);
+	} while (got < 0 && errno == EINTR);
+	close(report[0]);
+	return !got;
+}
+
+/* The parent of a process, 0 if there is none. */
+static pid_t parent_of(pid_t pid)
+{
+	char path[64], text[512], *end = NULL;
+	size_t len;
+	pid_t parent;
+	FILE *in;
+
+	snprintf(path, sizeof(path), "/proc/%d/stat", pid);
+	in = fopen(path, "re");
+	if (!in)
+		return 0;
+	len = fread(text, 1, sizeof(text) - 1, in);
+	fclose(in);
+	text[len] = '\0';
+	end = strrchr(text, ')');	/* its name may have any characters */
+	return end && sscanf(end + 1, " %*c %d", &parent) == 1 ? parent : 0;
+}
+
+/*
+ * Is this a process of the program? All of them descend from this one: it adopts
+ * those whose parents are gone.
+ */
+static bool is_ours(pid_t pid)
+{
+	const pid_t self = getpid();
+
+	while (pid > 1) {
+		pid = parent_of(pid);
+		if (pid == self)
+			return true;
+	}
+	return false;
+}
+
+/* The higher of two counts. */
+static uint64_t highest(uint64_t a, uint64_t b)
+{
+	return a > b ? a : b;
+}
+
+/*
+ * Take over what is known of a thread now. It is at home only for short visits; it
+ * belongs to the kernel that it was last on besides this one.
+ */
+static void update_thread(struct pcn_thread *seen, const struct pcn_thread *t, int self)
+{
+	seen->migrations = highest(seen->migrations, t->migrations);
+	seen->calls = highest(seen->calls, t->calls);
+	seen->visits = highest(seen->visits, t->visits);
+	if (t->kernel != self)
+		seen->kernel = t->kernel;
+}
+
+/* Note what is known of a thread now. */
+static void note_thread(struct pcn_threads *seen, const struct pcn_thread *t, int self)
+{
+	size_t i;
+
+	for (i = 0; i < seen->count; i++)
+		if (seen->thread[i].tid == t->tid && seen->thread[i].tgid == t->tgid) {
+			update_thread(&seen->thread[i], t, self);
+			return;
+		}
+	seen->thread = pcn_grow(seen->thread, (seen->count + 1) * sizeof(*t));
+	seen->thread[seen->count++] = *t;
+}
+
+/* Look at the threads of the program. What cannot be read now, may be the next time. */
+static void sample(struct watch *w)
+{
+	const int self = pcn_self();
+	struct pcn_threads now;
+	bool ours = false;
+	pid_t tgid = 0;
+	size_t i;
+
+	if (pcn_threads_read(&now))
+		return;
+	for (i = 0; i < now.count; i++) {
+		if (!strcmp(now.thread[i].role, "visitor"))
+			continue;
+		if (now.thread[i].tgid != tgid) {
+			tgid = now.thread[i].tgid;
+			ours = is_ours(tgid);
+		}
+		if (ours)
+			note_thread(&w->seen, &now.thread[i], self);
+	}
+	pcn_threads_free(&now);
+}
+
+/*
+ * Wait until it is time to look again, or something happens. The program is sent
+ * the signals that come, but those of the terminal it has got itself.
+ */
+static void wait_a_while(const struct watch *w)
+{
+	const struct timespec period = { .tv_nsec = SAMPLE_NS };
+	siginfo_t info;
+	int number = sigtimedwait(&w->signals, &info, &period);
+
+	if (number > 0 && number != SIGCHLD && info.si_code != SI_KERNEL)
+		kill(w->child, number);
+}
+
+/* Has the program ended? Sets its status then. */
+static bool has_ended(const struct watch *w, int *status)
+{
+	pid_t pid;
+
+	do {
+		pid = waitpid(-1, status, WNOHANG);
+	} while (pid > 0 && pid != w->child);
+	return pid == w->child;
+}
+
+/* Watch the program until it ends. Returns its status. */
+static int watch_child(struct watch *w)
+{
+	int status;
+
+	do {
+		sample(w);
+		wait_a_while(w);
+	} while (!has_ended(w, &status));
+	return status;
+}
+
+static const struct pcn_column columns[] = {
+	{ "KID", true },
+	{ "NAME", false },
+	{ "THREADS", true },
+	{ "MIGRATIONS", true },
+	{ "CALLS", true },
+	{ "VISITS", true },
+};
+
+/* Add the name of a kernel to a table. */
+static void add_name(struct pcn_table *table, int kid)
+{
+	const struct pcn_kernel *k;
+	const char *name = "-";
+	size_t i, nr;
+
+	k = pcn_kernels(&nr);
+	for (i = 0; i < nr; i++)
+		if (k[i].kid == kid && *k[i].name)
+			name = pcn_clean(k[i].name);
+	pcn_table_add(table, name);
+}
+
+/* Add the line of a kernel to the table, if it had threads. */
+static void add_sums(struct pcn_table *table, const struct pcn_threads *seen, int kid)
+{
+	uint64_t threads = 0, migrations = 0, calls = 0, visits = 0;
+	size_t i;
+
+	for (i = 0; i < seen->count; i++) {
+		if (seen->thread[i].kernel != kid)
+			continue;
+		threads++;
+		migrations += seen->thread[i].migrations;
+		calls += seen->thread[i].calls;
+		visits += seen->thread[i].visits;
+	}
+	if (!threads)
+		return;
+	pcn_table_add_number(table, kid);
+	add_name(table, kid);
+	pcn_table_add_number(table, threads);
+	pcn_table_add_number(table, migrations);
+	pcn_table_add_number(table, calls);
+	pcn_table_add_number(table, visits);
+}
+
+/* Print the table to standard error: the output is the program's. */
+static void print_sums(const struct pcn_threads *seen)
+{
+	struct pcn_table table = {
+		.columns = columns,
+		.width = ARRAY_SIZE(columns),
+	};
+	int kid;
+
+	for (kid = 0; kid <= UINT8_MAX; kid++)
+		add_sums(&table, seen, kid);
+	fflush(stdout);
+	dup2(STDERR_FILENO, STDOUT_FILENO);
+	pcn_table_print(&table);
+}
+
+/* The exit code of a program that has ended, as a shell tells it. */
+static int to_code(int status)
+{
+	return WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status);
+}
+
+/* Run the program as a child, and watch it. Returns the exit code. */
+static int run_watched(const struct placement *p, char **argv)
+{
+	struct watch w = { 0 };
+	int status = 0;
+
+	if (pcn_threads_read(&w.seen))
+		pcn_threads_die("run");
+	pcn_threads_free(&w.seen);
+	prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
+	hold_signals(&w);
+	if (start_child(&w, p, argv)) {
+		status = watch_child(&w);
+		print_sums(&w.seen);
+		pcn_threads_free(&w.seen);
+	} else {
+		waitpid(w.child, &status, 0);
+	}
+	return to_code(status);
+}
+
+/**
+ * pcn_cmd_run() - popcorn run
+ * @c:	the command line
+ *
+ * Return: exit code; none when the program runs in place of the command.
+ */
+int pcn_cmd_run(const struct pcn_call *c)
+{
+	struct placement p;
+
+	make_placement(&p, c);
+	if (c->dry_run) {
+		print_plan(&p, c);
+		return PCN_DONE;
+	}
+	return c->stats ? run_watched(&p, c->argv) : execute(&p, c->argv);
+}

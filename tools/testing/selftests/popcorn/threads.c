@@ -1,0 +1,646 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * What a thread does on another kernel than its own, one thing after the other:
+ * system calls, memory, signals, children, threads, ends. Prints TAP.
+ *
+ *	threads [KID]...	the other kernels, 1 if none is given
+ */
+#define _GNU_SOURCE
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <spawn.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+#include <sys/time.h>
+#include <sys/uio.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#define PAGE		4096UL
+#define NR_MIGRATE	548
+#define MAX_KERNELS	64
+
+extern char **environ;
+
+/* Where nothing is; the compiler must not know. */
+static char *volatile nowhere = (char *)8;
+
+static int away[MAX_KERNELS] = { 1 };
+static int kernels = 1;
+static const char *self;
+
+static int go(int kid)
+{
+	return syscall(NR_MIGRATE, kid, 0);
+}
+
+static int leave(void)
+{
+	return go(away[0]);
+}
+
+static void result(bool ok, const char *name)
+{
+	static int number;
+
+	printf("%sok %d - %s\n", ok ? "" : "not ", ++number, name);
+	fflush(stdout);
+}
+
+#define PAGES	64
+
+static char *map(size_t pages)
+{
+	void *p = mmap(NULL, pages * PAGE, PROT_READ | PROT_WRITE,
+		       MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	return p == MAP_FAILED ? NULL : p;
+}
+
+static void stamp(char *p, size_t pages, uint64_t seed)
+{
+	size_t i;
+
+	for (i = 0; i < pages * PAGE / 8; i++)
+		((uint64_t *)p)[i] = seed + i * 0x9e3779b97f4a7c15;
+}
+
+static bool stamped(const char *p, size_t pages, uint64_t seed)
+{
+	size_t i;
+
+	for (i = 0; i < pages * PAGE / 8; i++)
+		if (((uint64_t *)p)[i] != seed + i * 0x9e3779b97f4a7c15)
+			return false;
+	return true;
+}
+
+/* --- going --- */
+
+static bool test_refusals(void)
+{
+	return go(64) == -1 && errno == EINVAL &&
+	       syscall(NR_MIGRATE, away[0], 1) == -1 && errno == EINVAL &&
+	       go(63) == -1 && errno == EHOSTDOWN && go(0) == 0;
+}
+
+static bool test_there_and_back(void)
+{
+	char *p = map(PAGES);
+	bool ok = p && !leave();
+
+	stamp(p, PAGES, 1);
+	ok = ok && !go(0) && stamped(p, PAGES, 1);
+	stamp(p, PAGES, 2);
+	ok = ok && !leave() && stamped(p, PAGES, 2) && !go(0);
+	munmap(p, PAGES * PAGE);
+	return ok;
+}
+
+static bool test_around(void)
+{
+	char *p = map(PAGES);
+	bool ok = p;
+	int i, round, step = 0;
+
+	for (round = 0; round < 4; round++) {
+		for (i = 0; i < kernels; i++) {
+			ok = ok && !go(away[i]) &&
+			     (!step || stamped(p, PAGES, step - 1));
+			stamp(p, PAGES, step++);
+		}
+	}
+	ok = ok && !go(0) && stamped(p, PAGES, step - 1);
+	munmap(p, PAGES * PAGE);
+	return ok;
+}
+
+/* --- system calls --- */
+
+static bool test_calls(void)
+{
+	pid_t pid = getpid(), parent = getppid();
+	char out[] = "from afar", in[sizeof(out)] = "";
+	int pipe_fd[2];
+	bool ok = !leave();
+
+	ok = ok && getpid() == pid && getppid() == parent;
+	ok = ok && !pipe(pipe_fd);
+	ok = ok && write(pipe_fd[1], out, sizeof(out)) == sizeof(out);
+	ok = ok && read(pipe_fd[0], in, sizeof(in)) == sizeof(in);
+	ok = ok && !strcmp(in, out);
+	ok = ok && read(-1, in, 1) == -1 && errno == EBADF;
+	ok = ok && write(pipe_fd[1], nowhere, 1) == -1 && errno == EFAULT;
+	ok = ok && syscall(9999) == -1 && errno == ENOSYS;
+	close(pipe_fd[0]);
+	close(pipe_fd[1]);
+	return !go(0) && ok;
+}
+
+static bool test_time(void)
+{
+	struct timespec a, b, there;
+	bool ok;
+
+	clock_gettime(CLOCK_MONOTONIC, &a);
+	ok = !leave();
+	clock_gettime(CLOCK_MONOTONIC, &there);
+	ok = !go(0) && ok;
+	clock_gettime(CLOCK_MONOTONIC, &b);
+	return ok && there.tv_sec >= a.tv_sec - 1 && there.tv_sec <= b.tv_sec + 1;
+}
+
+/* --- the layout of memory --- */
+
+static bool test_layout(void)
+{
+	char *p, *q;
+	bool ok = !leave();
+
+	p = map(PAGES);
+	stamp(p, PAGES, 3);
+	ok = ok && !go(0) && stamped(p, PAGES, 3) && !leave();
+	ok = ok && !mprotect(p, PAGES * PAGE, PROT_READ) && stamped(p, PAGES, 3);
+	ok = ok && !mprotect(p, PAGES * PAGE, PROT_READ | PROT_WRITE);
+	stamp(p, PAGES, 4);
+	q = mremap(p, PAGES * PAGE, 4 * PAGES * PAGE, MREMAP_MAYMOVE);
+	ok = ok && q != MAP_FAILED && stamped(q, PAGES, 4);
+	stamp(q, PAGES, 5);
+	ok = ok && !munmap(q + PAGES * PAGE, 3 * PAGES * PAGE) && stamped(q, PAGES, 5);
+	ok = ok && !madvise(q, PAGE, MADV_DONTNEED) && q[0] == 0 && q[9] == 0;
+	ok = ok && !go(0) && q[0] == 0;
+	stamp(q, PAGES, 6);
+	ok = ok && !leave() && stamped(q, PAGES, 6);
+	ok = ok && mmap(q, PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE |
+			MAP_ANONYMOUS | MAP_FIXED, -1, 0) == q && !q[0];
+	ok = ok && !munmap(q, PAGES * PAGE);
+	return !go(0) && ok;
+}
+
+static bool test_brk(void)
+{
+	char *old = sbrk(0), *p;
+	bool ok = !leave();
+
+	p = sbrk(16 * PAGE);
+	ok = ok && p == old;
+	memset(p, 7, 16 * PAGE);
+	ok = ok && sbrk(-8 * (intptr_t)PAGE) != (void *)-1 && p[5 * PAGE] == 7;
+	ok = ok && sbrk(8 * PAGE) != (void *)-1 && p[12 * PAGE] == 0 && p[3] == 7;
+	ok = ok && !go(0) && p[5] == 7 && sbrk(-16 * (intptr_t)PAGE) != (void *)-1;
+	return ok;
+}
+
+static int recurse(int depth)
+{
+	volatile char room[2000];
+
+	room[0] = depth;
+	return depth ? recurse(depth - 1) + room[0] - room[0] : 5;
+}
+
+static bool test_stack(void)
+{
+	bool ok = !leave() && recurse(400) == 5;
+
+	return !go(0) && ok && recurse(400) == 5;
+}
+
+static bool test_file(void)
+{
+	int fd = open(self, O_RDONLY);
+	char buf[PAGE];
+	char *p = mmap(NULL, PAGE, PROT_READ, MAP_PRIVATE, fd, 0);
+	char *w = mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE, fd, 0);
+	bool ok = p != MAP_FAILED && w != MAP_FAILED && !leave();
+
+	ok = ok && read(fd, buf, PAGE) == (ssize_t)PAGE && !memcmp(p, buf, PAGE);
+	w[100] = ~w[100];
+	ok = ok && w[100] != p[100] && !go(0) && w[100] != buf[100] &&
+	     !memcmp(w, buf, 100);
+	munmap(p, PAGE);
+	munmap(w, PAGE);
+	close(fd);
+	return ok;
+}
+
+/* Memory that is not replicated: the access is made at home. */
+static bool test_shared(void)
+{
+	char *p = mmap(NULL, PAGE, PROT_READ | PROT_WRITE,
+		       MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	bool ok = p != MAP_FAILED && !leave();
+
+	p[10] = 42;
+	ok = ok && p[10] == 42;
+	getppid();
+	p[11] = 43;
+	ok = ok && !go(0) && p[10] == 42 && p[11] == 43;
+	munmap(p, PAGE);
+	return ok;
+}
+
+/* --- signals --- */
+
+static volatile sig_atomic_t handled;
+static sigjmp_buf escape;
+
+static void on_signal(int sig)
+{
+	handled = sig;
+}
+
+static void on_fault(int sig, siginfo_t *info, void *context)
+{
+	(void)context;
+	handled = sig == SIGSEGV && info->si_addr != (void *)8 ? -1 : sig;
+	siglongjmp(escape, 1);
+}
+
+static void catch(int sig)
+{
+	struct sigaction a = { .sa_sigaction = on_fault, .sa_flags = SA_SIGINFO };
+
+	sigaction(sig, &a, NULL);
+}
+
+static bool test_alarm(void)
+{
+	struct itimerval t = { .it_value.tv_usec = 50000 };
+	volatile unsigned long count = 0;
+	bool ok;
+
+	handled = 0;
+	signal(SIGALRM, on_signal);
+	ok = !leave();
+	setitimer(ITIMER_REAL, &t, NULL);
+	while (!handled)
+		count++;
+	ok = ok && handled == SIGALRM;
+	return !go(0) && ok;
+}
+
+static bool test_eintr(void)
+{
+	struct sigaction a = { .sa_handler = on_signal };
+	struct itimerval t = { .it_value.tv_usec = 50000 };
+	int fd[2];
+	char c;
+	bool ok = !pipe(fd);
+
+	sigaction(SIGALRM, &a, NULL);
+	ok = ok && !leave();
+	setitimer(ITIMER_REAL, &t, NULL);
+	ok = ok && read(fd[0], &c, 1) == -1 && errno == EINTR;
+	close(fd[0]);
+	close(fd[1]);
+	return !go(0) && ok;
+}
+
+static bool test_restart(void)
+{
+	struct sigaction a = { .sa_handler = on_signal, .sa_flags = SA_RESTART };
+	struct itimerval t = { .it_value.tv_usec = 50000 };
+	char c = 0;
+	int fd[2];
+	bool ok = !pipe(fd);
+	pid_t child;
+
+	sigaction(SIGALRM, &a, NULL);
+	child = fork();
+	if (!child) {
+		usleep(300000);
+		_exit(write(fd[1], "x", 1) != 1);
+	}
+	ok = ok && !leave();
+	setitimer(ITIMER_REAL, &t, NULL);
+	ok = ok && read(fd[0], &c, 1) == 1 && c == 'x';
+	ok = !go(0) && ok;
+	waitpid(child, NULL, 0);
+	close(fd[0]);
+	close(fd[1]);
+	return ok;
+}
+
+static bool test_segv(void)
+{
+	bool ok;
+
+	catch(SIGSEGV);
+	handled = 0;
+	ok = !leave();
+	if (!sigsetjmp(escape, 1))
+		*(volatile int *)nowhere = 1;
+	ok = ok && handled == SIGSEGV;
+	signal(SIGSEGV, SIG_DFL);
+	return !go(0) && ok;
+}
+
+static bool test_fpe(void)
+{
+	volatile int zero = 0, one = 1;
+	bool ok;
+
+	catch(SIGFPE);
+	handled = 0;
+	ok = !leave();
+	if (!sigsetjmp(escape, 1))
+		one /= zero;
+	ok = ok && handled == SIGFPE;
+	signal(SIGFPE, SIG_DFL);
+	return !go(0) && ok;
+}
+
+static bool test_raise(void)
+{
+	bool ok;
+
+	handled = 0;
+	signal(SIGUSR1, on_signal);
+	ok = !leave() && !raise(SIGUSR1) && handled == SIGUSR1;
+	return !go(0) && ok;
+}
+
+/* --- children --- */
+
+static bool ends_with(pid_t child, int status)
+{
+	int got;
+
+	return waitpid(child, &got, 0) == child && got == status;
+}
+
+static bool test_fork(void)
+{
+	char *p = map(PAGES);
+	bool ok = !leave();
+	pid_t child;
+
+	stamp(p, PAGES, 8);
+	child = fork();
+	if (!child) {
+		ok = ok && stamped(p, PAGES, 8);
+		stamp(p, PAGES, 9);
+		ok = ok && !leave() && stamped(p, PAGES, 9);
+		_exit(ok ? 3 : 1);
+	}
+	ok = ok && ends_with(child, 3 << 8) && stamped(p, PAGES, 8);
+	ok = !go(0) && ok && stamped(p, PAGES, 8);
+	munmap(p, PAGES * PAGE);
+	return ok;
+}
+
+static bool test_spawn(void)
+{
+	char *argv[] = { (char *)self, "--exit", "5", NULL };
+	bool ok = !leave();
+	pid_t child;
+
+	ok = ok && !posix_spawn(&child, self, NULL, NULL, argv, environ) &&
+	     ends_with(child, 5 << 8);
+	return !go(0) && ok;
+}
+
+/* In a child: what ends it must end it as at home. */
+static bool child_ends(void (*fn)(void), int status)
+{
+	pid_t child = fork();
+
+	if (!child) {
+		if (leave())
+			_exit(99);
+		fn();
+		_exit(98);
+	}
+	return ends_with(child, status);
+}
+
+static void do_exec(void)
+{
+	execl(self, self, "--exit", "6", NULL);
+}
+
+static void do_exit_group(void)
+{
+	_exit(7);
+}
+
+static void do_kill(void)
+{
+	kill(getpid(), SIGKILL);
+}
+
+static void do_crash(void)
+{
+	*(volatile int *)nowhere = 1;
+}
+
+static void do_abort(void)
+{
+	abort();
+}
+
+static bool test_killed_computing(void)
+{
+	pid_t child = fork();
+
+	if (!child) {
+		if (leave())
+			_exit(99);
+		for (;;)
+			;
+	}
+	usleep(300000);
+	kill(child, SIGKILL);
+	return ends_with(child, SIGKILL);
+}
+
+static bool test_stopped(void)
+{
+	pid_t child = fork();
+	int status;
+	bool ok;
+
+	if (!child) {
+		if (leave())
+			_exit(99);
+		for (;;)
+			;
+	}
+	usleep(200000);
+	kill(child, SIGSTOP);
+	ok = waitpid(child, &status, WUNTRACED) == child && WIFSTOPPED(status);
+	kill(child, SIGCONT);
+	usleep(50000);
+	kill(child, SIGTERM);
+	return ends_with(child, SIGTERM) && ok;
+}
+
+/* --- threads --- */
+
+static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
+static pthread_cond_t cond = PTHREAD_COND_INITIALIZER;
+static int turn;
+static __thread int own;
+
+static void *take_turns(void *arg)
+{
+	int i, me = (intptr_t)arg;
+
+	if (go(me ? away[(me - 1) % kernels] : 0))
+		return NULL;
+	for (i = 0; i < 10; i++) {
+		pthread_mutex_lock(&mutex);
+		while (turn % 4 != me)
+			pthread_cond_wait(&cond, &mutex);
+		turn++;
+		own++;
+		pthread_cond_broadcast(&cond);
+		pthread_mutex_unlock(&mutex);
+	}
+	return own == 10 ? arg : NULL;
+}
+
+static bool test_threads(void)
+{
+	pthread_t t[4];
+	bool ok = true;
+	intptr_t i;
+	void *ret;
+
+	turn = 0;
+	for (i = 0; i < 4; i++)
+		if (pthread_create(&t[i], NULL, take_turns, (void *)i))
+			return false;
+	for (i = 0; i < 4; i++)
+		ok = !pthread_join(t[i], &ret) && ret == (void *)i && ok;
+	return ok && turn == 40;
+}
+
+static void *nothing(void *arg)
+{
+	return arg;
+}
+
+static bool test_create_from_afar(void)
+{
+	bool ok = !leave();
+	pthread_t t;
+	void *ret;
+	int i;
+
+	for (i = 0; i < 10; i++)
+		ok = ok && !pthread_create(&t, NULL, nothing, &mutex) &&
+		     !pthread_join(t, &ret) && ret == &mutex;
+	return !go(0) && ok;
+}
+
+static void *spin(void *arg)
+{
+	go(away[(intptr_t)arg % kernels]);
+	for (;;)
+		;
+	return NULL;
+}
+
+static void do_leave_threads(void)
+{
+	pthread_t t;
+	intptr_t i;
+
+	for (i = 0; i < 4; i++)
+		pthread_create(&t, NULL, spin, (void *)i);
+	usleep(200000);
+	_exit(8);
+}
+
+static void *sleep_long(void *arg)
+{
+	leave();
+	sleep(1000);
+	return arg;
+}
+
+static bool test_cancel(void)
+{
+	pthread_t t;
+	void *ret;
+
+	if (pthread_create(&t, NULL, sleep_long, NULL))
+		return false;
+	usleep(200000);
+	return !pthread_cancel(t) && !pthread_join(t, &ret) &&
+	       ret == PTHREAD_CANCELED;
+}
+
+static const struct {
+	bool (*fn)(void);
+	const char *name;
+} tests[] = {
+	{ test_refusals, "refuses what is no kernel, not up, or a flag" },
+	{ test_there_and_back, "memory is the same there and back" },
+	{ test_around, "and on all kernels, in turns" },
+	{ test_calls, "system calls have results and errors as at home" },
+	{ test_time, "clocks agree" },
+	{ test_layout, "mmap, mprotect, mremap, madvise, munmap from afar" },
+	{ test_brk, "brk from afar" },
+	{ test_stack, "the stack grows" },
+	{ test_file, "private files" },
+	{ test_shared, "shared memory, accessed at home" },
+	{ test_alarm, "a signal calls a computing thread home" },
+	{ test_eintr, "a signal interrupts a system call" },
+	{ test_restart, "or restarts it" },
+	{ test_raise, "a signal for oneself" },
+	{ test_segv, "a bad access is SIGSEGV with its address" },
+	{ test_fpe, "a division by zero is SIGFPE" },
+	{ test_fork, "fork from afar: the child has all pages" },
+	{ test_spawn, "posix_spawn from afar" },
+	{ test_killed_computing, "killed while it computes" },
+	{ test_stopped, "stopped and continued" },
+	{ test_threads, "threads on all kernels wait for each other" },
+	{ test_create_from_afar, "threads made from afar" },
+	{ test_cancel, "a thread that sleeps there is cancelled" },
+};
+
+static const struct {
+	void (*fn)(void);
+	int status;
+	const char *name;
+} ends[] = {
+	{ do_exec, 6 << 8, "exec from afar" },
+	{ do_exit_group, 7 << 8, "exit_group from afar" },
+	{ do_kill, SIGKILL, "kills itself from afar" },
+	{ do_crash, SIGSEGV, "crashes there" },
+	{ do_abort, SIGABRT, "aborts there" },
+	{ do_leave_threads, 8 << 8, "exits with threads that compute there" },
+};
+
+#define COUNT(array)	(sizeof(array) / sizeof((array)[0]))
+
+int main(int argc, char **argv)
+{
+	size_t i;
+
+	self = argv[0];
+	if (argc == 3 && !strcmp(argv[1], "--exit"))
+		return atoi(argv[2]);
+	for (i = 1; i < (size_t)argc && i <= MAX_KERNELS; i++)
+		away[i - 1] = atoi(argv[i]);
+	if (argc > 1)
+		kernels = argc - 1;
+	printf("1..%zu\n", COUNT(tests) + COUNT(ends));
+	fflush(stdout);
+	for (i = 0; i < COUNT(tests); i++)
+		result(tests[i].fn(), tests[i].name);
+	for (i = 0; i < COUNT(ends); i++)
+		result(child_ends(ends[i].fn, ends[i].status), ends[i].name);
+	return 0;
+}

@@ -1,0 +1,11 @@
+#!/bin/sh
+# SPDX-License-Identifier: GPL-2.0
+# vm: --kernels 4 --mem 160M --timeout 240 --add build/tools/selftests:/programs
+#
+# Threads on four kernels, and what they leave behind: nothing.
+
+. /selftests/lib.sh
+. /selftests/threads-lib.sh
+
+all_threads_tests
+plan
