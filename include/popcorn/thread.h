@@ -185,6 +185,7 @@ int pcn_thread_send(unsigned int kid, struct pcn_thread_msg *m, bool whole);
 
 /* shadow.c, visitor.c */
 void pcn_shadow_leave(struct pcn_thread *t, struct pt_regs *regs);
+void pcn_shadow_end(struct pcn_thread *t);
 int pcn_visitor_start(void *arrival);
 long pcn_visitor_call(struct pcn_thread *t, struct pt_regs *regs, long nr);
 void pcn_visitor_go(struct pcn_thread *t);

@@ -149,6 +149,19 @@ static void send_op(struct pcn_thread *t, u32 op)
 	pcn_thread_send(t->at, m, false);
 }
 
+/**
+ * pcn_shadow_end - a shadow ends in the middle of a system call
+ * @t:	the current thread
+ *
+ * As a seccomp filter may have it. Nobody will answer the visitor.
+ *
+ * Context: process.
+ */
+void pcn_shadow_end(struct pcn_thread *t)
+{
+	send_op(t, PCN_OP_DIE);
+}
+
 /* Its next message; a system call that has met the command is void. */
 static void await_end(struct pcn_thread *t)
 {

@@ -304,6 +304,8 @@ void pcn_exit(struct task_struct *p)
 	spin_unlock(&threads_lock);
 	if (t->visitor)
 		pcn_visitor_end(t);
+	else if (t->at != pcn_self())
+		pcn_shadow_end(t);
 	t->number = 0;
 }
 
