@@ -94,6 +94,7 @@ struct pcn_space *pcn_space_create_mm(u64 number, u64 members,
 struct pcn_space *pcn_space_get(u64 number);
 void pcn_space_put(struct pcn_space *space);
 u64 pcn_space_number(const struct pcn_space *space);
+void pcn_space_break(u64 number);
 void pcn_space_destroy(struct pcn_space *space);
 int pcn_vma_fetch(struct mm_struct *mm, unsigned long address);
 int pcn_layout_enter(struct pcn_space *space, struct pt_regs *regs);

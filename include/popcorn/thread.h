@@ -209,8 +209,7 @@ struct pcn_arrival {
 
 /* process.c */
 int pcn_process_share(u64 kernels, u64 *number);
-bool pcn_process_is_ours(u64 number);
-int pcn_process_admit(u64 number, struct pcn_arrival *a);
+void pcn_process_host(u64 number, unsigned int kid);
 
 /* place.c */
 void pcn_layout_done(struct pcn_thread *t);

@@ -27,6 +27,7 @@
 
 #include <popcorn/hooks.h>
 #include <popcorn/partition.h>
+#include <popcorn/proto.h>
 #include <popcorn/space.h>
 #include <popcorn/thread.h>
 
@@ -62,6 +63,8 @@ static_assert(sizeof(struct process_msg) == 56);
  * @number:	of its space
  * @members:	kernels that share it
  * @signal:	at the origin: its thread group
+ * @hosts:	at the origin: kernels that have had a thread of it, and so may have
+ *		the only copies of pages
  * @keeper:	elsewhere: the leader of its thread group, or NULL once it has ended
  * @arrivals:	elsewhere: visitors that are to be
  * @wake:	for the keeper
@@ -72,6 +75,7 @@ struct process {
 	u64			number;
 	u64			members;
 	struct signal_struct	*signal;
+	u64			hosts;
 	struct list_head	arrivals;
 	wait_queue_head_t	wake;
 	bool			end;
@@ -300,6 +304,7 @@ static void on_end(const struct pcn_message *msg)
 		wake_up(&p->wake);
 	}
 	spin_unlock(&processes_lock);
+	pcn_space_break(*number);
 }
 
 static int wait_for_admission(u64 number, struct pcn_arrival *a)
@@ -493,17 +498,51 @@ void pcn_process_end(u64 number)
 	kfree(p);
 }
 
-/* Processes of an origin that is down end. */
+/**
+ * pcn_process_host - a kernel is about to have a thread of a process
+ * @number:	the process's
+ * @kid:	the kernel
+ *
+ * Context: process.
+ */
+void pcn_process_host(u64 number, unsigned int kid)
+{
+	struct process *p;
+
+	spin_lock(&processes_lock);
+	p = find_process(number);
+	if (p)
+		p->hosts |= BIT_ULL(kid);
+	spin_unlock(&processes_lock);
+}
+
+/* In "vote" every member is asked about every page. */
+static bool depends_on(const struct process *p, unsigned int kid)
+{
+	u64 kernels = pcn_proto_chosen() == &pcn_proto_vote ? p->members :
+							      p->hosts;
+
+	return kernels & BIT_ULL(kid);
+}
+
+/* Processes of an origin that is down end, and those that it had a part of. */
 static void peer_down(struct pcn_peer_watch *watch, unsigned int kid)
 {
 	struct process *p;
 
 	spin_lock(&processes_lock);
-	list_for_each_entry(p, &processes, node)
+	list_for_each_entry(p, &processes, node) {
 		if (!p->signal && p->number >> 56 == kid) {
 			WRITE_ONCE(p->end, true);
 			wake_up(&p->wake);
+			pcn_space_break(p->number);
+		} else if (p->signal && depends_on(p, kid)) {
+			pr_err("process %d is killed: kernel %u is down, with threads or pages of it\n",
+			       pid_nr(p->signal->pids[PIDTYPE_TGID]), kid);
+			kill_pid(p->signal->pids[PIDTYPE_TGID], SIGKILL, 1);
+			pcn_space_break(p->number);
 		}
+	}
 	spin_unlock(&processes_lock);
 }
 

@@ -119,6 +119,7 @@ static int send_away(struct pcn_thread *t)
 	get_task_comm(m->comm, current);
 	t->op = PCN_OP_NONE;
 	t->at = t->wanted;
+	pcn_process_host(t->process, t->at);
 	err = pcn_msg_call(t->at, PCN_CONTROL, PCN_TYPE_ARRIVE, m,
 			   offsetof(struct pcn_thread_msg, xstate) +
 			   ALIGN(m->xsize, 8), NULL, NULL, ARRIVE_LIMIT_MS);

@@ -145,11 +145,26 @@ static bool is_command(u32 op)
 	return op == PCN_OP_RECALL || op == PCN_OP_DIE;
 }
 
+/* As if it alone had been sent SIGKILL: it ends whatever it waits for. */
+static void make_die(struct task_struct *p)
+{
+	unsigned long flags;
+
+	if (!lock_task_sighand(p, &flags))
+		return;
+	sigaddset(&p->pending.signal, SIGKILL);
+	signal_wake_up(p, true);
+	unlock_task_sighand(p, &flags);
+}
+
 /* A thread that is in user mode has to come out of it. */
 static void command(struct pcn_thread *t, u32 op)
 {
 	WRITE_ONCE(t->command, op);
-	set_notify_signal(t->task);
+	if (op == PCN_OP_DIE)
+		make_die(t->task);
+	else
+		set_notify_signal(t->task);
 	wake_up(&t->wait);
 }
 

@@ -168,6 +168,8 @@ long pcn_visitor_call(struct pcn_thread *t, struct pt_regs *regs, long nr)
 	    wait_event_killable(t->wait, arrived(t) != PCN_OP_NONE ||
 					 READ_ONCE(t->command)))
 		return -1;
+	if (READ_ONCE(t->command) == PCN_OP_DIE)
+		return -1;
 	if (arrived(t) == PCN_OP_NONE)
 		obey(t);
 	pcn_arch_gprs_load(m->gprs);
@@ -226,7 +228,12 @@ void pcn_visitor_signal(void)
 	struct pcn_thread *t = current->popcorn;
 	kernel_siginfo_t info;
 
-	if (!is_visitor(current) || fatal_signal_pending(current))
+	if (!is_visitor(current))
+		return;
+	/* Alone, not with all the others that visit. */
+	if (READ_ONCE(t->command) == PCN_OP_DIE)
+		do_exit(SIGKILL);
+	if (fatal_signal_pending(current))
 		return;
 	if (READ_ONCE(t->command))
 		go_home(t, PCN_HOME_RECALL, false);

@@ -109,13 +109,15 @@ bool pcn_may_enter(struct pcn_record *r, bool write)
 static int wait_for_change(struct pcn_record *r)
 	__must_hold(&r->lock)
 {
+	bool *broken = &r->space->broken;
 	unsigned int seen = r->changes;
 	int err;
 
 	spin_unlock(&r->lock);
-	err = wait_event_killable(r->wait, READ_ONCE(r->changes) != seen);
+	err = wait_event_killable(r->wait, READ_ONCE(r->changes) != seen ||
+					   READ_ONCE(*broken));
 	spin_lock(&r->lock);
-	return err ? -EINTR : 0;
+	return err || READ_ONCE(*broken) ? -EINTR : 0;
 }
 
 /* What an earlier attempt has used up. */
@@ -135,8 +137,8 @@ static void refill_unlocked(struct pcn_record *r, struct pcn_context *c)
  *
  * Context: process; sleeps, killably. The record's lock is held, except while it
  * waits.
- * Return: 0: the page is as it should be until pcn_leave(); -EINTR a fatal signal;
- * -EIO the content of the page is lost.
+ * Return: 0: the page is as it should be until pcn_leave(); -EINTR a fatal signal,
+ * or the space is broken; -EIO the content of the page is lost.
  */
 int pcn_enter(struct pcn_record *r, bool write, struct pcn_context *c)
 {

@@ -199,7 +199,10 @@ static vm_fault_t fault_on(struct fault *f)
 	if (enters && plain)
 		return use_linux(f);
 	atomic64_inc(enters ? &s->stats.hits : &s->stats.misses);
-	return enters ? 0 : wait_for_page(f);
+	if (enters)
+		return 0;
+	/* A thread that ends, with no signal any more, may still write a word. */
+	return READ_ONCE(s->broken) ? VM_FAULT_SIGBUS : wait_for_page(f);
 }
 
 /**

@@ -4,9 +4,9 @@
  *
  * Locks, outermost first: pcn_space.layout; mmap_lock and VMA locks, to read;
  * pcn_record.lock; page table locks, and the ports' locks of the messaging
- * layer. spaces_lock and pcn_space.lock are for lookups alone, with nothing taken
- * inside. A thread waits for another kernel with none of them but the layout
- * mutex, except in a fault that may not let go of mmap_lock.
+ * layer. spaces_lock, and pcn_space.lock within, are for lookups alone, with nothing
+ * taken inside but locks of wait queues. A thread waits for another kernel with none
+ * of them but the layout mutex, except in a fault that may not let go of mmap_lock.
  */
 #ifndef _MM_POPCORN_INTERNAL_H
 #define _MM_POPCORN_INTERNAL_H
@@ -131,6 +131,7 @@ struct pcn_range {
  * @changing:	at the origin: nobody is told of VMAs in here
  * @thawed:	threads that wait for the end of either
  * @quiet:	who waits for the last user of a record
+ * @broken:	the process ends: nobody waits any more
  * @epoch:	counts changes of the layout
  * @layout:	at the origin: one change at a time
  * @dropped:	at the origin: the change under way has made members forget pages
@@ -149,6 +150,7 @@ struct pcn_space {
 	struct pcn_range	changing;
 	wait_queue_head_t	thawed;
 	wait_queue_head_t	quiet;
+	bool			broken;
 	u64			epoch;
 	struct mutex		layout;
 	bool			dropped;

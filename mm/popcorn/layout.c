@@ -10,6 +10,9 @@
  *		its pages
  *	recall	the origin reads the pages whose data is elsewhere, unless the call
  *		throws them away
+ *	fence	"vote" alone: every kernel has an answer from every other to what it
+ *		sent after that, so no late answer about a page is under way (see
+ *		protocol.rst, "Late messages")
  *	drop	the members forget the pages and the VMAs; the origin gives the pages
  *		back to Linux
  *	...	the system call
@@ -48,11 +51,13 @@
 /**
  * enum round_phase - phases of a round that members are told of
  * @ROUND_FREEZE:	let no access begin, wait for those that have
+ * @ROUND_FENCE:	wait until nothing late is under way
  * @ROUND_DROP:		forget pages and VMAs
  * @ROUND_THAW:		go on
  */
 enum round_phase {
 	ROUND_FREEZE,
+	ROUND_FENCE,
 	ROUND_DROP,
 	ROUND_THAW,
 };
@@ -135,13 +140,20 @@ static bool is_quiet(struct pcn_record *r)
 	return quiet;
 }
 
-/* Accesses that have begun end: they need nobody who waits here. */
-static void wait_until_quiet(struct pcn_space *s, u64 first, u64 last)
+/*
+ * Accesses that have begun end: they need nobody who waits here. Unless a kernel has
+ * died that one of them waits for: then the process ends, and this with it.
+ */
+static int wait_until_quiet(struct pcn_space *s, u64 first, u64 last)
 {
 	struct pcn_record *r;
 
 	for_each_record(r, s, first, last)
-		wait_event(s->quiet, is_quiet(r));
+		if (wait_event_killable(s->quiet, is_quiet(r) ||
+						  READ_ONCE(s->broken)) ||
+		    READ_ONCE(s->broken))
+			return -EINTR;
+	return 0;
 }
 
 static void forget(struct pcn_space *s, struct pcn_record *r)
@@ -201,12 +213,34 @@ static void drop_records(struct pcn_space *s, u64 first, u64 last)
 	free_forgotten(&forgotten);
 }
 
-static void obey(struct pcn_space *s, const struct round_msg *m)
+static u64 others(const struct pcn_space *s)
+{
+	return s->group.members & ~BIT_ULL(s->group.self);
+}
+
+/* Page messages go by the same channel, and overtake nothing. */
+static void fence(struct pcn_space *s)
+{
+	u64 members = others(s);
+	unsigned int kid;
+	u64 word = 0;
+	u32 length;
+
+	for_each_set_bit(kid, (unsigned long *)&members, PCN_KERNELS_MAX) {
+		length = sizeof(word);
+		pcn_msg_call(kid, PCN_COHERENCY, PCN_TYPE_PING, &word,
+			     sizeof(word), &word, &length, ROUND_LIMIT_MS);
+	}
+}
+
+static int obey(struct pcn_space *s, const struct round_msg *m)
 {
 	switch (m->phase) {
 	case ROUND_FREEZE:
 		freeze(s, m->first, m->last);
-		wait_until_quiet(s, m->first, m->last);
+		return wait_until_quiet(s, m->first, m->last);
+	case ROUND_FENCE:
+		fence(s);
 		break;
 	case ROUND_DROP:
 		/* Under mmap_lock: no VMA of before is inserted afterwards. */
@@ -220,25 +254,55 @@ static void obey(struct pcn_space *s, const struct round_msg *m)
 		thaw(s);
 		break;
 	}
+	return 0;
 }
 
-static void on_round(const struct pcn_message *msg)
+/**
+ * struct phase - a phase to be gone through
+ * @work:	for it
+ * @msg:	the request
+ * @round:	its payload
+ */
+struct phase {
+	struct work_struct	work;
+	struct pcn_message	msg;
+	struct round_msg	round;
+};
+
+static void do_phase(struct work_struct *work)
 {
-	const struct round_msg *m = msg->payload;
-	struct pcn_space *s;
+	struct phase *p = container_of(work, struct phase, work);
+	struct pcn_space *s = pcn_space_get(p->round.space);
 	int err = -ESRCH;
 
-	if (msg->length != sizeof(*m) || m->phase > ROUND_THAW)
-		return;
-	s = pcn_space_get(m->space);
-	if (s) {
-		if (s->group.origin == msg->kid)
-			obey(s, m);
+	if (s && s->group.origin == p->msg.kid)
+		err = obey(s, &p->round);
+	if (s)
 		pcn_space_put(s);
-		err = 0;
-	}
-	if (msg->request)
-		pcn_msg_reply(msg, err, NULL, 0);
+	if (p->msg.request)
+		pcn_msg_reply(&p->msg, err, NULL, 0);
+	kfree(p);
+}
+
+/*
+ * Not in the handler: other messages must not wait for the threads that a freeze
+ * waits for. The origin begins a phase when the last one has been answered; a thaw
+ * is not waited for, so it is done at once, before the next freeze can come.
+ */
+static void on_round(const struct pcn_message *msg)
+{
+	struct phase *p;
+
+	if (msg->length != sizeof(p->round))
+		return;
+	p = kmalloc(sizeof(*p), GFP_KERNEL | __GFP_NOFAIL);
+	INIT_WORK(&p->work, do_phase);
+	p->msg = *msg;
+	memcpy(&p->round, msg->payload, sizeof(p->round));
+	if (p->round.phase == ROUND_FREEZE || p->round.phase == ROUND_FENCE)
+		queue_work(system_unbound_wq, &p->work);
+	else
+		do_phase(&p->work);
 }
 
 static const struct pcn_msg_type round_type = {
@@ -250,11 +314,6 @@ static const struct pcn_msg_type round_type = {
 };
 
 /* --- at the origin --- */
-
-static u64 others(const struct pcn_space *s)
-{
-	return s->group.members & ~BIT_ULL(s->group.self);
-}
 
 /* A member that has died has no pages; what was lost is known elsewhere. */
 static void tell(struct pcn_space *s, enum round_phase phase)
@@ -313,8 +372,7 @@ static int recall(struct pcn_space *s, u64 first, u64 last)
 		if (err)
 			return err;
 	}
-	wait_until_quiet(s, first, last);
-	return 0;
+	return wait_until_quiet(s, first, last);
 }
 
 static void release_record(struct pcn_space *s, struct pcn_record *r)
@@ -381,13 +439,18 @@ static void wait_for_askers(struct pcn_space *s)
 static int begin_round(struct pcn_space *s, bool keep)
 {
 	u64 first = s->changing.first, last = s->changing.last;
-	int err = 0;
+	int err;
 
 	freeze(s, first, last);
-	wait_until_quiet(s, first, last);
-	tell(s, ROUND_FREEZE);
-	if (keep)
+	err = wait_until_quiet(s, first, last);
+	if (!err)
+		tell(s, ROUND_FREEZE);
+	if (!err && keep)
 		err = recall(s, first, last);
+	if (!err && s->proto == &pcn_proto_vote) {
+		tell(s, ROUND_FENCE);
+		fence(s);
+	}
 	if (!err) {
 		s->epoch++;
 		s->dropped = true;

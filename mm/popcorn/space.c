@@ -429,6 +429,35 @@ void pcn_space_destroy(struct pcn_space *s)
 	kfree(s);
 }
 
+static void break_space(struct pcn_space *s)
+{
+	struct pcn_record *r, *next;
+
+	WRITE_ONCE(s->broken, true);
+	spin_lock(&s->lock);
+	rbtree_postorder_for_each_entry_safe(r, next, &s->records, node)
+		wake_up_all(&r->wait);
+	wake_up_all(&s->quiet);
+	spin_unlock(&s->lock);
+}
+
+/**
+ * pcn_space_break - a process ends: nobody is to wait for its pages any more
+ * @number:	of its space
+ *
+ * Context: process.
+ */
+void pcn_space_break(u64 number)
+{
+	struct pcn_space *s;
+
+	spin_lock(&spaces_lock);
+	s = find_locked(number);
+	if (s)
+		break_space(s);
+	spin_unlock(&spaces_lock);
+}
+
 /**
  * pcn_mm_exit - the end of an address space that may be shared
  * @mm:	it has no user any more

@@ -5,9 +5,10 @@
  * kernel takes its part in a round at a time of its own, which is all that a
  * reliable exchange with the origin promises.
  *
- * drop   freeze all, drop everywhere, thaw
- * leave  freeze all, kernel 0 calls in what would be gone with the leaver, all
- *        others hear of it, thaw
+ * drop   freeze all, kernel 0 reads the page if it is to be kept, late messages
+ *        end, drop everywhere, thaw
+ * leave  freeze all, kernel 0 calls in what would be gone with the leaver, late
+ *        messages end, all others hear of it, thaw
  * fork   freeze all, kernel 0 reads the page, thaw
  * join   freeze all, the new kernel and all others hear of it, thaw
  * death  all hear of it and freeze, messages drain, all abort what waits, the

@@ -41,9 +41,12 @@ run_sound()
 	explore --start U "${one[@]}" --joins 1 --leaves 1 --deaths 1 &&
 	explore --start U "${one[@]}" --origin --drops 1 --deaths 1 &&
 	explore --start S --forks 1 --leaves 1 --deaths 1 &&
+	explore --start owned "${one[@]}" --drops 1 --deaths 1 &&
 	explore "${vote[@]}" --start U --kernels 1 &&
 	explore "${vote[@]}" "${one[@]}" --start S &&
 	explore "${vote[@]}" "${one[@]}" --start S --deaths 1 &&
+	explore "${vote[@]}" "${one[@]}" --start owned --readers 6 --writers 3 \
+		--drops 1 --fences back &&
 	explore "${vote[@]}" --kernels 2 --start U --broadcast --any-order \
 		--no-live &&
 	explore "${vote[@]}" "${one[@]}" --start U --readers 5 --writers 6 \

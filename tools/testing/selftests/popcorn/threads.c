@@ -4,6 +4,7 @@
  * system calls, memory, signals, children, threads, ends. Prints TAP.
  *
  *	threads [KID]...	the other kernels, 1 if none is given
+ *	threads --spin KID...	a thread on each that computes for ever, nothing else
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -625,17 +626,33 @@ static const struct {
 
 #define COUNT(array)	(sizeof(array) / sizeof((array)[0]))
 
+static void spin_on_all(void)
+{
+	pthread_t t;
+	intptr_t i;
+
+	for (i = 0; i < kernels; i++)
+		pthread_create(&t, NULL, spin, (void *)i);
+	for (;;)
+		pause();
+}
+
 int main(int argc, char **argv)
 {
+	bool spins = argc > 1 && !strcmp(argv[1], "--spin");
 	size_t i;
 
 	self = argv[0];
 	if (argc == 3 && !strcmp(argv[1], "--exit"))
 		return atoi(argv[2]);
+	argc -= spins;
+	argv += spins;
 	for (i = 1; i < (size_t)argc && i <= MAX_KERNELS; i++)
 		away[i - 1] = atoi(argv[i]);
 	if (argc > 1)
 		kernels = argc - 1;
+	if (spins)
+		spin_on_all();
 	printf("1..%zu\n", COUNT(tests) + COUNT(ends));
 	fflush(stdout);
 	for (i = 0; i < COUNT(tests); i++)
