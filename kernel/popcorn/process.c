@@ -166,6 +166,8 @@ static int make_mm(const struct birth *b)
 		mmput(mm);
 		return err;
 	}
+	/* exec holds it until it has set everything; here there is nobody yet. */
+	up_write(&current->signal->exec_update_lock);
 	err = pcn_arch_map_vdso(b->msg->vdso);
 	if (err)
 		return err;
