@@ -305,6 +305,35 @@ static const char usage[] =
 "  -a  messages may overtake each other (default: FIFO)\n"
 "  -q  without the invariants, for speed\n";
 
+static double seconds(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &now);
+	return now.tv_sec + now.tv_nsec / 1e9;
+}
+
+#define CHAIN	20000000
+
+/*
+ * How long a cycle of this processor takes now, with whoever else uses it: a chain
+ * of operations that depend on each other, six for each turn (xorshift).
+ */
+static double cycle_time(void)
+{
+	double begin = seconds();
+	uint64_t x = 1;
+	long i;
+
+	for (i = 0; i < CHAIN; i++) {
+		x ^= x << 13;
+		x ^= x >> 7;
+		x ^= x << 17;
+		__asm__ volatile("" : "+r" (x));
+	}
+	return (seconds() - begin) / (6.0 * CHAIN);
+}
+
 int simulate(int argc, char **argv)
 {
 	struct sim s = { .proto = &pcn_proto_owner, .n = 8, .page_count = 64,
@@ -312,8 +341,8 @@ int simulate(int argc, char **argv)
 			 .want = 1000000 };
 	u64 seed = 1;
 	bool origin = false, owned = false;
-	struct timespec a, b;
-	double t;
+	
+	double t, cycle;
 	int o;
 
 	optind = 1;
@@ -359,18 +388,22 @@ int simulate(int argc, char **argv)
 	}
 	s.rng = seed * 0x9e3779b97f4a7c15ULL | 1;
 	start(&s, origin, owned);
-	clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &a);
+	cycle = s.checked ? 0 : cycle_time();
+	t = seconds();
 	run(&s);
-	clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &b);
-	t = b.tv_sec - a.tv_sec + (b.tv_nsec - a.tv_nsec) / 1e9;
+	t = seconds() - t;
+	cycle = s.checked ? 0 : (cycle + cycle_time()) / 2;
 	printf("%s, %u kernels, %u pages, %s%s, seed %llu: %s%s\n",
 	       s.proto->name, s.n, s.page_count, s.fifo ? "FIFO" : "any order",
 	       s.checked ? ", invariants on" : "", (unsigned long long)seed,
 	       s.fault ? "FAILED: " : "passed", s.fault ? s.fault : "");
-	printf("%llu steps, %llu messages, %llu reads and %llu writes missed, %.2f s, %.1f million steps/s\n",
+	printf("%llu steps, %llu messages, %llu reads and %llu writes missed, %.2f s, %.1f million steps/s",
 	       (unsigned long long)s.steps, (unsigned long long)s.sent,
 	       (unsigned long long)s.reads, (unsigned long long)s.writes, t,
 	       s.steps / t / 1e6);
+	if (cycle)
+		printf(", %.0f cycles a step", t / s.steps / cycle);
+	putchar('\n');
 	free(s.pages);
 	return s.fault != NULL;
 }
