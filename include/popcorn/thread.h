@@ -208,7 +208,7 @@ struct pcn_arrival {
 };
 
 /* process.c */
-int pcn_process_share(u64 kernels, u64 *number);
+int pcn_process_share(u64 *number);
 void pcn_process_host(u64 number, unsigned int kid);
 
 /* place.c */

@@ -90,7 +90,7 @@ static bool is_a_kernel(unsigned int kid)
 }
 
 /**
- * sys_popcorn_migrate() - go on on another kernel
+ * sys_popcorn_migrate() - continue on another kernel
  * @kid:	index of the kernel
  * @flags:	0
  *
@@ -114,7 +114,7 @@ SYSCALL_DEFINE2(popcorn_migrate, unsigned int, kid, unsigned int, flags)
 	if (kid != pcn_self()) {
 		if (current->ptrace)
 			return -EBUSY;
-		err = pcn_arch_may_leave() ?: pcn_process_share(0, &number);
+		err = pcn_arch_may_leave() ?: pcn_process_share(&number);
 		if (err)
 			return err;
 	}

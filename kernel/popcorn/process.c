@@ -65,7 +65,6 @@ static_assert(sizeof(struct process_msg) == 56);
  * @signal:	at the origin: its thread group
  * @hosts:	at the origin: kernels that have had a thread of it, and so may have
  *		the only copies of pages
- * @keeper:	elsewhere: the leader of its thread group, or NULL once it has ended
  * @arrivals:	elsewhere: visitors that are to be
  * @wake:	for the keeper
  * @end:	for the keeper: it has to end
@@ -454,15 +453,14 @@ static int find_own(u64 *number)
 }
 
 /**
- * pcn_process_share - share the current process, if it is not shared yet
- * @kernels:	with which kernels; 0: all that are up
+ * pcn_process_share - share the current process, if it is not shared yet, with all kernels
  * @number:	receives its number
  *
  * Context: process; sleeps, with no lock held.
  * Return: 0; -EBUSY its memory is used by another process, or watched; -ENOMEM;
  * errors of pcn_msg_call() and of what other kernels did.
  */
-int pcn_process_share(u64 kernels, u64 *number)
+int pcn_process_share(u64 *number)
 {
 	int err = find_own(number);
 

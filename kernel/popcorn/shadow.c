@@ -97,7 +97,7 @@ static int prepare(struct pcn_thread *t)
 
 	if (err)
 		return err;
-	err = pcn_process_share(0, &t->process);
+	err = pcn_process_share(&t->process);
 	if (err || t->number)
 		return err;
 	return pcn_thread_enlist(t, (u64)pcn_self() << 56 |

@@ -70,7 +70,7 @@ struct pcn_ping {
 /**
  * DOC: Threads on other kernels
  *
- * popcorn_migrate(kid, flags) has the calling thread go on on another kernel, or at
+ * popcorn_migrate(kid, flags) takes the calling thread to another kernel, or
  * home. popcorn_place(list, count) says on which kernels the threads of the program
  * start that is executed next. See popcorn_migrate(2) and popcorn_place(2).
  */

@@ -341,7 +341,6 @@ int simulate(int argc, char **argv)
 			 .want = 1000000 };
 	u64 seed = 1;
 	bool origin = false, owned = false;
-	
 	double t, cycle;
 	int o;
 
