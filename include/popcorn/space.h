@@ -97,8 +97,11 @@ u64 pcn_space_number(const struct pcn_space *space);
 void pcn_space_break(u64 number);
 void pcn_space_destroy(struct pcn_space *space);
 int pcn_vma_fetch(struct mm_struct *mm, unsigned long address);
+bool pcn_call_changes_layout(long nr);
 int pcn_layout_enter(struct pcn_space *space, struct pt_regs *regs);
 void pcn_layout_leave(struct pcn_space *space);
+long pcn_records_in_use(void);
+long pcn_spaces_in_use(void);
 struct pcn_space_stats *pcn_space_stats(struct pcn_space *space);
 int pcn_access_begin(struct pcn_access *access, struct pcn_space *space,
 		     u64 page, bool write);

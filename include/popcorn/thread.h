@@ -188,7 +188,7 @@ void pcn_shadow_leave(struct pcn_thread *t, struct pt_regs *regs);
 void pcn_shadow_end(struct pcn_thread *t);
 int pcn_visitor_start(void *arrival);
 long pcn_visitor_call(struct pcn_thread *t, struct pt_regs *regs, long nr);
-void pcn_visitor_go(struct pcn_thread *t);
+void pcn_visitor_go(struct pcn_thread *t, struct pt_regs *regs);
 void pcn_visitor_end(struct pcn_thread *t);
 
 /**
@@ -208,8 +208,12 @@ struct pcn_arrival {
 };
 
 /* process.c */
+long pcn_processes_in_use(void);
 int pcn_process_share(u64 *number);
 void pcn_process_host(u64 number, unsigned int kid);
+
+/* inflight.c */
+int pcn_await_calls(void);
 
 /* place.c */
 void pcn_layout_done(struct pcn_thread *t);

@@ -78,7 +78,7 @@ void pcn_syscall_exit(struct pt_regs *regs)
 	if (!t)
 		return;
 	if (t->visitor)
-		return pcn_visitor_go(t);
+		return pcn_visitor_go(t, regs);
 	pcn_layout_done(t);
 	if (t->wanted != pcn_self() && !signal_pending(current))
 		pcn_shadow_leave(t, regs);
@@ -116,7 +116,7 @@ SYSCALL_DEFINE2(popcorn_migrate, unsigned int, kid, unsigned int, flags)
 			return -EBUSY;
 		err = pcn_arch_may_leave() ?: pcn_process_share(&number);
 		if (err)
-			return err;
+			return err == -EINTR ? -ERESTARTNOINTR : err;
 	}
 	t->wanted = kid;
 	set_task_syscall_work(current, POPCORN);

@@ -65,6 +65,7 @@ static_assert(sizeof(struct process_msg) == 56);
  * @signal:	at the origin: its thread group
  * @hosts:	at the origin: kernels that have had a thread of it, and so may have
  *		the only copies of pages
+ * @ready:	at the origin: no change of the layout from before is under way
  * @arrivals:	elsewhere: visitors that are to be
  * @wake:	for the keeper
  * @end:	for the keeper: it has to end
@@ -75,6 +76,7 @@ struct process {
 	u64			members;
 	struct signal_struct	*signal;
 	u64			hosts;
+	bool			ready;
 	struct list_head	arrivals;
 	wait_queue_head_t	wake;
 	bool			end;
@@ -84,6 +86,17 @@ static LIST_HEAD(processes);
 static DEFINE_SPINLOCK(processes_lock);
 static DEFINE_MUTEX(share_lock);
 static u64 last_number;
+static atomic_long_t processes_in_use;
+
+/**
+ * pcn_processes_in_use - how many shared processes this kernel knows of
+ *
+ * Context: any.
+ */
+long pcn_processes_in_use(void)
+{
+	return atomic_long_read(&processes_in_use);
+}
 
 static struct process *find_process(u64 number)
 {
@@ -102,11 +115,20 @@ static struct process *new_process(u64 number, u64 members)
 
 	if (!p)
 		return NULL;
+	atomic_long_inc(&processes_in_use);
 	p->number = number;
 	p->members = members;
 	INIT_LIST_HEAD(&p->arrivals);
 	init_waitqueue_head(&p->wake);
 	return p;
+}
+
+static void free_process(struct process *p)
+{
+	if (!p)
+		return;
+	atomic_long_dec(&processes_in_use);
+	kfree(p);
 }
 
 static void enlist(struct process *p)
@@ -236,7 +258,7 @@ static void close_process(struct process *p)
 		a->result = -ESRCH;
 		complete(a->done);
 	}
-	kfree(p);
+	free_process(p);
 }
 
 static void keep(struct process *p)
@@ -252,6 +274,13 @@ static void keep(struct process *p)
 	} while (!READ_ONCE(p->end) && !fatal_signal_pending(current));
 }
 
+/* Killed by somebody here, as for want of memory: with it go pages and threads. */
+static void report_loss(struct process *p)
+{
+	pcn_msg_post(p->number >> 56, PCN_CONTROL, PCN_TYPE_PROCESS_LOST,
+		     &p->number, sizeof(p->number));
+}
+
 static int keeper(void *birth)
 {
 	struct birth *b = birth;
@@ -259,12 +288,14 @@ static int keeper(void *birth)
 
 	b->err = p ? be_born(b, p) : -ENOMEM;
 	if (b->err) {
-		kfree(p);
+		free_process(p);
 		complete(&b->done);
 		do_exit(0);
 	}
 	complete(&b->done);
 	keep(p);
+	if (!READ_ONCE(p->end))
+		report_loss(p);
 	close_process(p);
 	/* A visitor that nobody knows of any more ends with it. */
 	do_group_exit(0);
@@ -416,6 +447,8 @@ static int share(u64 *number)
 	if (!p)
 		return -ENOMEM;
 	p->signal = current->signal;
+	/* Who sees the space looks for the process. */
+	enlist(p);
 	err = begin_elsewhere(p);
 	if (!err) {
 		s = pcn_space_create_mm(p->number, p->members, pcn_self(),
@@ -423,17 +456,18 @@ static int share(u64 *number)
 		err = PTR_ERR_OR_ZERO(s);
 	}
 	if (err) {
-		end_elsewhere(p->number, p->members);
-		kfree(p);
+		pcn_process_end(p->number);
 		return err;
 	}
-	enlist(p);
 	watch_threads();
 	*number = p->number;
 	return 0;
 }
 
-/* The number of the current task's process, if that is shared already. */
+/*
+ * The number of the current task's process, if that is shared already. -EAGAIN: it
+ * is, but threads must not leave yet.
+ */
 static int find_own(u64 *number)
 {
 	struct pcn_space *s = READ_ONCE(current->mm->popcorn);
@@ -447,9 +481,24 @@ static int find_own(u64 *number)
 	p = find_process(*number);
 	/* A child of vfork() uses its parent's memory, but is none of it. */
 	if (p && p->signal == current->signal)
-		err = 0;
+		err = p->ready ? 0 : -EAGAIN;
 	spin_unlock(&processes_lock);
 	return err;
+}
+
+static int get_ready(u64 number)
+{
+	struct process *p;
+	int err = pcn_await_calls();
+
+	if (err)
+		return err;
+	spin_lock(&processes_lock);
+	p = find_process(number);
+	if (p)
+		p->ready = true;
+	spin_unlock(&processes_lock);
+	return 0;
 }
 
 /**
@@ -458,21 +507,21 @@ static int find_own(u64 *number)
  *
  * Context: process; sleeps, with no lock held.
  * Return: 0; -EBUSY its memory is used by another process, or watched; -ENOMEM;
- * errors of pcn_msg_call() and of what other kernels did.
+ * -EINTR a signal; errors of pcn_msg_call() and of what other kernels did.
  */
 int pcn_process_share(u64 *number)
 {
 	int err = find_own(number);
 
-	if (err != -ENOENT)
-		return err;
-	if (mutex_lock_killable(&share_lock))
-		return -EINTR;
-	err = find_own(number);
-	if (err == -ENOENT)
-		err = share(number);
-	mutex_unlock(&share_lock);
-	return err;
+	if (err == -ENOENT) {
+		if (mutex_lock_killable(&share_lock))
+			return -EINTR;
+		err = find_own(number);
+		if (err == -ENOENT)
+			err = share(number) ?: -EAGAIN;
+		mutex_unlock(&share_lock);
+	}
+	return err == -EAGAIN ? get_ready(*number) : err;
 }
 
 /**
@@ -495,7 +544,7 @@ void pcn_process_end(u64 number)
 	if (!p)
 		return;
 	end_elsewhere(number, p->members);
-	kfree(p);
+	free_process(p);
 }
 
 /**
@@ -513,6 +562,30 @@ void pcn_process_host(u64 number, unsigned int kid)
 	p = find_process(number);
 	if (p)
 		p->hosts |= BIT_ULL(kid);
+	spin_unlock(&processes_lock);
+}
+
+/* With processes_lock held. */
+static void kill_process(struct process *p, unsigned int kid, const char *why)
+{
+	struct pid *pid = p->signal->pids[PIDTYPE_TGID];
+
+	pr_err("process %d is killed: kernel %u %s\n", pid_nr(pid), kid, why);
+	kill_pid(pid, SIGKILL, 1);
+	pcn_space_break(p->number);
+}
+
+static void on_lost(const struct pcn_message *msg)
+{
+	const u64 *number = msg->payload;
+	struct process *p;
+
+	if (msg->length != sizeof(*number))
+		return;
+	spin_lock(&processes_lock);
+	p = find_process(*number);
+	if (p && p->signal)
+		kill_process(p, msg->kid, "has lost its part of it");
 	spin_unlock(&processes_lock);
 }
 
@@ -537,10 +610,7 @@ static void peer_down(struct pcn_peer_watch *watch, unsigned int kid)
 			wake_up(&p->wake);
 			pcn_space_break(p->number);
 		} else if (p->signal && depends_on(p, kid)) {
-			pr_err("process %d is killed: kernel %u is down, with threads or pages of it\n",
-			       pid_nr(p->signal->pids[PIDTYPE_TGID]), kid);
-			kill_pid(p->signal->pids[PIDTYPE_TGID], SIGKILL, 1);
-			pcn_space_break(p->number);
+			kill_process(p, kid, "is down, with threads or pages of it");
 		}
 	}
 	spin_unlock(&processes_lock);
@@ -557,6 +627,9 @@ static const struct pcn_msg_type types[] = {
 		.name = "process-end", .channel = PCN_CONTROL,
 		.type = PCN_TYPE_PROCESS_END, .may_sleep = true,
 		.handle = on_end,
+	}, {
+		.name = "process-lost", .channel = PCN_CONTROL,
+		.type = PCN_TYPE_PROCESS_LOST, .handle = on_lost,
 	}, {
 		.name = "arrive", .channel = PCN_CONTROL,
 		.type = PCN_TYPE_ARRIVE, .may_sleep = true,

@@ -17,7 +17,8 @@
  * After each of these it leaves again at the end of the next system call.
  *
  * A thread that is killed first has its visitor end, and waits for that as long as
- * the other kernel is there.
+ * the other kernel is there. If its process dumps core the thread comes home instead,
+ * for its registers are to be in the dump.
  */
 #define pr_fmt(fmt) "popcorn: " fmt
 
@@ -175,11 +176,18 @@ static void await_end(struct pcn_thread *t)
 	}
 }
 
+/* Killed, with nobody to ask for the thread's state. */
+static bool is_doomed(void)
+{
+	return fatal_signal_pending(current) &&
+	       !READ_ONCE(current->signal->core_state);
+}
+
 static void await_message(struct pcn_thread *t)
 {
 	if (!wait_event_interruptible(t->wait, arrived(t) != PCN_OP_NONE))
 		return;
-	send_op(t, fatal_signal_pending(current) ? PCN_OP_DIE : PCN_OP_RECALL);
+	send_op(t, is_doomed() ? PCN_OP_DIE : PCN_OP_RECALL);
 	await_end(t);
 }
 
@@ -229,14 +237,13 @@ static void come_home(struct pcn_thread *t)
 {
 	const struct pcn_thread_msg *m = t->msg;
 
-	/* A thread that is killed needs no state. */
-	if (fatal_signal_pending(current))
+	if (is_doomed())
 		return;
 	if (pcn_arch_state_load(m, m->reason != PCN_HOME_RESULT)) {
 		lost(t, "came back in a state that cannot be loaded");
 		return;
 	}
-	if (m->reason != PCN_HOME_SIGNAL)
+	if (m->reason != PCN_HOME_SIGNAL || fatal_signal_pending(current))
 		return;
 	pcn_arch_trap_load(m);
 	force_sig_info((kernel_siginfo_t *)m->info);
@@ -275,6 +282,9 @@ void pcn_shadow_leave(struct pcn_thread *t, struct pt_regs *regs)
 		if (err)
 			resume_rseq(t);
 	}
+	/* A signal comes first: the end of its handler is one of a system call. */
+	if (err == -EINTR)
+		return;
 	if (err) {
 		pr_info_ratelimited("%s[%d]: cannot go to kernel %u: %d\n",
 				    current->comm, current->pid, t->wanted, err);

@@ -23,10 +23,12 @@
 #include <linux/slab.h>
 
 #include <popcorn/hooks.h>
+#include <popcorn/space.h>
 #include <popcorn/thread.h>
 
 static DEFINE_HASHTABLE(threads, 8);
 static DEFINE_SPINLOCK(threads_lock);
+static atomic_long_t threads_in_use;
 
 /**
  * pcn_thread_new - have what a thread needs to migrate
@@ -41,6 +43,7 @@ struct pcn_thread *pcn_thread_new(struct task_struct *task)
 
 	if (!t)
 		return NULL;
+	atomic_long_inc(&threads_in_use);
 	t->task = task;
 	t->home = t->at = t->wanted = pcn_self();
 	init_waitqueue_head(&t->wait);
@@ -339,6 +342,7 @@ void pcn_free(struct task_struct *p)
 	if (t->placement && refcount_dec_and_test(&t->placement->refs))
 		kfree(t->placement);
 	kfree(t->msg);
+	atomic_long_dec(&threads_in_use);
 	kfree(t);
 }
 
@@ -362,6 +366,15 @@ static int show_threads(struct seq_file *m, void *v)
 	return 0;
 }
 
+/* What there is of each kind. When no program is shared, this is what it was before. */
+static int show_objects(struct seq_file *m, void *v)
+{
+	seq_printf(m, "threads %ld\nprocesses %ld\nspaces %ld\nrecords %ld\n",
+		   atomic_long_read(&threads_in_use), pcn_processes_in_use(),
+		   pcn_spaces_in_use(), pcn_records_in_use());
+	return 0;
+}
+
 static int __init pcn_thread_init(void)
 {
 	struct proc_dir_entry *dir;
@@ -375,6 +388,8 @@ static int __init pcn_thread_init(void)
 	dir = proc_mkdir("popcorn", NULL);
 	if (dir)
 		proc_create_single("threads", 0444, dir, show_threads);
+	if (dir)
+		proc_create_single("objects", 0444, dir, show_objects);
 	return pcn_peers_subscribe(&watch);
 }
 fs_initcall(pcn_thread_init);

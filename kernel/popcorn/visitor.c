@@ -89,19 +89,30 @@ static int become(struct pcn_thread *t, const struct pcn_arrival *a)
 	return 0;
 }
 
+/* A call done here has met memory that is not to be had here. */
+static bool missed_memory(struct pt_regs *regs)
+{
+	return pcn_arch_call_is_local(syscall_get_nr(current, regs)) &&
+	       syscall_get_error(current, regs) == -EFAULT;
+}
+
 /**
  * pcn_visitor_go - a visitor goes to user mode at the end of a system call
- * @t:	the current thread
+ * @t:		the current thread
+ * @regs:	its registers
  *
  * The first time that end is the end of copy_process(), which has put a result of
  * its own into a register.
  *
- * Context: process.
+ * Context: process. May not return: the thread goes home to do the call there.
  */
-void pcn_visitor_go(struct pcn_thread *t)
+void pcn_visitor_go(struct pcn_thread *t, struct pt_regs *regs)
 {
-	if (!t->arriving)
+	if (!t->arriving) {
+		if (missed_memory(regs))
+			go_home(t, PCN_HOME_CALL, true);
 		return;
+	}
 	t->arriving = false;
 	pcn_arch_gprs_load(t->msg->gprs);
 }

@@ -136,6 +136,7 @@ struct pcn_range {
  * @layout:	at the origin: one change at a time
  * @dropped:	at the origin: the change under way has made members forget pages
  * @published:	at the origin: addresses whose VMAs other kernels know
+ * @home_only:	at the origin: addresses that they must not know
  * @stats:	counters
  */
 struct pcn_space {
@@ -155,7 +156,22 @@ struct pcn_space {
 	struct mutex		layout;
 	bool			dropped;
 	struct maple_tree	published;
+	struct maple_tree	home_only;
 	struct pcn_space_stats	stats;
+};
+
+/**
+ * struct pcn_change - what a system call does to the layout
+ * @start:	first address
+ * @end:	the first one behind
+ * @keep:	the content of the pages is still needed
+ * @unmaps:	what has been there is there no more
+ */
+struct pcn_change {
+	u64	start;
+	u64	end;
+	bool	keep;
+	bool	unmaps;
 };
 
 /**
@@ -218,6 +234,10 @@ void pcn_record_kick(struct pcn_record *r, unsigned long delay);
 void pcn_release(struct pcn_record *r, struct vm_area_struct *vma);
 bool pcn_vma_replicates(struct vm_area_struct *vma);
 extern const struct vm_operations_struct pcn_vm_ops;
+
+/* calls.c */
+struct pcn_change pcn_change_of(struct pcn_space *s, struct pt_regs *regs);
+void pcn_home_only(struct pcn_space *s, u64 start, u64 end, bool on);
 
 /* vma.c, layout.c */
 int pcn_vma_init(void);

@@ -30,15 +30,10 @@
 #include <linux/errno.h>
 #include <linux/kthread.h>
 #include <linux/mm.h>
-#include <linux/mman.h>
 #include <linux/sched.h>
 #include <linux/sched/mm.h>
 #include <linux/sched/signal.h>
 #include <linux/slab.h>
-#include <linux/syscalls.h>
-#include <linux/uaccess.h>
-#include <asm/unistd.h>
-#include <asm/syscall.h>
 
 #include <popcorn/hooks.h>
 #include <popcorn/partition.h>
@@ -315,24 +310,48 @@ static const struct pcn_msg_type round_type = {
 
 /* --- at the origin --- */
 
-/* A member that has died has no pages; what was lost is known elsewhere. */
-static void tell(struct pcn_space *s, enum round_phase phase)
+static int tell_one(struct pcn_space *s, unsigned int kid, enum round_phase phase)
 {
 	struct round_msg m = {
 		.space = s->number, .first = s->changing.first,
 		.last = s->changing.last, .epoch = s->epoch, .phase = phase,
 	};
+
+	if (phase == ROUND_THAW)
+		return pcn_msg_send(kid, PCN_CONTROL, PCN_TYPE_ROUND, &m,
+				    sizeof(m));
+	return pcn_msg_call(kid, PCN_CONTROL, PCN_TYPE_ROUND, &m, sizeof(m),
+			    NULL, NULL, ROUND_LIMIT_MS);
+}
+
+/* A member that lives and has not done its part may still use what is to change. */
+static void give_up(struct pcn_space *s, unsigned int kid, int err)
+{
+	pr_err("%s[%d]: killed, kernel %u is up and does not follow a change of the memory layout: %d\n",
+	       current->comm, current->tgid, kid, err);
+	send_sig(SIGKILL, current, 1);
+	pcn_space_break(s->number);
+}
+
+/*
+ * A member that is down uses no pages; what was lost with it is known elsewhere.
+ * -EINTR: a fatal signal, maybe from here.
+ */
+static int tell(struct pcn_space *s, enum round_phase phase)
+{
 	u64 members = others(s);
 	unsigned int kid;
+	int err, result = 0;
 
 	for_each_set_bit(kid, (unsigned long *)&members, PCN_KERNELS_MAX) {
-		if (phase == ROUND_THAW)
-			pcn_msg_send(kid, PCN_CONTROL, PCN_TYPE_ROUND, &m,
-				     sizeof(m));
-		else
-			pcn_msg_call(kid, PCN_CONTROL, PCN_TYPE_ROUND, &m,
-				     sizeof(m), NULL, NULL, ROUND_LIMIT_MS);
+		err = tell_one(s, kid, phase);
+		if (!err || err == -EHOSTDOWN)
+			continue;
+		if (err != -EINTR && !READ_ONCE(s->broken))
+			give_up(s, kid, err);
+		result = -EINTR;
 	}
+	return result;
 }
 
 static int recall_page(struct pcn_record *r)
@@ -444,17 +463,19 @@ static int begin_round(struct pcn_space *s, bool keep)
 	freeze(s, first, last);
 	err = wait_until_quiet(s, first, last);
 	if (!err)
-		tell(s, ROUND_FREEZE);
+		err = tell(s, ROUND_FREEZE);
 	if (!err && keep)
 		err = recall(s, first, last);
 	if (!err && s->proto == &pcn_proto_vote) {
-		tell(s, ROUND_FENCE);
+		err = tell(s, ROUND_FENCE);
 		fence(s);
 	}
 	if (!err) {
 		s->epoch++;
 		s->dropped = true;
-		tell(s, ROUND_DROP);
+		err = tell(s, ROUND_DROP);
+	}
+	if (!err) {
 		unpublish(s, first, last);
 		release(s, first, last);
 		atomic64_inc(&s->stats.rounds);
@@ -465,136 +486,7 @@ static int begin_round(struct pcn_space *s, bool keep)
 	return err;
 }
 
-/* --- which system calls --- */
-
-/**
- * struct change - what a system call does to the layout
- * @start:	first address
- * @end:	the first one behind
- * @keep:	the content of the pages is still needed
- */
-struct change {
-	u64	start;
-	u64	end;
-	bool	keep;
-};
-
-static struct change change(u64 start, u64 length, bool keep)
-{
-	u64 end = start + length;
-
-	if (end < start || end > TASK_SIZE_MAX)
-		end = TASK_SIZE_MAX;
-	return (struct change) {
-		.start = start & PAGE_MASK, .end = PAGE_ALIGN(end), .keep = keep,
-	};
-}
-
-static struct change everything(void)
-{
-	return change(0, TASK_SIZE_MAX, true);
-}
-
-static struct change of_mmap(const unsigned long *args)
-{
-	return args[3] & (MAP_FIXED | MAP_FIXED_NOREPLACE) &&
-	       !(args[3] & MAP_FIXED_NOREPLACE) ?
-	       change(args[0], args[1], false) : (struct change) {};
-}
-
-/* The old and the new place, and what is in between. */
-static struct change of_mremap(const unsigned long *args)
-{
-	u64 length = max(args[1], args[2]);
-	u64 start = args[0], end = args[0] + length;
-
-	if (args[3] & MREMAP_FIXED) {
-		start = min(args[0], args[4]);
-		end = max(args[0], args[4]) + length;
-	}
-	return change(start, end - start, true);
-}
-
-static struct change of_brk(const struct pcn_space *s, const unsigned long *args)
-{
-	u64 now = PAGE_ALIGN(READ_ONCE(s->mm->brk));
-	u64 then = PAGE_ALIGN(args[0]);
-
-	if (then >= now || then < s->mm->start_brk)
-		return (struct change) {};
-	return change(then, now - then, false);
-}
-
-static struct change of_madvise(const unsigned long *args)
-{
-	switch (args[2]) {
-	case MADV_NORMAL:
-	case MADV_RANDOM:
-	case MADV_SEQUENTIAL:
-	case MADV_WILLNEED:
-	case MADV_DONTDUMP:
-	case MADV_DODUMP:
-	case MADV_POPULATE_READ:
-	case MADV_POPULATE_WRITE:
-		return (struct change) {};
-	case MADV_DONTNEED:
-	case MADV_DONTNEED_LOCKED:
-	case MADV_FREE:
-	case MADV_REMOVE:
-		return change(args[0], args[1], false);
-	default:
-		return change(args[0], args[1], true);
-	}
-}
-
-static struct change of_clone(u64 flags)
-{
-	return flags & CLONE_VM ? (struct change) {} : everything();
-}
-
-static struct change of_clone3(const unsigned long *args)
-{
-	u64 flags;
-
-	/* If it cannot be read, the call will fail for that. */
-	if (get_user(flags, (u64 __user *)args[0]))
-		flags = CLONE_VM;
-	return of_clone(flags);
-}
-
-/* Empty if the call leaves all pages where they are. */
-static struct change change_of(const struct pcn_space *s, struct pt_regs *regs)
-{
-	unsigned long args[6];
-
-	syscall_get_arguments(current, regs, args);
-	switch (syscall_get_nr(current, regs)) {
-	case __NR_mmap:
-		return of_mmap(args);
-	case __NR_munmap:
-		return change(args[0], args[1], false);
-	case __NR_mprotect:
-	case __NR_pkey_mprotect:
-	case __NR_remap_file_pages:
-		return change(args[0], args[1], true);
-	case __NR_mremap:
-		return of_mremap(args);
-	case __NR_brk:
-		return of_brk(s, args);
-	case __NR_madvise:
-		return of_madvise(args);
-	case __NR_clone:
-		return of_clone(args[0]);
-	case __NR_clone3:
-		return of_clone3(args);
-	case __NR_fork:
-	case __NR_process_madvise:
-	case __NR_shmat:
-		return everything();
-	default:
-		return (struct change) {};
-	}
-}
+/* --- around a system call --- */
 
 /**
  * pcn_layout_enter - a thread of a shared address space begins a system call
@@ -610,7 +502,7 @@ static struct change change_of(const struct pcn_space *s, struct pt_regs *regs)
  */
 int pcn_layout_enter(struct pcn_space *s, struct pt_regs *regs)
 {
-	struct change c = change_of(s, regs);
+	struct pcn_change c = pcn_change_of(s, regs);
 	struct pcn_range range = {
 		.first = c.start >> PAGE_SHIFT,
 		.last = (c.end >> PAGE_SHIFT) - 1,
@@ -624,6 +516,8 @@ int pcn_layout_enter(struct pcn_space *s, struct pt_regs *regs)
 		return -EINTR;
 	set_changing(s, &range);
 	wait_for_askers(s);
+	if (c.unmaps)
+		pcn_home_only(s, c.start, c.end, false);
 	if (is_published(s, range.first, range.last))
 		err = begin_round(s, c.keep);
 	if (!err)

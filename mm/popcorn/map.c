@@ -203,7 +203,8 @@ void pcn_map(struct pcn_record *r, struct vm_area_struct *vma)
 	if (!pte)
 		return;
 	if (!is_foreign(r->space)) {
-		if (!r->mapped)
+		/* Truncating a file unmaps its pages, private ones as well. */
+		if (!pte_present(ptep_get(pte)))
 			add_rmap(r, vma);
 		else if (r->may == PCN_MAP_RDWR)
 			SetPageAnonExclusive(r->frame);
@@ -249,9 +250,8 @@ static bool protect_frame(struct pcn_record *r, struct vm_area_struct *vma,
 	return true;
 }
 
-/* False: somebody else uses the frame. The entry is cleared and flushed. */
-static bool reduce_home(struct pcn_record *r, struct vm_area_struct *vma,
-			pte_t *pte, pte_t old, enum pcn_mapping to)
+static bool reduce_home_present(struct pcn_record *r, struct vm_area_struct *vma,
+				pte_t *pte, pte_t old, enum pcn_mapping to)
 {
 	bool done = !others_refer(r->frame);
 
@@ -262,6 +262,19 @@ static bool reduce_home(struct pcn_record *r, struct vm_area_struct *vma,
 	if (!done)
 		set_pte_at(vma->vm_mm, address_of(r), pte, old);
 	return done;
+}
+
+/* False: somebody else uses the frame. The entry is cleared and flushed. */
+static bool reduce_home(struct pcn_record *r, struct vm_area_struct *vma,
+			pte_t *pte, pte_t old, enum pcn_mapping to)
+{
+	if (pte_present(old))
+		return reduce_home_present(r, vma, pte, old, to);
+	if (page_count(r->frame) > 1)
+		return false;
+	set_pte_at(vma->vm_mm, address_of(r), pte,
+		   make_pte_marker(PTE_MARKER_POISONED));
+	return true;
 }
 
 static bool reduce_in(struct pcn_record *r, struct vm_area_struct *vma,
@@ -540,6 +553,22 @@ static void clear_marker(struct vm_area_struct *vma, unsigned long address)
 	pte_unmap_unlock(pte, ptl);
 }
 
+/*
+ * Nobody else has a page that was shared before: to write it Linux needs no copy, and
+ * who refers to it, as a pipe does, sees what is written.
+ */
+static void make_exclusive(struct pcn_record *r, struct vm_area_struct *vma)
+{
+	spinlock_t *ptl;
+	pte_t *pte = lock_pte(vma->vm_mm, address_of(r), &ptl);
+
+	if (!pte)
+		return;
+	if (pte_present(ptep_get(pte)))
+		SetPageAnonExclusive(r->frame);
+	pte_unmap_unlock(pte, ptl);
+}
+
 /**
  * pcn_release - at the origin, give a page back to Linux
  * @r:		the record: no other kernel has the page, nothing is under way
@@ -559,6 +588,8 @@ void pcn_release(struct pcn_record *r, struct vm_area_struct *vma)
 		pcn_map(r, vma);
 	else if (vma && !r->plain && !r->mapped)
 		clear_marker(vma, address_of(r));
+	if (vma && !r->plain && r->mapped)
+		make_exclusive(r, vma);
 	r->frame = NULL;
 	r->plain = true;
 	spin_unlock(&r->lock);

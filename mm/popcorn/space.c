@@ -32,6 +32,29 @@ static DEFINE_SPINLOCK(spaces_lock);
 /* What has happened in spaces that are no more. */
 static struct pcn_space_stats ended;
 
+/* What there is, to see that nothing is left behind. */
+static atomic_long_t records_in_use, spaces_in_use;
+
+/**
+ * pcn_records_in_use - how many records there are
+ *
+ * Context: any.
+ */
+long pcn_records_in_use(void)
+{
+	return atomic_long_read(&records_in_use);
+}
+
+/**
+ * pcn_spaces_in_use - how many spaces there are
+ *
+ * Context: any.
+ */
+long pcn_spaces_in_use(void)
+{
+	return atomic_long_read(&spaces_in_use);
+}
+
 static void add_up(struct pcn_space_stats *sum, struct pcn_space_stats *s)
 {
 	atomic64_t *to = (atomic64_t *)sum, *from = (atomic64_t *)s;
@@ -122,7 +145,17 @@ static struct pcn_space *new_space(u64 number, u64 members, unsigned int origin)
 	init_waitqueue_head(&s->quiet);
 	mutex_init(&s->layout);
 	mt_init(&s->published);
+	mt_init(&s->home_only);
+	atomic_long_inc(&spaces_in_use);
 	return s;
+}
+
+static void free_space(struct pcn_space *s)
+{
+	mtree_destroy(&s->published);
+	mtree_destroy(&s->home_only);
+	atomic_long_dec(&spaces_in_use);
+	kfree(s);
 }
 
 static int enlist(struct pcn_space *s)
@@ -159,7 +192,7 @@ struct pcn_space *pcn_space_create(u64 number, u64 members, unsigned int origin)
 		return s;
 	err = enlist(s);
 	if (err) {
-		kfree(s);
+		free_space(s);
 		return ERR_PTR(err);
 	}
 	return s;
@@ -213,7 +246,7 @@ struct pcn_space *pcn_space_create_mm(u64 number, u64 members,
 		err = enlist(s);
 	if (err) {
 		WRITE_ONCE(mm->popcorn, NULL);
-		kfree(s);
+		free_space(s);
 		return ERR_PTR(err);
 	}
 	return s;
@@ -243,6 +276,7 @@ struct pcn_record *pcn_record_new(gfp_t gfp)
 
 	if (!r)
 		return NULL;
+	atomic_long_inc(&records_in_use);
 	spin_lock_init(&r->lock);
 	INIT_LIST_HEAD(&r->queue);
 	INIT_DELAYED_WORK(&r->work, pcn_record_work);
@@ -353,7 +387,8 @@ struct pcn_record *pcn_record_get(struct pcn_space *s, u64 page)
 		if (!spare)
 			return ERR_PTR(-ENOMEM);
 	}
-	kfree(spare);
+	if (spare)
+		pcn_record_free(spare);
 	return r;
 }
 
@@ -376,7 +411,7 @@ void pcn_record_put(struct pcn_record *r)
 
 /**
  * pcn_record_free - the end of a record
- * @r:	the record, out of its space, without users
+ * @r:	the record, out of its space or never in one, without users
  *
  * Context: any.
  */
@@ -390,6 +425,7 @@ void pcn_record_free(struct pcn_record *r)
 	hrtimer_cancel(&r->linger);
 	if (r->frame)
 		put_page(r->frame);
+	atomic_long_dec(&records_in_use);
 	kfree(r);
 }
 
@@ -425,8 +461,7 @@ void pcn_space_destroy(struct pcn_space *s)
 	rbtree_postorder_for_each_entry_safe(r, next, &s->records, node)
 		pcn_record_free(r);
 	add_up(&ended, &s->stats);
-	mtree_destroy(&s->published);
-	kfree(s);
+	free_space(s);
 }
 
 static void break_space(struct pcn_space *s)

@@ -79,15 +79,61 @@ static struct vm_area_struct *find_or_expand(struct mm_struct *mm,
 	return NULL;
 }
 
-static int describe(struct pcn_space *s, struct vm_area_struct *vma,
-		    struct vma_answer *a)
+/* Behind the end of the file there are no pages: who goes there gets SIGBUS. */
+static u64 end_of_file(struct vm_area_struct *vma)
 {
+	u64 size;
+
+	if (vma_is_anonymous(vma))
+		return vma->vm_end;
+	size = PAGE_ALIGN(i_size_read(vma->vm_file->f_mapping->host));
+	if (size >> PAGE_SHIFT <= vma->vm_pgoff)
+		return vma->vm_start;
+	return min_t(u64, vma->vm_end, vma->vm_start + size -
+				       ((u64)vma->vm_pgoff << PAGE_SHIFT));
+}
+
+/* The addresses around one that are not home-only; false if it is. */
+static bool find_gap(struct pcn_space *s, unsigned long address,
+		     unsigned long *first, unsigned long *last)
+{
+	MA_STATE(mas, &s->home_only, address, address);
+	bool found;
+
+	mas_lock(&mas);
+	found = !mas_walk(&mas);
+	*first = mas.index;
+	*last = mas.last;
+	mas_unlock(&mas);
+	return found;
+}
+
+/* What of a VMA around an address is to be known to others. */
+static int clip(struct pcn_space *s, u64 address, struct vma_answer *a)
+{
+	unsigned long first, last;
+
+	if (address >= a->end || !find_gap(s, address, &first, &last))
+		return -ENXIO;
+	a->start = max_t(u64, a->start, first);
+	a->end = min_t(u64, a->end - 1, last) + 1;
+	return 0;
+}
+
+static int describe(struct pcn_space *s, struct vm_area_struct *vma,
+		    u64 address, struct vma_answer *a)
+{
+	int err;
+
 	if (!pcn_vma_replicates(vma))
 		return -ENXIO;
 	*a = (struct vma_answer) {
-		.start = vma->vm_start, .end = vma->vm_end,
+		.start = vma->vm_start, .end = end_of_file(vma),
 		.flags = vma->vm_flags & KEPT_FLAGS, .epoch = s->epoch,
 	};
+	err = clip(s, address, a);
+	if (err)
+		return err;
 	return mtree_store_range(&s->published, a->start, a->end - 1,
 				 xa_mk_value(1), GFP_KERNEL);
 }
@@ -120,7 +166,7 @@ static int look_up(struct pcn_space *s, u64 address, struct vma_answer *a)
 			break;
 		mmap_read_unlock(s->mm);
 	}
-	err = describe(s, vma, a);
+	err = describe(s, vma, address, a);
 	mmap_read_unlock(s->mm);
 	return err;
 }

@@ -42,25 +42,31 @@ no_thread()
 	[ "$(wc -l </proc/popcorn/threads)" = 1 ]
 }
 
-# What the kernel has in use of records and threads, in KiB of slab
-slab()
+# objects: what this kernel has of threads, records and so on, in one line
+objects()
 {
-	awk '/^SUnreclaim:/ { print $2 }' /proc/meminfo
+	tr '\n' ' ' </proc/popcorn/objects
 }
 
-# no_growth COUNT LIMIT COMMAND...: after the command has run COUNT times memory
-# in use is not LIMIT KiB more than after it has run COUNT times before
+has_objects()
+{
+	[ "$(objects)" = "$1" ]
+}
+
+# no_growth COUNT COMMAND...: after the command has run COUNT times there is exactly
+# what there was before. Tasks that have ended are freed a little later.
 no_growth()
 {
-	local count=$1 limit=$2 i before after
+	local count=$1 i before=$(objects)
 
-	shift 2
-	for i in $(seq "$count"); do "$@" >/dev/null || return; done
-	before=$(slab)
-	for i in $(seq "$count"); do "$@" >/dev/null || return; done
-	after=$(slab)
-	echo "# slab: $before KiB, then $after KiB"
-	[ $((after - before)) -lt "$limit" ]
+	shift
+	echo "# before: $before"
+	for i in $(seq "$count"); do
+		"$@" >/dev/null || return
+	done
+	await 10 has_objects "$before" && return
+	echo "# after: $(objects)"
+	return 1
 }
 
 all_threads_tests()
@@ -71,7 +77,7 @@ all_threads_tests()
 	check "no thread is left" no_thread
 	check "no space is left" await 5 no_space
 	check "64 threads on 4 kernels come and go without growth" \
-		no_growth 2 400 /programs/hop 64 0,1,2,3 4
+		no_growth 4 /programs/hop 64 0,1,2,3 4
 	check "$((4 * ${HOPS:-250})) migrations around the ring" \
 		note /programs/hop 4 0,1,2,3 "${HOPS:-250}"
 	check "no event was impossible" [ "$(counter impossible)" = 0 ]

@@ -249,6 +249,40 @@ static bool test_shared(void)
 	return ok;
 }
 
+/* A call that is done there, with a buffer that is not. */
+static bool test_call_with_shared(void)
+{
+	struct timespec *t = mmap(NULL, PAGE, PROT_READ | PROT_WRITE,
+				  MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	bool ok = t != MAP_FAILED && !leave();
+
+	ok = ok && !syscall(SYS_clock_gettime, CLOCK_MONOTONIC, t) && t->tv_sec;
+	ok = ok && syscall(SYS_clock_gettime, CLOCK_MONOTONIC, nowhere) == -1 &&
+	     errno == EFAULT && !go(0);
+	munmap(t, PAGE);
+	return ok;
+}
+
+/* Pages that a pipe holds on to: nobody waits until it is read. */
+static bool test_held(void)
+{
+	char *p = map(4), buf[64];
+	struct iovec v = { .iov_base = p + PAGE, .iov_len = 2 * PAGE };
+	int fd[2];
+	bool ok = p && !pipe(fd) && !leave();
+
+	memset(p, 1, 4 * PAGE);
+	ok = ok && vmsplice(fd[1], &v, 1, 0) == (ssize_t)(2 * PAGE) && !go(0) &&
+	     !leave();
+	memset(p, 2, 4 * PAGE);
+	ok = ok && read(fd[0], buf, sizeof(buf)) == sizeof(buf) && buf[0] == 2 &&
+	     p[0] == 2 && p[PAGE] == 2 && !go(0) && p[3 * PAGE] == 2;
+	munmap(p, 4 * PAGE);
+	close(fd[0]);
+	close(fd[1]);
+	return ok;
+}
+
 /* --- signals --- */
 
 static volatile sig_atomic_t handled;
@@ -343,6 +377,37 @@ static bool test_segv(void)
 	ok = ok && handled == SIGSEGV;
 	signal(SIGSEGV, SIG_DFL);
 	return !go(0) && ok;
+}
+
+static bool dies_at(const volatile char *p, int sig)
+{
+	handled = 0;
+	if (!sigsetjmp(escape, 1))
+		(void)*p;
+	return handled == sig;
+}
+
+/* Behind the end of a file, until it grows. */
+static bool test_end_of_file(void)
+{
+	FILE *f = tmpfile();
+	const char *p = mmap(NULL, 4 * PAGE, PROT_READ, MAP_PRIVATE, fileno(f), 0);
+	bool ok = p != MAP_FAILED && !ftruncate(fileno(f), PAGE + 10) &&
+		  pwrite(fileno(f), "x", 1, PAGE + 9) == 1 && !leave();
+
+	catch(SIGBUS);
+	ok = ok && p[PAGE + 9] == 'x' && !p[PAGE + 10] &&
+	     dies_at(p + 2 * PAGE, SIGBUS) && !leave() &&
+	     dies_at(p + 3 * PAGE, SIGBUS) && !leave() &&
+	     !ftruncate(fileno(f), 3 * PAGE) &&
+	     pwrite(fileno(f), "y", 1, 3 * PAGE - 1) == 1 &&
+	     p[3 * PAGE - 1] == 'y' && !go(0) && !leave() && !p[2 * PAGE] &&
+	     dies_at(p + 3 * PAGE, SIGBUS);
+	signal(SIGBUS, SIG_DFL);
+	ok = !go(0) && ok;
+	munmap((void *)p, 4 * PAGE);
+	fclose(f);
+	return ok;
 }
 
 static bool test_fpe(void)
@@ -526,6 +591,57 @@ static bool test_threads(void)
 	return ok && turn == 40;
 }
 
+static bool stop_changes;
+
+/* Pages come, are used and go, all the time. */
+static void *change_layout(void *arg)
+{
+	char *p;
+	long i;
+
+	for (i = 1; !__atomic_load_n(&stop_changes, __ATOMIC_RELAXED); i++) {
+		p = map(4);
+		stamp(p, 4, i);
+		mprotect(p + PAGE, PAGE, PROT_READ);
+		if (!stamped(p, 4, i))
+			return arg;
+		munmap(p, 4 * PAGE);
+	}
+	return NULL;
+}
+
+/* Its process comes to be shared while others are in the middle of that. */
+static void do_share(void)
+{
+	pthread_t t[3];
+	void *wrong;
+	int i, bad = 0;
+
+	for (i = 0; i < 3; i++)
+		pthread_create(&t[i], NULL, change_layout, &stop_changes);
+	for (i = 0; i < 10; i++)
+		bad += leave() || go(0);
+	stop_changes = true;
+	for (i = 0; i < 3; i++)
+		bad += pthread_join(t[i], &wrong) || wrong;
+	_exit(bad);
+}
+
+static bool test_share(void)
+{
+	bool ok = true;
+	pid_t child;
+	int i;
+
+	for (i = 0; i < 10; i++) {
+		child = fork();
+		if (!child)
+			do_share();
+		ok = ends_with(child, 0) && ok;
+	}
+	return ok;
+}
+
 static void *nothing(void *arg)
 {
 	return arg;
@@ -596,6 +712,9 @@ static const struct {
 	{ test_stack, "the stack grows" },
 	{ test_file, "private files" },
 	{ test_shared, "shared memory, accessed at home" },
+	{ test_call_with_shared, "and given to a call that is done there" },
+	{ test_held, "pages that a pipe holds on to" },
+	{ test_end_of_file, "behind the end of a file is SIGBUS, until it grows" },
 	{ test_alarm, "a signal calls a computing thread home" },
 	{ test_eintr, "a signal interrupts a system call" },
 	{ test_restart, "or restarts it" },
@@ -607,6 +726,7 @@ static const struct {
 	{ test_killed_computing, "killed while it computes" },
 	{ test_stopped, "stopped and continued" },
 	{ test_threads, "threads on all kernels wait for each other" },
+	{ test_share, "shared while threads change the layout" },
 	{ test_create_from_afar, "threads made from afar" },
 	{ test_cancel, "a thread that sleeps there is cancelled" },
 };
