@@ -70,6 +70,7 @@ void pcn_context_put(struct pcn_context *c)
 	bool pooled;
 
 	c->locked = false;
+	c->delay = 0;
 	spin_lock(&pool_lock);
 	pooled = pool_count < POOL_MAX;
 	if (pooled) {
@@ -88,12 +89,15 @@ void pcn_context_put(struct pcn_context *c)
  * pcn_may_enter - may the caller use the page now?
  * @r:		the record
  * @write:	to write it
+ * @hurry:	the caller has mmap_lock, and must not wait for who may need it
  *
- * Whoever was granted it may, or anybody whom the protocol lets.
+ * Whoever was granted it may, or anybody whom the protocol lets. One who is in a
+ * hurry goes ahead of events that are held, as long as the page is here: they wait
+ * for one access more.
  *
  * Context: the record's lock is held.
  */
-bool pcn_may_enter(struct pcn_record *r, bool write)
+bool pcn_may_enter(struct pcn_record *r, bool write, bool hurry)
 {
 	if (r->granted && r->poster == current) {
 		r->granted = false;
@@ -101,7 +105,7 @@ bool pcn_may_enter(struct pcn_record *r, bool write)
 		pcn_changed(r);
 		return true;
 	}
-	if (r->holding || r->granted)
+	if ((r->holding || r->granted) && !hurry)
 		return false;
 	return r->plain || r->may >= (write ? PCN_MAP_RDWR : PCN_MAP_RDONLY);
 }
@@ -133,7 +137,7 @@ static void refill_unlocked(struct pcn_record *r, struct pcn_context *c)
  * pcn_enter - begin an access, waiting until it can be
  * @r:		the record; there is a frame
  * @write:	to write the page
- * @c:		has a reserve and a spare
+ * @c:		has a reserve and a spare; @locked if mmap_lock is held all the time
  *
  * Context: process; sleeps, killably. The record's lock is held, except while it
  * waits.
@@ -144,7 +148,7 @@ int pcn_enter(struct pcn_record *r, bool write, struct pcn_context *c)
 {
 	int err = 0;
 
-	while (!err && !pcn_may_enter(r, write)) {
+	while (!err && !pcn_may_enter(r, write, c->locked)) {
 		if (r->lost)
 			err = -EIO;
 		else if (r->pending || r->holding || r->granted)
@@ -312,7 +316,7 @@ int pcn_access_begin(struct pcn_access *access, struct pcn_space *s, u64 page,
 	if (err)
 		goto out;
 	spin_lock(&r->lock);
-	if (pcn_may_enter(r, write)) {
+	if (pcn_may_enter(r, write, false)) {
 		r->active++;
 		atomic64_inc(&s->stats.hits);
 		spin_unlock(&r->lock);

@@ -10,8 +10,7 @@
  *
  * Who has waited completes the fault before the record's next event, so that no
  * page passes by without having been used. A fault that may not let its lock go
- * waits with it: the grant of a page never needs mmap_lock at the kernel that
- * asks for it.
+ * waits with it: see internal.h about what others must not do then.
  */
 #define pr_fmt(fmt) "popcorn: " fmt
 
@@ -98,13 +97,33 @@ static vm_fault_t prepare_error(struct fault *f, int err)
 	return err == -EAGAIN ? retry(f) : VM_FAULT_OOM;
 }
 
+/*
+ * Find the VMA again and lock it, or all of them: without waiting, since events of the
+ * page, and who has mmap_lock, may wait for this thread.
+ */
+static bool relock(struct fault *f)
+{
+	f->vma = lock_vma_under_rcu(f->mm, f->address);
+	if (f->vma) {
+		f->flags |= FAULT_FLAG_VMA_LOCK;
+		return true;
+	}
+	f->flags &= ~FAULT_FLAG_VMA_LOCK;
+	if (!mmap_read_trylock(f->mm))
+		return false;
+	f->vma = vma_lookup(f->mm, f->address);
+	if (f->vma)
+		return true;
+	mmap_read_unlock(f->mm);
+	return false;
+}
+
 /* The VMA may be another one after the wait: then the fault starts again. */
 static bool is_still_valid(struct fault *f)
 {
-	f->vma = vma_lookup(f->mm, f->address);
-	return f->vma && pcn_vma_replicates(f->vma) &&
+	return pcn_vma_replicates(f->vma) &&
 	       (!(f->flags & FAULT_FLAG_WRITE) || f->vma->vm_flags & VM_WRITE) &&
-	       !pcn_map_prepare(f->vma, f->address, true);
+	       !pcn_map_prepare(f->vma, f->address, has_mmap_lock(f));
 }
 
 static void install(struct fault *f)
@@ -119,12 +138,13 @@ static vm_fault_t complete_unlocked(struct fault *f)
 {
 	vm_fault_t ret = VM_FAULT_RETRY;
 
-	mmap_read_lock(f->mm);
+	if (!relock(f))
+		return ret;
 	if (is_still_valid(f)) {
 		install(f);
 		ret = VM_FAULT_COMPLETED;
 	}
-	mmap_read_unlock(f->mm);
+	unlock(f);
 	return ret;
 }
 
@@ -152,6 +172,7 @@ static vm_fault_t wait_for_page(struct fault *f)
 	if (may_unlock(f))
 		unlock(f);
 	c = pcn_context_get(f->r->space);
+	c->locked = !may_unlock(f);
 	spin_lock(&f->r->lock);
 	err = pcn_enter(f->r, writes(f), c);
 	spin_unlock(&f->r->lock);
@@ -189,7 +210,7 @@ static vm_fault_t fault_on(struct fault *f)
 	if (err)
 		return prepare_error(f, err);
 	spin_lock(&r->lock);
-	enters = pcn_may_enter(r, writes(f));
+	enters = pcn_may_enter(r, writes(f), !may_unlock(f));
 	plain = r->plain;
 	if (enters && plain)
 		r->active++;

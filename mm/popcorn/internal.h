@@ -6,7 +6,14 @@
  * pcn_record.lock; page table locks, and the ports' locks of the messaging
  * layer. spaces_lock, and pcn_space.lock within, are for lookups alone, with nothing
  * taken inside but locks of wait queues. A thread waits for another kernel with none
- * of them but the layout mutex, except in a fault that may not let go of mmap_lock.
+ * of them but the layout mutex, except in a fault that may not let go of mmap_lock,
+ * as when /proc/PID/mem is read.
+ *
+ * Whoever such a fault waits for must not wait for mmap_lock, since a writer may
+ * queue between the two. So threads that have been granted a page, and work items,
+ * use a VMA's lock, which can be had whenever somebody has mmap_lock to read, or try
+ * mmap_lock. Work items do wait for mmap_lock to adopt a plain page; but such a fault
+ * does not wait for them, it goes ahead of events that are held (pcn_may_enter()).
  */
 #ifndef _MM_POPCORN_INTERNAL_H
 #define _MM_POPCORN_INTERNAL_H
@@ -180,12 +187,14 @@ struct pcn_change {
  * @reserve:	memory for messages
  * @spare:	memory for a step that has to wait
  * @locked:	the mm's mmap_lock is held, to read
+ * @delay:	how long a work item has to wait if a VMA cannot be locked, in jiffies
  */
 struct pcn_context {
 	struct list_head	node;
 	struct pcn_reserve	reserve;
 	struct pcn_out		*spare;
 	bool			locked;
+	unsigned long		delay;
 };
 
 static inline bool pcn_is_origin(const struct pcn_space *s)
@@ -216,7 +225,7 @@ int pcn_step_init(void);
 /* access.c */
 struct pcn_context *pcn_context_get(struct pcn_space *s);
 void pcn_context_put(struct pcn_context *c);
-bool pcn_may_enter(struct pcn_record *r, bool write);
+bool pcn_may_enter(struct pcn_record *r, bool write, bool hurry);
 int pcn_enter(struct pcn_record *r, bool write, struct pcn_context *c);
 void pcn_leave(struct pcn_record *r);
 void pcn_leave_later(struct pcn_record *r, u64 ns);
@@ -228,7 +237,8 @@ int pcn_frame_alloc(struct pcn_record *r, struct vm_area_struct *vma);
 int pcn_map_prepare(struct vm_area_struct *vma, unsigned long address,
 		    bool mm_locked);
 void pcn_map(struct pcn_record *r, struct vm_area_struct *vma);
-bool pcn_reduce(struct pcn_record *r, enum pcn_mapping to, bool locked);
+bool pcn_reduce(struct pcn_record *r, enum pcn_mapping to,
+		const struct pcn_context *c);
 void pcn_record_work(struct work_struct *work);
 void pcn_record_kick(struct pcn_record *r, unsigned long delay);
 void pcn_release(struct pcn_record *r, struct vm_area_struct *vma);

@@ -301,14 +301,16 @@ static bool reduce_in(struct pcn_record *r, struct vm_area_struct *vma,
  * pcn_reduce - let the page table allow no more than this
  * @r:		the record
  * @to:		what is still to be allowed
- * @locked:	the mmap_lock is held, to read
+ * @c:		@locked if mmap_lock is held, to read; otherwise the VMA's lock is tried
  *
  * Context: the record's lock is held.
  * Return: true: done, TLBs flushed; false: a work item has to do it, and has been
  * asked to.
  */
-bool pcn_reduce(struct pcn_record *r, enum pcn_mapping to, bool locked)
+bool pcn_reduce(struct pcn_record *r, enum pcn_mapping to,
+		const struct pcn_context *c)
 {
+	bool locked = c->locked;
 	struct mm_struct *mm = r->space->mm;
 	struct vm_area_struct *vma;
 	bool done;
@@ -318,7 +320,7 @@ bool pcn_reduce(struct pcn_record *r, enum pcn_mapping to, bool locked)
 	vma = locked ? vma_lookup(mm, address_of(r)) :
 		       lock_vma_under_rcu(mm, address_of(r));
 	if (!vma && !locked) {
-		pcn_record_kick(r, 0);
+		pcn_record_kick(r, c->delay);
 		return false;
 	}
 	done = !vma || reduce_in(r, vma, to);
@@ -500,11 +502,23 @@ static void make_shared(struct pcn_record *r)
 	atomic64_inc(&r->space->stats.adopted);
 }
 
+static void adopt_if_wanted(struct pcn_record *r)
+{
+	struct mm_struct *mm = r->space->mm;
+
+	if (!READ_ONCE(r->plain) || !READ_ONCE(r->holding))
+		return;
+	mmap_read_lock(mm);
+	if (READ_ONCE(r->plain) && READ_ONCE(r->holding) && !READ_ONCE(r->active))
+		make_shared(r);
+	mmap_read_unlock(mm);
+}
+
 /**
  * pcn_record_work - go on with a record where a handler could not
  * @work:	the record's
  *
- * Context: work item.
+ * Context: work item. It waits for mmap_lock only to adopt the page.
  */
 void pcn_record_work(struct work_struct *work)
 {
@@ -514,15 +528,15 @@ void pcn_record_work(struct work_struct *work)
 	struct pcn_context *c;
 
 	c = pcn_context_get(r->space);
-	c->locked = true;
-	mmap_read_lock(mm);
-	if (READ_ONCE(r->plain) && READ_ONCE(r->holding) && !READ_ONCE(r->active))
-		make_shared(r);
+	adopt_if_wanted(r);
+	c->locked = mmap_read_trylock(mm);
+	c->delay = 1;
 	spin_lock(&r->lock);
 	pcn_stop_lingering(r);
 	pcn_resume(r, c);
 	spin_unlock(&r->lock);
-	mmap_read_unlock(mm);
+	if (c->locked)
+		mmap_read_unlock(mm);
 	pcn_context_put(c);
 	pcn_record_put(r);
 }

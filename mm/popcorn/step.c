@@ -141,9 +141,10 @@ static void settle(struct pcn_record *r, bool granted)
 }
 
 /* Take something away; false if a work item has to do it. */
-static bool restrict_to(struct pcn_record *r, enum pcn_mapping to, bool locked)
+static bool restrict_to(struct pcn_record *r, enum pcn_mapping to,
+			const struct pcn_context *c)
 {
-	if (!pcn_reduce(r, to, locked))
+	if (!pcn_reduce(r, to, c))
 		return false;
 	r->may = to;
 	return true;
@@ -164,9 +165,9 @@ static bool perform(struct pcn_record *r, const struct pcn_action *a,
 		clear_page(page_address(r->frame));
 		break;
 	case PCN_NONE:
-		return restrict_to(r, PCN_MAP_NONE, c->locked);
+		return restrict_to(r, PCN_MAP_NONE, c);
 	case PCN_RDONLY:
-		return restrict_to(r, PCN_MAP_RDONLY, c->locked);
+		return restrict_to(r, PCN_MAP_RDONLY, c);
 	case PCN_RDWR:
 		r->may = PCN_MAP_RDWR;
 		break;
