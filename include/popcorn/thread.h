@@ -133,6 +133,7 @@ struct pcn_placement {
  * @arriving:	a visitor that has not been in user mode yet
  * @left:	a visitor that has told its shadow of its end
  * @changing:	the system call under way changes the layout
+ * @awaits:	it waits in pcn_await_calls()
  * @home:	where the shadow is
  * @at:		where the thread runs
  * @wanted:	where it is to run
@@ -159,6 +160,7 @@ struct pcn_thread {
 	bool			arriving;
 	bool			left;
 	bool			changing;
+	bool			awaits;
 	unsigned int		home;
 	unsigned int		at;
 	unsigned int		wanted;

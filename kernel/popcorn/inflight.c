@@ -58,12 +58,23 @@ static void look_at_current(void *info)
 		take_number(look);
 }
 
+/*
+ * It is about to leave, and waits as the current thread does, or has left: its call
+ * is over, whatever the registers say. Those of a new thread say that it is in clone().
+ */
+static bool is_leaving(const struct task_struct *p)
+{
+	const struct pcn_thread *t = READ_ONCE(p->popcorn);
+
+	return t && (READ_ONCE(t->awaits) || READ_ONCE(t->at) != pcn_self());
+}
+
 /* A task that changes between running and not is looked at again later. */
 static bool is_in_flight(struct task_struct *p)
 {
 	struct look look = { .task = p };
 
-	if (p == current || p->flags & PF_EXITING)
+	if (p == current || p->flags & PF_EXITING || is_leaving(p))
 		return false;
 	task_call_func(p, look_at_sleeper, &look);
 	if (!look.met)
@@ -88,17 +99,24 @@ static bool are_in_flight(void)
  *
  * The process is shared, and its threads have SYSCALL_WORK_POPCORN.
  *
- * Context: process; sleeps, interruptibly, with no lock held. Such calls end by
+ * Context: process, a thread that may migrate, at the end of a system call or in one
+ * that leaves the layout as it is; sleeps, interruptibly, with no lock held. Such calls end by
  * themselves, and nothing tells of it: they are looked at each tick, as
  * wait_task_inactive() does.
  * Return: 0; -EINTR a signal.
  */
 int pcn_await_calls(void)
 {
-	while (are_in_flight()) {
+	struct pcn_thread *t = current->popcorn;
+	int err = 0;
+
+	WRITE_ONCE(t->awaits, true);
+	while (!err && are_in_flight()) {
 		if (signal_pending(current))
-			return -EINTR;
-		schedule_timeout_interruptible(1);
+			err = -EINTR;
+		else
+			schedule_timeout_interruptible(1);
 	}
-	return 0;
+	WRITE_ONCE(t->awaits, false);
+	return err;
 }
