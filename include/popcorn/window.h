@@ -52,8 +52,8 @@ struct pcn_clock {
 	s64	real_offset;
 };
 
-/** enum pcn_verdict - may a kernel exchange messages? */
-enum pcn_verdict {
+/** enum pcn_roster_verdict - may a kernel exchange messages? */
+enum pcn_roster_verdict {
 	PCN_VERDICT_NONE,	/* it has not checked in, or does not run */
 	PCN_VERDICT_UP,
 	PCN_VERDICT_REFUSED,	/* its message ABI is not the primary's */

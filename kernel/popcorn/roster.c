@@ -35,7 +35,7 @@ static void ring(struct pcn_kernel *k)
 		pcn_arch_doorbell(k->apicid[0]);
 }
 
-static void enter(unsigned int kid, u32 generation, enum pcn_verdict verdict)
+static void enter(unsigned int kid, u32 generation, enum pcn_roster_verdict verdict)
 {
 	struct pcn_window *w = pcn_window();
 
