@@ -112,12 +112,14 @@ static_assert(sizeof(struct pcn_thread_msg) <= 4096);
 /**
  * struct pcn_placement - where the threads of a process start
  * @refs:	threads that refer to it
+ * @job:	counts which of them did
  * @next:	number of the next thread
  * @count:	entries of @kid
  * @kid:	thread n starts on kid[n % count]
  */
 struct pcn_placement {
 	refcount_t	refs;
+	struct pcn_job	*job;
 	atomic_t	next;
 	unsigned int	count;
 	u8		kid[PCN_PLACES_MAX];
@@ -137,6 +139,7 @@ struct pcn_placement {
  * @home:	where the shadow is
  * @at:		where the thread runs
  * @wanted:	where it is to run
+ * @asked:	where it is to start, PCN_NOBODY once it has
  * @placement:	or NULL
  * @wait:	the task, for @op or @command
  * @op:		what has come, PCN_OP_NONE if nothing has
@@ -164,6 +167,7 @@ struct pcn_thread {
 	unsigned int		home;
 	unsigned int		at;
 	unsigned int		wanted;
+	unsigned int		asked;
 	struct pcn_placement	*placement;
 	wait_queue_head_t	wait;
 	u32			op;
@@ -183,6 +187,7 @@ struct pcn_thread {
 struct pcn_thread *pcn_thread_new(struct task_struct *task);
 struct pcn_thread *pcn_thread_self(void);
 int pcn_thread_enlist(struct pcn_thread *t, u64 number);
+void pcn_placement_put(struct pcn_placement *p);
 int pcn_thread_send(unsigned int kid, struct pcn_thread_msg *m, bool whole);
 
 /* shadow.c, visitor.c */

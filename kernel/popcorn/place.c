@@ -12,6 +12,7 @@
 #include <popcorn/hooks.h>
 #include <popcorn/partition.h>
 #include <popcorn/space.h>
+#include <popcorn/stats.h>
 #include <popcorn/thread.h>
 
 #include <asm/syscall.h>
@@ -137,13 +138,17 @@ static int read_places(struct pcn_placement *p, const u8 __user *list,
 	return 0;
 }
 
+/* What the caller executes next is counted together. */
+static int begin_job(struct pcn_placement *p, const struct pcn_placement *old)
+{
+	p->job = pcn_job_new(old ? old->job : NULL);
+	return p->job ? 0 : -ENOMEM;
+}
+
 static void replace_placement(struct pcn_thread *t, struct pcn_placement *p)
 {
-	struct pcn_placement *old = t->placement;
-
+	pcn_placement_put(t->placement);
 	t->placement = p;
-	if (old && refcount_dec_and_test(&old->refs))
-		kfree(old);
 	if (p)
 		set_task_syscall_work(current, POPCORN);
 }
@@ -173,7 +178,7 @@ SYSCALL_DEFINE2(popcorn_place, const u8 __user *, list, unsigned int, count)
 		if (!p)
 			return -ENOMEM;
 		refcount_set(&p->refs, 1);
-		err = read_places(p, list, count);
+		err = read_places(p, list, count) ?: begin_job(p, t->placement);
 		if (err) {
 			kfree(p);
 			return err;
@@ -204,4 +209,5 @@ void pcn_exec(void)
 	/* Others of the old program may refer to it still. */
 	atomic_set(&t->placement->next, 1);
 	t->wanted = t->placement->kid[0];
+	pcn_job_ask(t);
 }

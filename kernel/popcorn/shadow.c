@@ -32,9 +32,12 @@
 
 #include <popcorn/hooks.h>
 #include <popcorn/space.h>
+#include <popcorn/stats.h>
 #include <popcorn/thread.h>
 
 #include <asm/syscall.h>
+
+#include <trace/events/popcorn.h>
 
 /* The other kernel makes a task within this time, or has died. */
 #define ARRIVE_LIMIT_MS	(30 * MSEC_PER_SEC)
@@ -218,6 +221,7 @@ static void answer(struct pcn_thread *t, struct pt_regs *regs)
 static void do_call(struct pcn_thread *t, struct pt_regs *regs)
 {
 	t->calls++;
+	trace_pcn_call_serve(t->process, t->number, t->at);
 	pcn_arch_gprs_load(t->msg->gprs);
 	pcn_arch_do_call(regs);
 	pcn_layout_done(t);
@@ -251,6 +255,7 @@ static void come_home(struct pcn_thread *t)
 
 static void end_absence(struct pcn_thread *t)
 {
+	pcn_saw_return(t);
 	if (t->op == PCN_OP_HOME)
 		come_home(t);
 	else if (!fatal_signal_pending(current))
@@ -282,6 +287,7 @@ void pcn_shadow_leave(struct pcn_thread *t, struct pt_regs *regs)
 		if (err)
 			resume_rseq(t);
 	}
+	pcn_saw_leave(t, err);
 	/* A signal comes first: the end of its handler is one of a system call. */
 	if (err == -EINTR)
 		return;

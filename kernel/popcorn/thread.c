@@ -24,6 +24,7 @@
 
 #include <popcorn/hooks.h>
 #include <popcorn/space.h>
+#include <popcorn/stats.h>
 #include <popcorn/thread.h>
 
 static DEFINE_HASHTABLE(threads, 8);
@@ -46,6 +47,7 @@ struct pcn_thread *pcn_thread_new(struct task_struct *task)
 	atomic_long_inc(&threads_in_use);
 	t->task = task;
 	t->home = t->at = t->wanted = pcn_self();
+	t->asked = PCN_NOBODY;
 	init_waitqueue_head(&t->wait);
 	return t;
 }
@@ -256,9 +258,24 @@ static struct pcn_placement *get_placement(struct pcn_thread *t, bool same)
 	p = kmemdup(p, sizeof(*p), GFP_KERNEL_ACCOUNT);
 	if (p) {
 		refcount_set(&p->refs, 1);
+		pcn_job_get(p->job);
 		atomic_set(&p->next, 0);
 	}
 	return p;
+}
+
+/**
+ * pcn_placement_put - a thread refers to a placement no more
+ * @p:	the placement, or NULL
+ *
+ * Context: any.
+ */
+void pcn_placement_put(struct pcn_placement *p)
+{
+	if (!p || !refcount_dec_and_test(&p->refs))
+		return;
+	pcn_job_put(p->job);
+	kfree(p);
 }
 
 /**
@@ -283,10 +300,12 @@ void pcn_fork(struct task_struct *p, u64 flags)
 		return;
 	t->placement = get_placement(old, flags & CLONE_THREAD);
 	/* A child of vfork() borrows its parent's memory until it executes. */
-	if (t->placement && (flags & (CLONE_VM | CLONE_THREAD)) != CLONE_VM)
+	if (t->placement && (flags & (CLONE_VM | CLONE_THREAD)) != CLONE_VM) {
 		t->wanted = t->placement->kid[(unsigned int)
 			atomic_fetch_inc(&t->placement->next) %
 			t->placement->count];
+		pcn_job_ask(t);
+	}
 	p->popcorn = t;
 }
 
@@ -339,8 +358,7 @@ void pcn_free(struct task_struct *p)
 
 	if (!t)
 		return;
-	if (t->placement && refcount_dec_and_test(&t->placement->refs))
-		kfree(t->placement);
+	pcn_placement_put(t->placement);
 	kfree(t->msg);
 	atomic_long_dec(&threads_in_use);
 	kfree(t);

@@ -19,6 +19,7 @@
 
 #include <popcorn/hooks.h>
 #include <popcorn/space.h>
+#include <popcorn/stats.h>
 #include <popcorn/thread.h>
 
 #include <asm/syscall.h>
@@ -42,6 +43,7 @@ static void __noreturn go_home(struct pcn_thread *t, u32 reason, bool rewind)
 		make_task_dead(SIGKILL);
 	if (rewind)
 		pcn_arch_rewind(m->gprs);
+	pcn_saw_home(t, reason);
 	t->left = !pcn_thread_send(t->home, m, true);
 	do_exit(0);
 }
@@ -86,6 +88,7 @@ static int become(struct pcn_thread *t, const struct pcn_arrival *a)
 		return err;
 	memcpy(t->msg->gprs, a->msg->gprs, sizeof(t->msg->gprs));
 	t->arriving = true;
+	pcn_saw_arrive(t);
 	return 0;
 }
 
@@ -173,6 +176,7 @@ long pcn_visitor_call(struct pcn_thread *t, struct pt_regs *regs, long nr)
 		go_home(t, PCN_HOME_CALL, true);
 	m->thread = t->number;
 	m->op = PCN_OP_CALL;
+	pcn_saw_call(t, nr);
 	pcn_arch_gprs_save(m->gprs);
 	WRITE_ONCE(t->op, PCN_OP_NONE);
 	if (pcn_thread_send(t->home, m, false) ||

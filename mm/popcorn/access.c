@@ -280,14 +280,17 @@ static int provide_frame(struct pcn_record *r)
 static int miss(struct pcn_record *r, bool write)
 {
 	struct pcn_context *c;
+	u64 since;
 	int err;
 
-	atomic64_inc(&r->space->stats.misses);
+	pcn_saw_fault(r->space, write, false, false);
+	since = pcn_wait_begin(r, write);
 	c = pcn_context_get(r->space);
 	spin_lock(&r->lock);
 	err = pcn_enter(r, write, c);
 	spin_unlock(&r->lock);
 	pcn_context_put(c);
+	pcn_wait_end(r, write, since, !err);
 	return err;
 }
 
@@ -318,7 +321,7 @@ int pcn_access_begin(struct pcn_access *access, struct pcn_space *s, u64 page,
 	spin_lock(&r->lock);
 	if (pcn_may_enter(r, write, false)) {
 		r->active++;
-		atomic64_inc(&s->stats.hits);
+		pcn_saw_fault(s, write, true, false);
 		spin_unlock(&r->lock);
 	} else {
 		spin_unlock(&r->lock);

@@ -189,6 +189,18 @@ static vm_fault_t wait_for_page(struct fault *f)
 	return ret;
 }
 
+/* A thread that ends, with no signal any more, may still write a word. */
+static vm_fault_t miss(struct fault *f)
+{
+	u64 since = pcn_wait_begin(f->r, writes(f));
+	vm_fault_t ret = VM_FAULT_SIGBUS;
+
+	if (!READ_ONCE(f->r->space->broken))
+		ret = wait_for_page(f);
+	pcn_wait_end(f->r, writes(f), since, !ret || ret == VM_FAULT_COMPLETED);
+	return ret;
+}
+
 static vm_fault_t use_linux(struct fault *f)
 {
 	vm_fault_t ret = f->linux_fault(f->vma, f->address, f->flags);
@@ -217,13 +229,10 @@ static vm_fault_t fault_on(struct fault *f)
 	else if (enters)
 		pcn_map(r, f->vma);
 	spin_unlock(&r->lock);
+	pcn_saw_fault(s, writes(f), enters, plain);
 	if (enters && plain)
 		return use_linux(f);
-	atomic64_inc(enters ? &s->stats.hits : &s->stats.misses);
-	if (enters)
-		return 0;
-	/* A thread that ends, with no signal any more, may still write a word. */
-	return READ_ONCE(s->broken) ? VM_FAULT_SIGBUS : wait_for_page(f);
+	return enters ? 0 : miss(f);
 }
 
 /**

@@ -145,6 +145,7 @@ struct pcn_range {
  * @published:	at the origin: addresses whose VMAs other kernels know
  * @home_only:	at the origin: addresses that they must not know
  * @stats:	counters
+ * @tally:	more of them, which outlive the space
  */
 struct pcn_space {
 	struct list_head	node;
@@ -165,6 +166,7 @@ struct pcn_space {
 	struct maple_tree	published;
 	struct maple_tree	home_only;
 	struct pcn_space_stats	stats;
+	struct pcn_tally	*tally;
 };
 
 /**
@@ -244,6 +246,15 @@ void pcn_record_kick(struct pcn_record *r, unsigned long delay);
 void pcn_release(struct pcn_record *r, struct vm_area_struct *vma);
 bool pcn_vma_replicates(struct vm_area_struct *vma);
 extern const struct vm_operations_struct pcn_vm_ops;
+
+/* stats.c */
+int pcn_tally_new(struct pcn_space *s, bool mm);
+void pcn_tally_drop(struct pcn_space *s);
+void pcn_tally_end(struct pcn_space *s);
+void pcn_saw_send(struct pcn_record *r, const struct pcn_msg *m, unsigned int to);
+void pcn_saw_fault(struct pcn_space *s, bool write, bool enters, bool plain);
+u64 pcn_wait_begin(struct pcn_record *r, bool write);
+void pcn_wait_end(struct pcn_record *r, bool write, u64 since, bool had);
 
 /* calls.c */
 struct pcn_change pcn_change_of(struct pcn_space *s, struct pt_regs *regs);

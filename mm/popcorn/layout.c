@@ -35,6 +35,8 @@
 #include <linux/sched/signal.h>
 #include <linux/slab.h>
 
+#include <trace/events/popcorn.h>
+
 #include <popcorn/hooks.h>
 #include <popcorn/partition.h>
 
@@ -230,6 +232,7 @@ static void fence(struct pcn_space *s)
 
 static int obey(struct pcn_space *s, const struct round_msg *m)
 {
+	trace_pcn_round(s->number, m->first, m->last, m->epoch, m->phase);
 	switch (m->phase) {
 	case ROUND_FREEZE:
 		freeze(s, m->first, m->last);
@@ -343,6 +346,8 @@ static int tell(struct pcn_space *s, enum round_phase phase)
 	unsigned int kid;
 	int err, result = 0;
 
+	trace_pcn_round(s->number, s->changing.first, s->changing.last,
+			s->epoch, phase);
 	for_each_set_bit(kid, (unsigned long *)&members, PCN_KERNELS_MAX) {
 		err = tell_one(s, kid, phase);
 		if (!err || err == -EHOSTDOWN)

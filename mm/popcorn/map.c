@@ -34,6 +34,8 @@
 
 #include <asm/tlbflush.h>
 
+#include <trace/events/popcorn.h>
+
 #include "../internal.h"
 #include "internal.h"
 
@@ -500,6 +502,7 @@ static void make_shared(struct pcn_record *r)
 	if (old)
 		put_page(old);
 	atomic64_inc(&r->space->stats.adopted);
+	trace_pcn_page_adopt(r->space->number, r->page, mapped);
 }
 
 static void adopt_if_wanted(struct pcn_record *r)
@@ -598,6 +601,7 @@ void pcn_release(struct pcn_record *r, struct vm_area_struct *vma)
 
 	spin_lock(&r->lock);
 	frame = r->frame;
+	trace_pcn_page_release(r->space->number, r->page, r->replica.state);
 	if (vma && !r->plain && r->may && !r->mapped)
 		pcn_map(r, vma);
 	else if (vma && !r->plain && !r->mapped)

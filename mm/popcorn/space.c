@@ -158,6 +158,13 @@ static void free_space(struct pcn_space *s)
 	kfree(s);
 }
 
+/* It has not come into being. */
+static void discard(struct pcn_space *s)
+{
+	pcn_tally_drop(s);
+	free_space(s);
+}
+
 static int enlist(struct pcn_space *s)
 {
 	int err = -EEXIST;
@@ -190,9 +197,11 @@ struct pcn_space *pcn_space_create(u64 number, u64 members, unsigned int origin)
 
 	if (IS_ERR(s))
 		return s;
-	err = enlist(s);
+	err = pcn_tally_new(s, false);
+	if (!err)
+		err = enlist(s);
 	if (err) {
-		free_space(s);
+		discard(s);
 		return ERR_PTR(err);
 	}
 	return s;
@@ -241,12 +250,14 @@ struct pcn_space *pcn_space_create_mm(u64 number, u64 members,
 	s = new_space(number, members, origin);
 	if (IS_ERR(s))
 		return s;
-	err = attach(s, mm);
+	err = pcn_tally_new(s, true);
+	if (!err)
+		err = attach(s, mm);
 	if (!err)
 		err = enlist(s);
 	if (err) {
 		WRITE_ONCE(mm->popcorn, NULL);
-		free_space(s);
+		discard(s);
 		return ERR_PTR(err);
 	}
 	return s;
@@ -458,6 +469,7 @@ void pcn_space_destroy(struct pcn_space *s)
 	spin_unlock(&spaces_lock);
 	pcn_msg_sync();
 	wait_event(s->quiet, is_unused(s));
+	pcn_tally_end(s);
 	rbtree_postorder_for_each_entry_safe(r, next, &s->records, node)
 		pcn_record_free(r);
 	add_up(&ended, &s->stats);

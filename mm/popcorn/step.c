@@ -28,6 +28,8 @@
 #include <linux/percpu.h>
 #include <linux/slab.h>
 
+#include <trace/events/popcorn.h>
+
 #include <popcorn/partition.h>
 
 #include "internal.h"
@@ -107,6 +109,7 @@ static void send(struct pcn_record *r, const struct pcn_msg *m, unsigned int to,
 {
 	struct page_copy *copy = this_cpu_ptr(&copies);
 
+	pcn_saw_send(r, m, to);
 	to_wire(r, m, &copy->head);
 	if (!(m->flags & PCN_DATA))
 		return post(r, to, &copy->head, sizeof(copy->head), reserve);
@@ -242,6 +245,8 @@ static void step(struct pcn_record *r, const struct pcn_msg *m,
 				   m->from, pcn_state_name(state), out.fault);
 		return;
 	}
+	trace_pcn_page_step(s->number, r->page, m->type, m->from, state,
+			    r->replica.state, out.count);
 	if (do_actions(r, &out, data, c))
 		drop_frame(r);
 	else
