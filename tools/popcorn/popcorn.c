@@ -26,6 +26,13 @@ static const struct option opt_show[] = {
 	{ }
 };
 
+static const struct option opt_stats[] = {
+	{ "help",	no_argument,		NULL, 'h' },
+	{ "json",	no_argument,		NULL, 'j' },
+	{ "pid",	required_argument,	NULL, 'p' },
+	{ }
+};
+
 /* Options that have no letter */
 enum {
 	OPT_INITRD = 256, OPT_APPEND, OPT_CHANNEL,
@@ -116,9 +123,9 @@ static const struct command commands[] = {
 	{ "ping", "KERNEL [-c COUNT] [-i SECONDS] [-s BYTES] [-W SECONDS] [--channel NAME] [-q]",
 	  "Send messages to a kernel and get them back, until interrupted.",
 	  pcn_cmd_ping, opt_ping, "hc:i:s:W:q", 1, 1 },
-	{ "stats", "[KERNEL...] [--json]",
-	  "Show how many messages were exchanged with other kernels.",
-	  pcn_cmd_stats, opt_show, "h", 0, INT_MAX },
+	{ "stats", "[KERNEL...|PID|-p PID] [--json]",
+	  "Show how many messages were exchanged with other kernels, or all about a process.",
+	  pcn_cmd_stats, opt_stats, "hp:", 0, INT_MAX },
 	{ "run", "[--kernels LIST] [--spread|--pack|--pin LIST] [--stats] [--dry-run] PROGRAM [ARG]...",
 	  "Run a program with its threads on several kernels.",
 	  pcn_cmd_run, opt_run, "+h", 1, INT_MAX },
@@ -162,7 +169,10 @@ static void help_command(const struct command *cmd)
 	printf("usage: popcorn %s %s\n%s\n", cmd->name, cmd->args, cmd->help);
 	if (strstr(cmd->args, "KERNEL"))
 		puts("\n  KERNEL         number (kid) or name of a kernel");
-	if (cmd->options == opt_show)
+	if (cmd->options == opt_stats)
+		puts("  PID            a process; 64 and more are no kernels\n"
+		     "  -p, --pid PID  a process, whatever its number");
+	if (cmd->options == opt_show || cmd->options == opt_stats)
 		puts("  --json         print JSON");
 	if (cmd->options == opt_load)
 		puts("  IMAGE          file with a 64-bit relocatable bzImage\n"
@@ -206,6 +216,8 @@ static const char **option_value(struct pcn_call *c, int letter)
 		return &c->kernels;
 	case OPT_PIN:
 		return &c->pin;
+	case 'p':
+		return &c->pid;
 	case 'c':
 		return &c->count;
 	case 'i':

@@ -56,6 +56,7 @@ struct pcn_kernel {
  * @channel:	value of --channel or NULL
  * @kernels:	value of --kernels or NULL
  * @pin:	value of --pin or NULL
+ * @pid:	value of --pid or NULL
  * @spread:	--spread was given
  * @pack:	--pack was given
  * @stats:	--stats was given
@@ -77,6 +78,7 @@ struct pcn_call {
 	const char *channel;
 	const char *kernels;
 	const char *pin;
+	const char *pid;
 	bool spread;
 	bool pack;
 	bool stats;
@@ -186,6 +188,12 @@ int pcn_threads_read(struct pcn_threads *list);
 void pcn_threads_free(struct pcn_threads *list);
 _Noreturn void pcn_threads_die(const char *verb);
 void pcn_table_add_number(struct pcn_table *table, uint64_t value);
+
+/* process.c: what is counted of processes that kernels share */
+int pcn_to_pid(const char *word);
+int pcn_process_show(const struct pcn_call *c, int pid);
+void pcn_jobs_check(const char *verb);
+void pcn_job_show(const char *verb, int pid);
 
 /* image.c: files for load */
 int pcn_open_input(const char *who, const char *what, const char *path,

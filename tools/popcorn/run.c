@@ -5,8 +5,7 @@
  * The system call popcorn_place() leaves a list of kernels with the task; the
  * program that this executes starts its threads there, and need not know. With
  * --stats the program is a child, for there is no one to tell how it went after
- * an exec. What its threads did can only be seen while there are any: the table
- * of threads is looked at again and again.
+ * an exec. The kernel keeps the numbers of programs that have ended for a while.
  */
 #include <ctype.h>
 #include <errno.h>
@@ -15,10 +14,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "../../include/uapi/linux/popcorn.h"
@@ -26,9 +23,6 @@
 
 /* The longest list that popcorn_place() takes */
 #define PLACES_MAX	64
-
-/* How often to look at the threads of a program that runs */
-#define SAMPLE_NS	(50 * 1000 * 1000)
 
 /* struct placement - thread n starts on @kid[n % @count] */
 struct placement {
@@ -313,14 +307,12 @@ static int execute(const struct placement *p, char **argv)
  * @signals:	those that are waited for meanwhile
  * @old_signals: those that were blocked before
  * @old_child:	what was to be done on SIGCHLD before
- * @seen:	its threads, each with the highest counts that were seen
  */
 struct watch {
 	pid_t child;
 	sigset_t signals;
 	sigset_t old_signals;
 	struct sigaction old_child;
-	struct pcn_threads seen;
 };
 
 /*
@@ -379,196 +371,35 @@ static bool start_child(struct watch *w, const struct placement *p, char **argv)
 	return !got;
 }
 
-/* The parent of a process, 0 if there is none. */
-static pid_t parent_of(pid_t pid)
-{
-	char path[64], text[512], *end = NULL;
-	size_t len;
-	pid_t parent;
-	FILE *in;
-
-	snprintf(path, sizeof(path), "/proc/%d/stat", pid);
-	in = fopen(path, "re");
-	if (!in)
-		return 0;
-	len = fread(text, 1, sizeof(text) - 1, in);
-	fclose(in);
-	text[len] = '\0';
-	end = strrchr(text, ')');	/* its name may have any characters */
-	return end && sscanf(end + 1, " %*c %d", &parent) == 1 ? parent : 0;
-}
-
 /*
- * Is this a process of the program? All of them descend from this one: it adopts
- * those whose parents are gone.
+ * Wait until something happens. The program is sent the signals that come, but those
+ * of the terminal it has got itself.
  */
-static bool is_ours(pid_t pid)
+static void wait_for_signal(const struct watch *w)
 {
-	const pid_t self = getpid();
-
-	while (pid > 1) {
-		pid = parent_of(pid);
-		if (pid == self)
-			return true;
-	}
-	return false;
-}
-
-/* The higher of two counts. */
-static uint64_t highest(uint64_t a, uint64_t b)
-{
-	return a > b ? a : b;
-}
-
-/*
- * Take over what is known of a thread now. It is at home only for short visits; it
- * belongs to the kernel that it was last on besides this one.
- */
-static void update_thread(struct pcn_thread *seen, const struct pcn_thread *t, int self)
-{
-	seen->migrations = highest(seen->migrations, t->migrations);
-	seen->calls = highest(seen->calls, t->calls);
-	seen->visits = highest(seen->visits, t->visits);
-	if (t->kernel != self)
-		seen->kernel = t->kernel;
-}
-
-/* Note what is known of a thread now. */
-static void note_thread(struct pcn_threads *seen, const struct pcn_thread *t, int self)
-{
-	size_t i;
-
-	for (i = 0; i < seen->count; i++)
-		if (seen->thread[i].tid == t->tid && seen->thread[i].tgid == t->tgid) {
-			update_thread(&seen->thread[i], t, self);
-			return;
-		}
-	seen->thread = pcn_grow(seen->thread, (seen->count + 1) * sizeof(*t));
-	seen->thread[seen->count++] = *t;
-}
-
-/* Look at the threads of the program. What cannot be read now, may be the next time. */
-static void sample(struct watch *w)
-{
-	const int self = pcn_self();
-	struct pcn_threads now;
-	bool ours = false;
-	pid_t tgid = 0;
-	size_t i;
-
-	if (pcn_threads_read(&now))
-		return;
-	for (i = 0; i < now.count; i++) {
-		if (!strcmp(now.thread[i].role, "visitor"))
-			continue;
-		if (now.thread[i].tgid != tgid) {
-			tgid = now.thread[i].tgid;
-			ours = is_ours(tgid);
-		}
-		if (ours)
-			note_thread(&w->seen, &now.thread[i], self);
-	}
-	pcn_threads_free(&now);
-}
-
-/*
- * Wait until it is time to look again, or something happens. The program is sent
- * the signals that come, but those of the terminal it has got itself.
- */
-static void wait_a_while(const struct watch *w)
-{
-	const struct timespec period = { .tv_nsec = SAMPLE_NS };
 	siginfo_t info;
-	int number = sigtimedwait(&w->signals, &info, &period);
+	int number = sigwaitinfo(&w->signals, &info);
 
 	if (number > 0 && number != SIGCHLD && info.si_code != SI_KERNEL)
 		kill(w->child, number);
 }
 
-/* Has the program ended? Sets its status then. */
-static bool has_ended(const struct watch *w, int *status)
-{
-	pid_t pid;
-
-	do {
-		pid = waitpid(-1, status, WNOHANG);
-	} while (pid > 0 && pid != w->child);
-	return pid == w->child;
-}
-
 /* Watch the program until it ends. Returns its status. */
-static int watch_child(struct watch *w)
+static int watch_child(const struct watch *w)
 {
 	int status;
 
-	do {
-		sample(w);
-		wait_a_while(w);
-	} while (!has_ended(w, &status));
+	while (waitpid(w->child, &status, WNOHANG) != w->child)
+		wait_for_signal(w);
 	return status;
 }
 
-static const struct pcn_column columns[] = {
-	{ "KID", true },
-	{ "NAME", false },
-	{ "THREADS", true },
-	{ "MIGRATIONS", true },
-	{ "CALLS", true },
-	{ "VISITS", true },
-};
-
-/* Add the name of a kernel to a table. */
-static void add_name(struct pcn_table *table, int kid)
+/* Tell what became of the program, on standard error: the output is its own. */
+static void tell(const struct watch *w)
 {
-	const struct pcn_kernel *k;
-	const char *name = "-";
-	size_t i, nr;
-
-	k = pcn_kernels(&nr);
-	for (i = 0; i < nr; i++)
-		if (k[i].kid == kid && *k[i].name)
-			name = pcn_clean(k[i].name);
-	pcn_table_add(table, name);
-}
-
-/* Add the line of a kernel to the table, if it had threads. */
-static void add_sums(struct pcn_table *table, const struct pcn_threads *seen, int kid)
-{
-	uint64_t threads = 0, migrations = 0, calls = 0, visits = 0;
-	size_t i;
-
-	for (i = 0; i < seen->count; i++) {
-		if (seen->thread[i].kernel != kid)
-			continue;
-		threads++;
-		migrations += seen->thread[i].migrations;
-		calls += seen->thread[i].calls;
-		visits += seen->thread[i].visits;
-	}
-	if (!threads)
-		return;
-	pcn_table_add_number(table, kid);
-	add_name(table, kid);
-	pcn_table_add_number(table, threads);
-	pcn_table_add_number(table, migrations);
-	pcn_table_add_number(table, calls);
-	pcn_table_add_number(table, visits);
-}
-
-/* Print the table to standard error: the output is the program's. */
-static void print_sums(const struct pcn_threads *seen)
-{
-	struct pcn_table table = {
-		.columns = columns,
-		.width = ARRAY_SIZE(columns),
-	};
-	int kid;
-
-	for (kid = 0; kid <= UINT8_MAX; kid++)
-		add_sums(&table, seen, kid);
 	fflush(stdout);
 	dup2(STDERR_FILENO, STDOUT_FILENO);
-	pcn_table_print(&table);
+	pcn_job_show("run", w->child);
 }
 
 /* The exit code of a program that has ended, as a shell tells it. */
@@ -583,15 +414,11 @@ static int run_watched(const struct placement *p, char **argv)
 	struct watch w = { 0 };
 	int status = 0;
 
-	if (pcn_threads_read(&w.seen))
-		pcn_threads_die("run");
-	pcn_threads_free(&w.seen);
-	prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
+	pcn_jobs_check("run");
 	hold_signals(&w);
 	if (start_child(&w, p, argv)) {
 		status = watch_child(&w);
-		print_sums(&w.seen);
-		pcn_threads_free(&w.seen);
+		tell(&w);
 	} else {
 		waitpid(w.child, &status, 0);
 	}

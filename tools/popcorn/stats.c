@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * popcorn - stats: what the messaging layer has counted
+ * popcorn - stats: what the messaging layer has counted (of processes: process.c)
  */
 #include <errno.h>
 #include <inttypes.h>
@@ -313,6 +313,26 @@ static size_t find_links(struct pcn_kernel *found, const struct pcn_call *c,
 	return nr;
 }
 
+/* The first number that is no kernel's */
+#define FIRST_PID	64
+
+/*
+ * The process that the command line means, 0 if it means kernels. These are named by
+ * numbers below FIRST_PID, and names begin with no digit.
+ */
+static int find_process(const struct pcn_call *c)
+{
+	int pid = pcn_to_pid(c->pid ? c->pid : c->argc ? c->argv[0] : "");
+
+	if (c->pid && !pid)
+		pcn_die(PCN_USAGE, "stats: --pid: not the number of a process: '%s'", c->pid);
+	if (!c->pid && pid < FIRST_PID)
+		return 0;
+	if (c->argc > !c->pid)
+		pcn_die(PCN_USAGE, "stats: one argument too many: '%s'", c->argv[!c->pid]);
+	return pid;
+}
+
 /**
  * pcn_cmd_stats() - popcorn stats
  * @c:	the command line
@@ -325,8 +345,12 @@ int pcn_cmd_stats(const struct pcn_call *c)
 	const struct pcn_kernel *k;
 	int code = PCN_DONE;
 	size_t nr;
+	int pid;
 
 	pcn_kernels(&nr);	/* says so if there is no Popcorn at all */
+	pid = find_process(c);
+	if (pid)
+		return pcn_process_show(c, pid);
 	k = pcn_links(&nr);
 	if (c->argc) {
 		some = pcn_grow(NULL, c->argc * sizeof(*some));

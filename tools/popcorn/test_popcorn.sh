@@ -6,8 +6,8 @@
 # kernel can answer, the error numbers of its system calls, a seccomp filter
 # answers in its place (set up by python3; such tests are skipped without it).
 
-PLAN=228
-RUN_ANSWERED=17	# of these, tests that test_run_answered does
+PLAN=254
+RUN_ANSWERED=21	# of these, tests that test_run_answered does
 
 if [ $# -ne 1 ] || [ ! -x "$1" ]; then
 	echo "usage: $0 BINARY" >&2
@@ -606,6 +606,122 @@ TABLE
 	make_tree
 }
 
+# tally PROCESS TGID JOB COMM KERNEL FIRST: a line of what is counted of processes; its
+# numbers are FIRST and those that follow
+cat >"$tmp/tally.sh" <<'SHELL'
+tally() {
+	n=$6
+	printf 'process=%s origin=0 tgid=%s job=%s comm=%s kernel=%s state=up ended=0' "$1" \
+		"$2" "$3" "$4" "$5"
+	for key in hits misses messages copies holds impossible unsent adopted rounds \
+		pages.plain pages.U pages.NR pages.M 'pages.S*' pages.S pages.I pages.FNR \
+		pages.FV pages.FI pages.IR1 pages.IR2 pages.WP1 pages.WP2 pages.WR \
+		sent.Fetch sent.Fetch_Write sent.Join sent.Invalid sent.Copy sent.Copy-own \
+		sent.Copy_Void sent.Ack sent.Nack read_hits write_hits plain_faults \
+		failed_waits read_waits_ns read_waits write_waits_ns write_waits arrived \
+		calls home.call home.result home.fault home.signal home.recall; do
+		case $key in
+		*_waits) [ $key = failed_waits ] ||
+			{ printf ' %s=0,0,0,%d,0,9,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,1' $key 90; continue; } ;;
+		esac
+		printf ' %s=%d' "$key" $n
+		n=$((n + 1))
+	done
+	echo
+}
+SHELL
+# shellcheck source=/dev/null
+. "$tmp/tally.sh"
+
+test_stats_of_process() {
+	export POPCORN_STATS="$tmp/stats" POPCORN_THREADS="$tmp/threads"
+	rm -f "$POPCORN_STATS"
+	make_links
+	run stats 64
+	result "stats of a process, without the table" 10 \
+		"no threads on other kernels \(there is no $tmp/stats\)"
+	{
+		tally 200 100 0 'a\040b' 0 100
+		tally 200 100 0 'a\040b' 2 200
+		printf '%s\n' 'process=200 origin=0 tgid=100 job=0 comm=a\040b kernel=11 state=down'
+		tally 1f0 5 0 '' 0 1
+		tally 100 100 0 older 0 1000
+	} >"$POPCORN_STATS"
+	{
+		thread
+		thread 200 100 100 home 0 3 20 2 a b
+		thread 200 100 101 shadow 2 3 20 2 a b
+		thread 200 100 102 shadow 2 3 20 2 a b
+		thread 200 90 102 visitor 0 3 20 2 a b
+		thread 100 100 101 shadow 2 3 20 2 older
+	} >"$POPCORN_THREADS"
+	run stats 64
+	result "stats of an unknown process" 3 "^popcorn: stats: process 64 has not been on other kernels"
+	run stats 63
+	result "stats of a kernel that there is not" 3 "there is no kernel '63'"
+	run stats 100
+	result "stats of a process" 0 ""
+	cat >"$tmp/want" <<'TABLE'
+Process 100 (a b) of kernel 0
+KID  NAME     STATE  THREADS  ARRIVED  CALLS  VISITS
+  0  primary  up           1      139    140     573
+  2  web      up           2      239    240     973
+ 11  twin     down         0        0      0       0
+TABLE
+	check "stats of a process: threads of the newest one" \
+		eval "head -n 5 '$tmp/out' | cmp - '$tmp/want'"
+	cat >"$tmp/want" <<'TABLE'
+Messages sent by type
+KID  NAME     Fetch  Fetch_Write  Join  Invalid  Copy  Copy-own  Copy_Void  Ack  Nack   SUM
+  0  primary    124          125   126      127   128       129        130  131   132  1152
+  2  web        224          225   226      227   228       229        230  231   232  2052
+ 11  twin         0            0     0        0     0         0          0    0     0     0
+
+Faults
+KID  NAME     PLAIN  READ-HITS  WRITE-HITS  READ-WAITS  WRITE-WAITS  FAILED  HOME  P50  P90   P99
+  0  primary    135        133         134         100          100     136   143  8us  8us  32us
+  2  web        235        233         234         100          100     236   243  8us  8us  32us
+ 11  twin         0          0           0           0            0       0     0    -    -     -
+
+Faults by the time that they have waited for a page: up to
+ WAITED  READS  WRITES  ALL
+    8us    180     180  ########################################
+   16us      0       0  -
+   32us     18      18  ####
+   64us      0       0  -
+TABLE
+	sed -n '/^Messages/,/ 64us/p' "$tmp/out" >"$tmp/got"
+	check "stats of a process: messages and faults" cmp "$tmp/got" "$tmp/want"
+	check "stats of a process: the longest" grep -qE '^  >4.2s +2 +2  \.$' "$tmp/out"
+	run stats --pid 5
+	prints "stats --pid, with a small number" "^Process 5 \(\) of kernel 0$"
+	run stats -p 100 --json
+	result "stats -p --json" 0 ""
+	valid_json "stats -p --json is valid"
+	json "stats -p --json: the process" "(j['process'], j['tgid'], j['origin'], j['ended'], j['comm']) == ('200', 100, 0, False, 'a b')"
+	json "stats -p --json: kernels" \
+		"[(k['kid'], k['name'], k['state'], k['threads']) for k in j['kernels']] == [(0, 'primary', 'up', 1), (2, 'web', 'up', 2), (11, 'twin', 'down', 0)]"
+	json "stats -p --json: numbers" \
+		"(lambda k: ([*k['pages'].values()], [*k['sent'].values()], [*k['home'].values()], k['calls'], k['hits'], sum(k['read_waits'])) == ([*range(109, 124)], [*range(124, 133)], [*range(141, 146)], 140, 100, 100))(j['kernels'][0])"
+	for wrong in x 0 -1 ""; do
+		run stats --pid "$wrong"
+		result "stats --pid '$wrong'" 2 "stats: --pid: not the number of a process: '$wrong'"
+	done
+	run stats 100 101
+	result "stats of two processes" 2 "stats: one argument too many: '101'"
+	run stats -p 5 1
+	result "stats of a process and a kernel" 2 "stats: one argument too many: '1'"
+	for text in nonsense "process=1 origin=0 tgid=100 job=0 comm=a kernel=64 state=up" \
+		"process=1 origin=0 tgid=100 job=0 comm=a kernel=0 state=up ended=0"; do
+		echo "$text" >"$POPCORN_STATS"
+		run stats 100
+		result "stats of a process: not the table: '$text'" 1 \
+			"stats: cannot make sense of $tmp/stats; .* of the same version"
+	done
+	unset POPCORN_STATS POPCORN_THREADS
+	make_tree
+}
+
 # ping_says TEXT CODE REGEX ERRNO ARGUMENT...: ping with an answer of the kernel
 ping_says() {
 	text=$1 want=$2 regex=$3 err=$4
@@ -825,33 +941,22 @@ test_placement_errors() {
 	make_tree
 }
 
-# A program for run --stats: it writes the table as if threads of its were on other
-# kernels, one of them in a child whose parent is gone; and threads of others
-cat >"$tmp/threads.sh" <<'SHELL'
-# table CALLS: the table, written as a whole; then time for the command to read it
-table() {
-	{
-		echo "process tgid tid role kernel migrations calls visits comm"
-		sed "s/CALLS/$1/"
-	} >"$POPCORN_THREADS.new"
-	mv "$POPCORN_THREADS.new" "$POPCORN_THREADS"
-	sleep 0.3
-}
-orphan=$(sleep 5 >/dev/null & echo $!)
-for calls in 100 70; do
-	table $calls <<TABLE
-1 1 1 shadow 1 1000 1000 1000 init
-2 $$ $$ home 0 1 5 1 main
-2 $$ 1000001 shadow 2 2 CALLS 3 worker
-2 $$ 1000002 shadow 2 1 1 0 worker
-3 $orphan $orphan shadow 1 1 7 0 sleep
-200000000000001 $$ 1000003 visitor 0 9 9 9 guest
-TABLE
-done
-table "" <<TABLE
-2 $$ 1000001 home 0 2 90 9 worker
-TABLE
-kill $orphan
+# A program for run --stats: it writes what the kernel would say of it, of a program
+# that it has placed by itself, and of others
+cat >"$tmp/placed.sh" <<'SHELL'
+cat >"$POPCORN_JOBS" <<JOBS
+job=9 parent=8 pid=77 ended=0 processes=3 asked=1:1 placed=
+job=8 parent=0 pid=$$ ended=0 processes=1 asked=0:2,2:3 placed=0:2,2:3
+job=7 parent=0 pid=$$ ended=1 processes=0 asked=0:100 placed=0:100
+JOBS
+. "$0.tally"
+{
+	tally 3 90 9 sleep 0 1
+	tally 3 90 9 sleep 2 1000
+	echo "process=3 origin=0 tgid=90 job=9 comm=sleep kernel=11 state=down"
+	tally 2 $$ 8 sh 0 10000
+	tally 1 91 7 other 0 1
+} >"$POPCORN_STATS"
 echo done
 exit 7
 SHELL
@@ -872,35 +977,55 @@ test_run_answered() {
 		popcorn_place 0 -- run "$tmp/nothing"
 	answer "run: a directory as program" 126 "run: cannot execute $tmp: Permission denied" \
 		popcorn_place 0 -- run "$tmp"
-	export POPCORN_THREADS="$tmp/threads"
-	rm -f "$POPCORN_THREADS"
+	export POPCORN_JOBS="$tmp/jobs" POPCORN_STATS="$tmp/stats"
+	rm -f "$POPCORN_JOBS"
+	: >"$POPCORN_STATS"
 	answer "run --stats without the table" 10 "no threads on other kernels" \
 		popcorn_place 0 -- run --stats true
-	thread >"$POPCORN_THREADS"
+	: >"$POPCORN_JOBS"
 	answer "run --stats: no such system call" 10 "this kernel cannot place threads" \
 		popcorn_place 38 -- run --stats true
 	answer "run --stats: no such program" 127 "run: cannot execute" \
 		popcorn_place 0 -- run --stats "$tmp/nothing"
 	check "run --stats: no table then" eval "! grep -q KID '$tmp/err'"
-	inject popcorn_place 0 1=3 -- run --stats sh "$tmp/threads.sh"
+	cp "$tmp/tally.sh" "$tmp/placed.sh.tally"
+	inject popcorn_place 0 1=3 -- run --stats sh "$tmp/placed.sh"
 	cat >"$tmp/want" <<'TABLE'
-KID  NAME     THREADS  MIGRATIONS  CALLS  VISITS
-  0  primary        1           1      5       1
-  1  kernel1        1           1      7       0
-  2  web            2           3    101       9
+KID  NAME     ASKED  PLACED  MIGRATIONS  CALLS  VISITS
+  0  primary      2       2       10079  10081   40350
+  1  kernel1      1       0           0      0       0
+  2  web          3       3        1039   1040    4173
+ 11  twin         0       0           0      0       0
+
+Pages by state
+KID  NAME     plain      U     NR      M     S*      S      I    FNR     FV     FI    IR1    IR2    WP1    WP2     WR     SUM
+  0  primary  10019  10021  10023  10025  10027  10029  10031  10033  10035  10037  10039  10041  10043  10045  10047  150495
+  2  web       1009   1010   1011   1012   1013   1014   1015   1016   1017   1018   1019   1020   1021   1022   1023   15240
+ 11  twin         0      0      0      0      0      0      0      0      0      0      0      0      0      0      0       0
 TABLE
 	result "run --stats: exit status of the program" 7 "KID"
-	check "run --stats: its table, on standard error" cmp "$tmp/err" "$tmp/want"
+	check "run --stats: its table, on standard error" \
+		eval "head -n 11 '$tmp/err' | cmp - '$tmp/want'"
+	check "run --stats: processes that are forgotten" \
+		grep -qx "Only the last 2 of 4 processes are still known." "$tmp/err"
+	check "run --stats: a kernel that is down" \
+		grep -qx "Numbers of kernel 11 are missing: it is down." "$tmp/err"
 	check "run --stats: the output is the program's" grep -qx "done" "$tmp/out"
-	thread >"$POPCORN_THREADS"
+	: >"$POPCORN_JOBS"
+	answer "run --stats: the job is forgotten" 0 "does not know any more what its threads" \
+		popcorn_place 0 -- run --stats true
+	echo "job=1 parent=0 pid=1 processes=0 asked=0-1 placed=" >"$POPCORN_JOBS"
+	answer "run --stats: no sense" 1 "run: cannot make sense of $tmp/jobs; .* of the same version" \
+		popcorn_place 0 -- run --stats true
+	: >"$POPCORN_JOBS"
 	# shellcheck disable=SC2016
-	answer "run --stats: the program is killed" 137 "^KID" popcorn_place 0 -- \
+	answer "run --stats: the program is killed" 137 "does not know" popcorn_place 0 -- \
 		run --stats sh -c 'kill -KILL $$'
 	# shellcheck disable=SC2016
-	answer "run --stats: signals are passed on" 9 "^KID" popcorn_place 0 -- \
+	answer "run --stats: signals are passed on" 9 "does not know" popcorn_place 0 -- \
 		run --stats sh -c 'trap "exit 9" TERM; kill $PPID
 			for i in 1 2 3 4 5 6 7 8 9; do sleep 0.1; done'
-	unset POPCORN_THREADS
+	unset POPCORN_JOBS POPCORN_STATS
 	make_tree
 }
 
@@ -946,6 +1071,7 @@ test_images
 test_load
 test_log
 test_stats
+test_stats_of_process
 test_ping
 test_ps
 test_placement
