@@ -150,6 +150,8 @@ static struct pcn_change of_buffer(struct pcn_space *s, u64 start, u64 length)
 	if (!length || c.start >= c.end)
 		return nothing;
 	pcn_home_only(s, c.start, c.end, true);
+	/* The call may wait, as for room in a pipe: others must be able to go on. */
+	c.before = true;
 	return c;
 }
 

@@ -21,8 +21,8 @@
 #include <linux/hrtimer.h>
 #include <linux/maple_tree.h>
 #include <linux/mm.h>
-#include <linux/mutex.h>
 #include <linux/rbtree.h>
+#include <linux/rwsem.h>
 #include <linux/spinlock.h>
 #include <linux/wait.h>
 #include <linux/workqueue.h>
@@ -132,16 +132,18 @@ struct pcn_range {
  * @group:	the kernels
  * @proto:	the protocol
  * @mm:		the address space here, or NULL for pages of kernel memory
- * @lock:	protects @records, @frozen and @changing
+ * @lock:	protects @records and @frozen
  * @records:	the pages that this kernel has to do with, by number
  * @frozen:	no access begins here
- * @changing:	at the origin: nobody is told of VMAs in here
- * @thawed:	threads that wait for the end of either
+ * @thawed:	threads that wait for the end of that
  * @quiet:	who waits for the last user of a record
  * @broken:	the process ends: nobody waits any more
  * @epoch:	counts changes of the layout
- * @layout:	at the origin: one change at a time
- * @dropped:	at the origin: the change under way has made members forget pages
+ * @layout:	at the origin: to write, one change at a time; to read, who tells others
+ *		of VMAs. Fair: whoever asks is answered before the next change begins
+ * @rest_until:	at the origin: no round begins before, ns of CLOCK_MONOTONIC. Set by those
+ *		who ask again and again, as their VMAs go before they can be used
+ * @dropped:	at the origin: members are frozen, and are to be told of the end
  * @published:	at the origin: addresses whose VMAs other kernels know
  * @home_only:	at the origin: addresses that they must not know
  * @stats:	counters
@@ -156,12 +158,12 @@ struct pcn_space {
 	spinlock_t		lock;
 	struct rb_root		records;
 	struct pcn_range	frozen;
-	struct pcn_range	changing;
 	wait_queue_head_t	thawed;
 	wait_queue_head_t	quiet;
 	bool			broken;
 	u64			epoch;
-	struct mutex		layout;
+	struct rw_semaphore	layout;
+	atomic64_t		rest_until;
 	bool			dropped;
 	struct maple_tree	published;
 	struct maple_tree	home_only;
@@ -175,12 +177,14 @@ struct pcn_space {
  * @end:	the first one behind
  * @keep:	the content of the pages is still needed
  * @unmaps:	what has been there is there no more
+ * @before:	members need only have forgotten the pages when the call begins
  */
 struct pcn_change {
 	u64	start;
 	u64	end;
 	bool	keep;
 	bool	unmaps;
+	bool	before;
 };
 
 /**

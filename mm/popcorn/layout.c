@@ -21,13 +21,17 @@
  * A range that no member knows of costs nothing. Faults at the origin go on after
  * the drop, under Linux's own locks.
  *
- * A mutex admits one round at a time. It is held with no other lock, and a fault
- * never takes it.
+ * A lock admits one round at a time, until the system call is over; those who tell
+ * members of VMAs have it to read. It is taken with no other lock held, and a fault
+ * never takes it. Threads of members get on between two rounds: what they need for
+ * an instruction, VMAs and pages, may have gone before they had it all; then they say
+ * how long they need it when they ask for more, and the next round waits.
  */
 #define pr_fmt(fmt) "popcorn: " fmt
 
 #include <linux/build_bug.h>
 #include <linux/errno.h>
+#include <linux/hrtimer.h>
 #include <linux/kthread.h>
 #include <linux/mm.h>
 #include <linux/sched.h>
@@ -316,8 +320,8 @@ static const struct pcn_msg_type round_type = {
 static int tell_one(struct pcn_space *s, unsigned int kid, enum round_phase phase)
 {
 	struct round_msg m = {
-		.space = s->number, .first = s->changing.first,
-		.last = s->changing.last, .epoch = s->epoch, .phase = phase,
+		.space = s->number, .first = s->frozen.first,
+		.last = s->frozen.last, .epoch = s->epoch, .phase = phase,
 	};
 
 	if (phase == ROUND_THAW)
@@ -346,8 +350,8 @@ static int tell(struct pcn_space *s, enum round_phase phase)
 	unsigned int kid;
 	int err, result = 0;
 
-	trace_pcn_round(s->number, s->changing.first, s->changing.last,
-			s->epoch, phase);
+	trace_pcn_round(s->number, s->frozen.first, s->frozen.last, s->epoch,
+			phase);
 	for_each_set_bit(kid, (unsigned long *)&members, PCN_KERNELS_MAX) {
 		err = tell_one(s, kid, phase);
 		if (!err || err == -EHOSTDOWN)
@@ -443,26 +447,9 @@ static void unpublish(struct pcn_space *s, u64 first, u64 last)
 			  GFP_KERNEL | __GFP_NOFAIL);
 }
 
-static void set_changing(struct pcn_space *s, const struct pcn_range *range)
-{
-	spin_lock(&s->lock);
-	s->changing = *range;
-	if (!range->on)
-		wake_up_all(&s->thawed);
-	spin_unlock(&s->lock);
-}
-
-/* Nobody who has asked before can still be about to publish. */
-static void wait_for_askers(struct pcn_space *s)
-{
-	mmap_write_lock(s->mm);
-	mmap_write_unlock(s->mm);
-}
-
 /* Calls everything home. -EINTR: a fatal signal, and nothing has changed. */
-static int begin_round(struct pcn_space *s, bool keep)
+static int begin_round(struct pcn_space *s, u64 first, u64 last, bool keep)
 {
-	u64 first = s->changing.first, last = s->changing.last;
 	int err;
 
 	freeze(s, first, last);
@@ -477,7 +464,6 @@ static int begin_round(struct pcn_space *s, bool keep)
 	}
 	if (!err) {
 		s->epoch++;
-		s->dropped = true;
 		err = tell(s, ROUND_DROP);
 	}
 	if (!err) {
@@ -485,13 +471,36 @@ static int begin_round(struct pcn_space *s, bool keep)
 		release(s, first, last);
 		atomic64_inc(&s->stats.rounds);
 	}
+	s->dropped = true;
 	thaw(s);
-	if (err)
-		tell(s, ROUND_THAW);
 	return err;
 }
 
 /* --- around a system call --- */
+
+/*
+ * With the layout locked. The time that others need is waited for without the lock:
+ * they may have to ask for more.
+ */
+static int lock_layout(struct pcn_space *s, u64 first, u64 last)
+{
+	s64 left;
+	ktime_t t;
+
+	for (;;) {
+		if (down_write_killable(&s->layout))
+			return -EINTR;
+		left = atomic64_read(&s->rest_until) - ktime_get_ns();
+		if (left <= 0 || !is_published(s, first, last))
+			return 0;
+		up_write(&s->layout);
+		t = ns_to_ktime(left);
+		set_current_state(TASK_KILLABLE);
+		schedule_hrtimeout(&t, HRTIMER_MODE_REL);
+		if (fatal_signal_pending(current))
+			return -EINTR;
+	}
+}
 
 /**
  * pcn_layout_enter - a thread of a shared address space begins a system call
@@ -503,32 +512,26 @@ static int begin_round(struct pcn_space *s, bool keep)
  *
  * Context: process, with no lock held; sleeps, killably.
  * Return: 1: to be followed by pcn_layout_leave(); 0: the call concerns nobody;
- * -EINTR a fatal signal; -ENOMEM.
+ * -EINTR a fatal signal.
  */
 int pcn_layout_enter(struct pcn_space *s, struct pt_regs *regs)
 {
 	struct pcn_change c = pcn_change_of(s, regs);
-	struct pcn_range range = {
-		.first = c.start >> PAGE_SHIFT,
-		.last = (c.end >> PAGE_SHIFT) - 1,
-		.owner = current, .on = true,
-	};
-	int err = 0;
+	u64 first = c.start >> PAGE_SHIFT, last = (c.end >> PAGE_SHIFT) - 1;
+	int err;
 
 	if (c.start >= c.end)
 		return 0;
-	if (mutex_lock_killable(&s->layout))
-		return -EINTR;
-	set_changing(s, &range);
-	wait_for_askers(s);
+	err = lock_layout(s, first, last);
+	if (err)
+		return err;
 	if (c.unmaps)
 		pcn_home_only(s, c.start, c.end, false);
-	if (is_published(s, range.first, range.last))
-		err = begin_round(s, c.keep);
-	if (!err)
+	if (is_published(s, first, last))
+		err = begin_round(s, first, last, c.keep);
+	if (!err && !c.before)
 		return 1;
-	set_changing(s, &(struct pcn_range) {});
-	mutex_unlock(&s->layout);
+	pcn_layout_leave(s);
 	return err;
 }
 
@@ -543,8 +546,7 @@ void pcn_layout_leave(struct pcn_space *s)
 	if (s->dropped)
 		tell(s, ROUND_THAW);
 	s->dropped = false;
-	set_changing(s, &(struct pcn_range) {});
-	mutex_unlock(&s->layout);
+	up_write(&s->layout);
 }
 
 /**

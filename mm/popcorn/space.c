@@ -143,7 +143,7 @@ static struct pcn_space *new_space(u64 number, u64 members, unsigned int origin)
 	s->records = RB_ROOT;
 	init_waitqueue_head(&s->thawed);
 	init_waitqueue_head(&s->quiet);
-	mutex_init(&s->layout);
+	init_rwsem(&s->layout);
 	mt_init(&s->published);
 	mt_init(&s->home_only);
 	atomic_long_inc(&spaces_in_use);

@@ -12,6 +12,7 @@
 
 #include <linux/build_bug.h>
 #include <linux/errno.h>
+#include <linux/ktime.h>
 #include <linux/mm.h>
 #include <linux/mman.h>
 #include <linux/sched/mm.h>
@@ -28,10 +29,12 @@
  * struct vma_ask - which VMA is there? On the wire
  * @space:	number of the space
  * @address:	where
+ * @need:	how long the thread needs what it has asked for, ns
  */
 struct vma_ask {
 	u64	space;
 	u64	address;
+	u64	need;
 };
 
 /**
@@ -48,7 +51,7 @@ struct vma_answer {
 	u64	epoch;
 };
 
-static_assert(sizeof(struct vma_ask) == 16);
+static_assert(sizeof(struct vma_ask) == 24);
 static_assert(sizeof(struct vma_answer) == 32);
 
 #define KEPT_FLAGS	(VM_READ | VM_WRITE | VM_EXEC | VM_MAYREAD |	\
@@ -138,36 +141,32 @@ static int describe(struct pcn_space *s, struct vm_area_struct *vma,
 				 xa_mk_value(1), GFP_KERNEL);
 }
 
-static bool is_stable(struct pcn_space *s, u64 page)
-{
-	bool stable;
+/* As much as a page that others want is held for a thread, or a little more. */
+#define REST_MAX	(20 * NSEC_PER_MSEC)
 
-	spin_lock(&s->lock);
-	stable = !pcn_range_has(&s->changing, page);
-	spin_unlock(&s->lock);
-	return stable;
+/* Whoever asks needs this long until it has used what it asks for. */
+static void keep_rounds_off(struct pcn_space *s, u64 ns)
+{
+	u64 until = ktime_get_ns() + min_t(u64, ns, REST_MAX);
+
+	if (until > atomic64_read(&s->rest_until))
+		atomic64_set(&s->rest_until, until);
 }
 
-/*
- * A change of the layout that begins sets @changing before it looks at what is
- * published, and takes mmap_lock to write in between.
- */
-static int look_up(struct pcn_space *s, u64 address, struct vma_answer *a)
+static int look_up(struct pcn_space *s, const struct vma_ask *ask,
+		   struct vma_answer *a)
 {
 	struct vm_area_struct *vma;
 	int err = -EFAULT;
 
-	for (;;) {
-		wait_event(s->thawed, is_stable(s, address >> PAGE_SHIFT));
-		vma = find_or_expand(s->mm, address);
-		if (!vma)
-			return -EFAULT;
-		if (is_stable(s, address >> PAGE_SHIFT))
-			break;
+	down_read(&s->layout);
+	vma = find_or_expand(s->mm, ask->address);
+	if (vma) {
+		err = describe(s, vma, ask->address, a);
 		mmap_read_unlock(s->mm);
 	}
-	err = describe(s, vma, address, a);
-	mmap_read_unlock(s->mm);
+	keep_rounds_off(s, ask->need);
+	up_read(&s->layout);
 	return err;
 }
 
@@ -185,7 +184,7 @@ static void on_ask(const struct pcn_message *msg)
 	s = pcn_space_get(ask->space);
 	if (s) {
 		if (pcn_is_origin(s))
-			err = look_up(s, ask->address, &answer);
+			err = look_up(s, ask, &answer);
 		pcn_space_put(s);
 	}
 	pcn_msg_reply(msg, err, &answer, err ? 0 : sizeof(answer));
@@ -253,9 +252,18 @@ static int insert(struct mm_struct *mm, unsigned long address,
 	return err;
 }
 
+/*
+ * For the way of the answer, and that of the page. pcn_hold_ns() grows as long as the
+ * same instruction comes for more, or for the same again.
+ */
+#define MARGIN	4
+
 static int ask(struct pcn_space *s, u64 address, struct vma_answer *answer)
 {
-	struct vma_ask ask = { .space = s->number, .address = address };
+	struct vma_ask ask = {
+		.space = s->number, .address = address,
+		.need = pcn_hold_ns() * MARGIN,
+	};
 	u32 length = sizeof(*answer);
 	int err = pcn_msg_call(s->group.origin, PCN_CONTROL, PCN_TYPE_VMA, &ask,
 			       sizeof(ask), answer, &length, ASK_LIMIT_MS);
