@@ -28,6 +28,7 @@ FAULT = re.compile(r"""
     | unchecked\ MSR | [Ss]purious\ | nobody\ cared | \bNMI\ received
     | \bunexpected | [Mm]achine\ [Cc]heck(?!\ (support|polling))
     | Marking\ (clocksource|TSC)
+    | ^popcorn:\ check:
     | ^\s*not\ ok\b
     """, re.X)
 # The primary tells of a secondary's end; the secondary's own log has the fault.

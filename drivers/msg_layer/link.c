@@ -26,6 +26,7 @@
 #include <linux/module.h>
 #include <linux/slab.h>
 
+#include <popcorn/check.h>
 #include <popcorn/core.h>
 #include <popcorn/hooks.h>
 
@@ -454,6 +455,7 @@ static u64 __init abi_hash(void)
 		PCN_CHANNELS, PCN_TYPES,
 		pcn_msg_limit(PCN_CONTROL), pcn_msg_limit(PCN_COHERENCY),
 		pcn_msg_limit(PCN_NETWORK), pcn_msg_limit(PCN_TTY),
+		pcn_check_abi(),
 	};
 
 	return fnv1a(facts, sizeof(facts)) ^ abi_salt;

@@ -6,9 +6,11 @@
 #include <linux/types.h>
 
 struct kobject;
+struct pcn_check_table;
 struct pcn_window;
 
 struct pcn_window *pcn_window(void);
+struct pcn_check_table *pcn_window_check(void);
 u32 pcn_generation(void);
 struct kobject *pcn_kobject(void);
 void pcn_attach_doorbell(void (*fn)(void));

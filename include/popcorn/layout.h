@@ -10,6 +10,8 @@
  *			ranks, since kids may have gaps: a head (struct
  *			pcn_lane), then the rings, each with its data at a
  *			page's start and its struct pcn_ring_shared right before
+ *   check		the last PCN_CHECK_SIZE bytes, if popcorn_check=1: struct
+ *			pcn_check_table
  */
 #ifndef _POPCORN_LAYOUT_H
 #define _POPCORN_LAYOUT_H
@@ -31,6 +33,8 @@
 #define PCN_LANE_HEAD		0x1000
 /** PCN_RING_HEAD - bytes before a ring's data */
 #define PCN_RING_HEAD		0x1000
+/** PCN_CHECK_SIZE - bytes of the table of page checks, if there is one */
+#define PCN_CHECK_SIZE		0x400000
 
 /** enum pcn_channel - kinds of traffic that do not stand in each other's way */
 enum pcn_channel {

@@ -73,6 +73,7 @@ enum pcn_roster_verdict {
  * @primary_apicid: physical APIC id that takes the doorbell for the primary
  * @ring_order:	log2 of the bytes of data in a ring of each channel
  * @present:	bit kid is set for each kernel that there is
+ * @check:	offset of the table of page checks, 0: there is none
  * @pad0:	zero
  * @clock:	the primary's clock
  * @pad1:	zero
@@ -91,7 +92,8 @@ struct pcn_window {
 	u32	primary_apicid;
 	u8	ring_order[PCN_CHANNELS];
 	u64	present;
-	u64	pad0[3];
+	u64	check;
+	u64	pad0[2];
 	struct pcn_clock clock;
 	u32	pad1[36];
 	u32	attention[PCN_KERNELS_MAX];

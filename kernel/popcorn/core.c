@@ -36,6 +36,21 @@ struct pcn_window *pcn_window(void)
 }
 
 /**
+ * pcn_window_check - the table of page checks in the window
+ *
+ * Context: any, after subsys_initcall().
+ * Return: its address; NULL if there is none.
+ */
+struct pcn_check_table *pcn_window_check(void)
+{
+	u64 at = window ? window->check : 0;
+
+	if (!at || at > window->size || window->size - at < PCN_CHECK_SIZE)
+		return NULL;
+	return (void *)window + at;
+}
+
+/**
  * pcn_self - the number of this kernel
  *
  * Context: any.
@@ -202,19 +217,21 @@ static void __init clear_window(const struct pcn_layout *l)
 
 static int __init map_window(const struct pcn_partitions *all)
 {
-	u64 size, start = pcn_arch_window(&size);
+	u64 size, start = pcn_arch_window(&size), check = pcn_arch_window_check();
 	struct pcn_layout layout = pcn_fitting_layout(fls64(all->defined),
-					hweight64(all->defined) + 1, size);
+					hweight64(all->defined) + 1, size - check);
 
 	window = memremap(start, size, MEMREMAP_WB);
 	if (!window)
 		return -ENOMEM;
 	clear_window(&layout);
+	memset((void *)window + size - check, 0, check);
 	window->magic = PCN_WINDOW_MAGIC;
 	window->version = PCN_WINDOW_VERSION;
 	window->kernels = layout.areas;
 	window->present = all->defined | 1;
 	window->size = size;
+	window->check = check ? size - check : 0;
 	window->primary_apicid = pcn_arch_cpu_apicid(0);
 	memcpy(window->ring_order, layout.ring_order, sizeof(window->ring_order));
 	show_in_iomem(start, size, "Popcorn window");

@@ -30,6 +30,8 @@
 
 #include <asm/popcorn.h>
 
+#include <popcorn/check.h>
+
 #include "internal.h"
 
 unsigned int pcn_hang_ms = 1000;
@@ -218,6 +220,7 @@ static void finish(struct pcn_kernel *k, enum pcn_kernel_state state)
 	else if (k->state != PCN_FAILED)
 		pr_info("kernel %u (%s) ended: %s\n", k->kid, k->part.name,
 			k->reason);
+	pcn_check_bury(k->kid);
 	pcn_roster_remove(k);
 	pcn_set_state(k, state);
 }

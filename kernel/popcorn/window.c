@@ -19,6 +19,7 @@ static_assert(offsetof(struct pcn_window, size) == 16);
 static_assert(offsetof(struct pcn_window, primary_apicid) == 24);
 static_assert(offsetof(struct pcn_window, ring_order) == 28);
 static_assert(offsetof(struct pcn_window, present) == 32);
+static_assert(offsetof(struct pcn_window, check) == 40);
 static_assert(offsetof(struct pcn_window, clock) == 64);
 static_assert(offsetof(struct pcn_window, attention) == 0x100);
 static_assert(offsetof(struct pcn_window, roster_seq) == 0x200);

@@ -269,4 +269,6 @@ int pcn_vma_init(void);
 int pcn_layout_init(void);
 bool pcn_range_has(const struct pcn_range *range, u64 page);
 
+#include "check.h"
+
 #endif /* _MM_POPCORN_INTERNAL_H */

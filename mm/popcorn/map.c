@@ -319,6 +319,8 @@ bool pcn_reduce(struct pcn_record *r, enum pcn_mapping to,
 
 	if (r->mapped <= to)
 		return true;
+	if (to == PCN_MAP_RDONLY && pcn_check_mistake(PCN_MISTAKE_PROTECT))
+		return true;
 	vma = locked ? vma_lookup(mm, address_of(r)) :
 		       lock_vma_under_rcu(mm, address_of(r));
 	if (!vma && !locked) {
@@ -494,6 +496,7 @@ static void make_shared(struct pcn_record *r)
 	spin_lock(&r->lock);
 	old = r->frame;
 	r->frame = frame;
+	pcn_check_may(r, PCN_MAP_RDWR);
 	r->mapped = mapped ? PCN_MAP_RDWR : PCN_MAP_NONE;
 	r->may = PCN_MAP_RDWR;
 	r->plain = false;
@@ -600,6 +603,7 @@ void pcn_release(struct pcn_record *r, struct vm_area_struct *vma)
 	struct page *frame;
 
 	spin_lock(&r->lock);
+	pcn_check_end(r, true);
 	frame = r->frame;
 	trace_pcn_page_release(r->space->number, r->page, r->replica.state);
 	if (vma && !r->plain && r->may && !r->mapped)

@@ -434,6 +434,7 @@ void pcn_record_free(struct pcn_record *r)
 		kfree(e);
 	kfree(r->rest);
 	hrtimer_cancel(&r->linger);
+	pcn_check_end(r, false);
 	if (r->frame)
 		put_page(r->frame);
 	atomic_long_dec(&records_in_use);

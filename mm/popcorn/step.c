@@ -147,8 +147,11 @@ static void settle(struct pcn_record *r, bool granted)
 static bool restrict_to(struct pcn_record *r, enum pcn_mapping to,
 			const struct pcn_context *c)
 {
+	if (to == PCN_MAP_NONE && pcn_check_mistake(PCN_MISTAKE_KEEP))
+		return true;
 	if (!pcn_reduce(r, to, c))
 		return false;
+	pcn_check_may(r, to);
 	r->may = to;
 	return true;
 }
@@ -163,6 +166,8 @@ static bool perform(struct pcn_record *r, const struct pcn_action *a,
 		break;
 	case PCN_INSTALL:
 		memcpy(page_address(r->frame), data, PAGE_SIZE);
+		if (pcn_check_mistake(PCN_MISTAKE_DAMAGE))
+			*(u8 *)page_address(r->frame) ^= 1;
 		break;
 	case PCN_ZERO:
 		clear_page(page_address(r->frame));
@@ -172,6 +177,7 @@ static bool perform(struct pcn_record *r, const struct pcn_action *a,
 	case PCN_RDONLY:
 		return restrict_to(r, PCN_MAP_RDONLY, c);
 	case PCN_RDWR:
+		pcn_check_may(r, PCN_MAP_RDWR);
 		r->may = PCN_MAP_RDWR;
 		break;
 	case PCN_DONE:

@@ -35,6 +35,9 @@ static unsigned int pcn_kernels = 1;
 static unsigned int pcn_areas;
 static u64 pcn_window;
 
+/* popcorn_check=1: more of the window. */
+static u64 pcn_check;
+
 /* Where partitions begin at best: SECTION_SIZE_BITS. */
 #define PCN_KASLR_ALIGN		(128ULL << 20)
 
@@ -66,7 +69,7 @@ static u64 pcn_window_room(void)
 {
 	struct pcn_layout l = pcn_default_layout(pcn_areas, pcn_kernels);
 
-	return max(pcn_window, pcn_layout_size(&l));
+	return max(pcn_window, pcn_layout_size(&l)) + pcn_check;
 }
 
 /* Remember @count partitions of @size bytes each that may be anywhere. */
@@ -87,6 +90,8 @@ static void pcn_kaslr_param(const char *param, const char *val)
 		return;
 	if (!strcmp(param, "popcorn_window"))
 		pcn_window = memparse(val, &p);
+	if (!strcmp(param, "popcorn_check"))
+		pcn_check = strcmp(val, "1") ? 0 : PCN_CHECK_SIZE;
 	if (strcmp(param, "popcorn_kernel"))
 		return;
 	p = strstr(val, ":mem=");

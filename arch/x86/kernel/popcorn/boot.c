@@ -47,6 +47,7 @@ phys_addr_t pcn_trampoline_page __ro_after_init;
 static struct pcn_partitions parts __ro_after_init;
 static u64 window_start __ro_after_init;
 static u64 window_size __ro_after_init;
+static u64 check_size __ro_after_init;
 
 /* The CPUs of the whole machine in firmware order, the boot CPU first. */
 static struct {
@@ -117,6 +118,15 @@ static int __init popcorn_window_param(char *arg)
 	return 0;
 }
 early_param("popcorn_window", popcorn_window_param);
+
+/* arch/x86/boot/compressed/popcorn.h has to agree. */
+static int __init popcorn_check_param(char *arg)
+{
+	if (IS_ENABLED(CONFIG_POPCORN_CHECK) && arg && !strcmp(arg, "1"))
+		check_size = PCN_CHECK_SIZE;
+	return 0;
+}
+early_param("popcorn_check", popcorn_check_param);
 
 #define for_each_asked(kid) \
 	for_each_set_bit(kid, (unsigned long *)&parts.defined, PCN_KERNELS_MAX)
@@ -267,7 +277,7 @@ static void __init carve_window(void)
 	if (window_size && window_size < needed)
 		pr_err("popcorn_window= is too small, %llu MiB are needed and used\n",
 		       needed / SZ_1M);
-	window_size = max(window_size, needed);
+	window_size = max(window_size, needed) + check_size;
 	window_start = affordable(window_size) ? find_from_top(window_size) : 0;
 	if (window_start) {
 		take(window_start, window_size);
@@ -443,4 +453,15 @@ u64 pcn_arch_window(u64 *size)
 
 	*size = handoff ? handoff->window_size : window_size;
 	return handoff ? handoff->window : window_start;
+}
+
+/**
+ * pcn_arch_window_check - the part of the window that popcorn_check=1 asks for
+ *
+ * Context: any, once setup_arch() is through; on the primary.
+ * Return: bytes at its end, 0 if nothing was asked for.
+ */
+u64 pcn_arch_window_check(void)
+{
+	return check_size;
 }

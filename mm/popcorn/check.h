@@ -1,0 +1,83 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * Where the page layer is checked at run time: check.c. Nothing is left of these
+ * calls without CONFIG_POPCORN_CHECK, and a jump over them if it is there and off.
+ */
+#ifndef _MM_POPCORN_CHECK_H
+#define _MM_POPCORN_CHECK_H
+
+#include <linux/jump_label.h>
+
+#include <popcorn/check.h>
+
+/**
+ * enum pcn_mistake - what can be done wrong on purpose
+ * @PCN_MISTAKE_KEEP:	a page that is to be given up stays accessible
+ * @PCN_MISTAKE_DAMAGE:	a page that comes is changed on its way
+ * @PCN_MISTAKE_PROTECT: a page that is to become read-only stays writable
+ * @PCN_MISTAKES:	how many there are
+ */
+enum pcn_mistake {
+	PCN_MISTAKE_KEEP,
+	PCN_MISTAKE_DAMAGE,
+	PCN_MISTAKE_PROTECT,
+	PCN_MISTAKES
+};
+
+#ifdef CONFIG_POPCORN_CHECK
+
+DECLARE_STATIC_KEY_FALSE(pcn_checking);
+
+void pcn_check_change(struct pcn_record *r, enum pcn_mapping to);
+void pcn_check_ended(struct pcn_record *r, bool everywhere);
+bool pcn_check_mistaken(enum pcn_mistake mistake);
+
+/**
+ * pcn_check_may - the protocol is about to let this kernel do something else
+ * @r:	the record; &pcn_record.may is as it was
+ * @to:	what it may do from now on; if it is less, the page table is done
+ *
+ * Context: the record's lock is held.
+ */
+static inline void pcn_check_may(struct pcn_record *r, enum pcn_mapping to)
+{
+	if (static_branch_unlikely(&pcn_checking))
+		pcn_check_change(r, to);
+}
+
+/**
+ * pcn_check_end - this kernel forgets a page
+ * @r:		the record, with its frame, if there is one
+ * @everywhere:	all others have done so before
+ *
+ * May be repeated.
+ *
+ * Context: any.
+ */
+static inline void pcn_check_end(struct pcn_record *r, bool everywhere)
+{
+	if (static_branch_unlikely(&pcn_checking))
+		pcn_check_ended(r, everywhere);
+}
+
+/**
+ * pcn_check_mistake - is this to be done wrong?
+ * @mistake:	what
+ *
+ * Context: any.
+ * Return: true as often as somebody has asked for it.
+ */
+static inline bool pcn_check_mistake(enum pcn_mistake mistake)
+{
+	return static_branch_unlikely(&pcn_checking) && pcn_check_mistaken(mistake);
+}
+
+#else
+
+static inline void pcn_check_may(struct pcn_record *r, enum pcn_mapping to) { }
+static inline void pcn_check_end(struct pcn_record *r, bool everywhere) { }
+static inline bool pcn_check_mistake(enum pcn_mistake mistake) { return false; }
+
+#endif
+
+#endif /* _MM_POPCORN_CHECK_H */
