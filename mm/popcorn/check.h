@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * Where the page layer is checked at run time: check.c. Nothing is left of these
- * calls without CONFIG_POPCORN_CHECK, and a jump over them if it is there and off.
+ * Where the page layer is checked, and disturbed, at run time: check.c, delay.c.
+ * Nothing is left of these calls without CONFIG_POPCORN_CHECK, and a jump over
+ * them if it is there and off.
  */
 #ifndef _MM_POPCORN_CHECK_H
 #define _MM_POPCORN_CHECK_H
@@ -27,10 +28,12 @@ enum pcn_mistake {
 #ifdef CONFIG_POPCORN_CHECK
 
 DECLARE_STATIC_KEY_FALSE(pcn_checking);
+DECLARE_STATIC_KEY_FALSE(pcn_delaying);
 
 void pcn_check_change(struct pcn_record *r, enum pcn_mapping to);
 void pcn_check_ended(struct pcn_record *r, bool everywhere);
 bool pcn_check_mistaken(enum pcn_mistake mistake);
+void pcn_delay_randomly(void);
 
 /**
  * pcn_check_may - the protocol is about to let this kernel do something else
@@ -72,11 +75,23 @@ static inline bool pcn_check_mistake(enum pcn_mistake mistake)
 	return static_branch_unlikely(&pcn_checking) && pcn_check_mistaken(mistake);
 }
 
+/**
+ * pcn_delay - a page was granted, and is about to be mapped: perhaps wait
+ *
+ * Context: process, may sleep.
+ */
+static inline void pcn_delay(void)
+{
+	if (static_branch_unlikely(&pcn_delaying))
+		pcn_delay_randomly();
+}
+
 #else
 
 static inline void pcn_check_may(struct pcn_record *r, enum pcn_mapping to) { }
 static inline void pcn_check_end(struct pcn_record *r, bool everywhere) { }
 static inline bool pcn_check_mistake(enum pcn_mistake mistake) { return false; }
+static inline void pcn_delay(void) { }
 
 #endif
 

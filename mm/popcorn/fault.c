@@ -179,6 +179,7 @@ static vm_fault_t wait_for_page(struct fault *f)
 	pcn_context_put(c);
 	if (err)
 		return give_up(f, err);
+	pcn_delay();
 	if (may_unlock(f)) {
 		ret = complete_unlocked(f);
 	} else {
