@@ -25,6 +25,7 @@
 #include <asm/popcorn.h>
 #include <asm/realmode.h>
 #include <asm/reboot.h>
+#include <asm/set_memory.h>
 #include <asm/setup.h>
 #include <asm/tsc.h>
 #include <asm/x86_init.h>
@@ -319,3 +320,15 @@ void __init pcn_secondary_early_init(void)
 	disable_devices();
 	pcn_secondary_entered();
 }
+
+/*
+ * Every x86 kernel has the first MiB in its direct map, whatever is there: here it
+ * is the primary's. Nothing of this kernel is looked for in it any more.
+ */
+static int __init unmap_first_mib(void)
+{
+	if (!pcn_is_secondary())
+		return 0;
+	return set_memory_np((unsigned long)__va(0), SZ_1M >> PAGE_SHIFT);
+}
+late_initcall(unmap_first_mib);
