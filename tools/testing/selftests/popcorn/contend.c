@@ -186,17 +186,24 @@ static uint32_t *turn(void)
 	return (uint32_t *)arena;
 }
 
+/* A wake must not be needed any more when the time is over. */
+static bool await_change(uint32_t seen)
+{
+	struct timespec long_enough = { .tv_sec = 5 };
+
+	return !futex(turn(), FUTEX_WAIT_PRIVATE, seen, &long_enough) ||
+	       errno != ETIMEDOUT || stopped() ||
+	       __atomic_load_n(turn(), __ATOMIC_ACQUIRE) == seen;
+}
+
 static bool pass_turn(struct worker *w)
 {
-	struct timespec long_enough = { .tv_sec = 1 };
 	uint32_t at;
 
 	while ((at = __atomic_load_n(turn(), __ATOMIC_ACQUIRE)) % run.count !=
-	       (uint32_t)w->id) {
-		if (stopped())
-			return true;
-		futex(turn(), FUTEX_WAIT_PRIVATE, at, &long_enough);
-	}
+	       (uint32_t)w->id)
+		if (stopped() || !await_change(at))
+			return stopped();
 	__atomic_store_n(turn(), at + 1, __ATOMIC_RELEASE);
 	futex(turn(), FUTEX_WAKE_PRIVATE, INT_MAX, NULL);
 	return true;
