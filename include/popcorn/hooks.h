@@ -11,6 +11,7 @@
 #include <linux/mm_types.h>
 
 struct clocksource;
+struct cpumask;
 struct kimage;
 struct pt_regs;
 struct task_struct;
@@ -69,6 +70,13 @@ long pcn_syscall_enter(struct pt_regs *regs, long nr);
 void pcn_syscall_exit(struct pt_regs *regs);
 void pcn_visitor_signal(void);
 bool pcn_bad_area(struct pt_regs *regs, unsigned long address, bool missing);
+void pcn_to_user_mode(struct pt_regs *regs);
+bool pcn_setaffinity(pid_t pid, unsigned int len,
+		     const unsigned long __user *user, int *result);
+bool pcn_getaffinity(pid_t pid, unsigned int len, unsigned long __user *user,
+		     int *result);
+unsigned int pcn_cpu_seen(unsigned int cpu);
+ssize_t pcn_show_cpus(char *buf, const struct cpumask *own);
 
 /**
  * pcn_mm_init - a new address space is nobody's but this kernel's
@@ -116,6 +124,25 @@ static inline bool pcn_bad_area(struct pt_regs *regs, unsigned long address,
 				bool missing)
 {
 	return false;
+}
+
+static inline void pcn_to_user_mode(struct pt_regs *regs) { }
+static inline bool pcn_setaffinity(pid_t pid, unsigned int len,
+				   const unsigned long __user *user, int *result)
+{
+	return false;
+}
+
+static inline bool pcn_getaffinity(pid_t pid, unsigned int len,
+				   unsigned long __user *user, int *result)
+{
+	return false;
+}
+
+static inline unsigned int pcn_cpu_seen(unsigned int cpu) { return cpu; }
+static inline ssize_t pcn_show_cpus(char *buf, const struct cpumask *own)
+{
+	return 0;
 }
 
 static inline void pcn_mm_init(struct mm_struct *mm) { }

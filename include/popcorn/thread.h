@@ -14,11 +14,13 @@
 #include <linux/build_bug.h>
 #include <linux/list.h>
 #include <linux/mm_types.h>
+#include <linux/preempt.h>
 #include <linux/signal_types.h>
 #include <linux/types.h>
 #include <linux/wait.h>
 
 #include <popcorn/msg.h>
+#include <popcorn/partition.h>
 
 /** PCN_GPRS - registers in struct pcn_thread_msg, as x86's user_regs_struct */
 #define PCN_GPRS	27
@@ -81,6 +83,7 @@ enum pcn_home_reason {
  * @comm:	name of the thread
  * @gprs:	general registers
  * @info:	of an exception's signal
+ * @cpus:	what it is bound to, the machine's numbers; none: not bound
  * @xstate:	extended state in the XSAVE area's standard format
  *
  * What follows @gprs is there only where the whole state travels.
@@ -97,6 +100,7 @@ struct pcn_thread_msg {
 	u8	comm[16];
 	u64	gprs[PCN_GPRS];
 	u8	info[sizeof(kernel_siginfo_t)];
+	u64	cpus[PCN_CPU_LIMIT / 64];
 	u8	xstate[PCN_XSTATE_MAX];
 };
 
@@ -139,12 +143,17 @@ struct pcn_placement {
  * @home:	where the shadow is
  * @at:		where the thread runs
  * @wanted:	where it is to run
+ * @moved:	@wanted, or the rest of what it is bound to, has changed
+ * @bound:	it has an affinity to CPUs of the machine, @cpus
+ * @cpus:	the machine's numbers
+ * @places:	kernels that @placement names, none without one
  * @asked:	where it is to start, PCN_NOBODY once it has
  * @placement:	or NULL
  * @wait:	the task, for @op or @command
  * @op:		what has come, PCN_OP_NONE if nothing has
  * @command:	PCN_OP_RECALL or PCN_OP_DIE, or none; visitors
  * @msg:	the message
+ * @switches:	of a visitor: called when its CPU begins and ends to run it
  * @rseq:	registration of restartable sequences while the thread is away
  * @rseq_len:	its length
  * @rseq_sig:	its signature
@@ -167,12 +176,17 @@ struct pcn_thread {
 	unsigned int		home;
 	unsigned int		at;
 	unsigned int		wanted;
+	bool			moved;
+	bool			bound;
+	DECLARE_BITMAP(cpus, PCN_CPU_LIMIT);
+	u64			places;
 	unsigned int		asked;
 	struct pcn_placement	*placement;
 	wait_queue_head_t	wait;
 	u32			op;
 	u32			command;
 	struct pcn_thread_msg	*msg;
+	struct preempt_notifier	switches;
 	void __user		*rseq;
 	u32			rseq_len;
 	u32			rseq_sig;
@@ -185,6 +199,7 @@ struct pcn_thread {
 
 /* thread.c */
 struct pcn_thread *pcn_thread_new(struct task_struct *task);
+struct pcn_thread *pcn_thread_of(struct task_struct *task);
 struct pcn_thread *pcn_thread_self(void);
 int pcn_thread_enlist(struct pcn_thread *t, u64 number);
 void pcn_placement_put(struct pcn_placement *p);
@@ -218,11 +233,13 @@ struct pcn_arrival {
 long pcn_processes_in_use(void);
 int pcn_process_share(u64 *number);
 void pcn_process_host(u64 number, unsigned int kid);
+u64 pcn_process_members(struct task_struct *task);
 
 /* inflight.c */
 int pcn_await_calls(void);
 
 /* place.c */
+int pcn_may_go(void);
 void pcn_layout_done(struct pcn_thread *t);
 
 /* arch */

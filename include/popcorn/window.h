@@ -22,7 +22,7 @@
 #include <popcorn/ring.h>
 
 #define PCN_WINDOW_MAGIC	0x31574e4f50434e50ULL	/* "PNCPONW1" */
-#define PCN_WINDOW_VERSION	2
+#define PCN_WINDOW_VERSION	3
 
 /** PCN_LOG_SIZE - bytes of log text in an area */
 #define PCN_LOG_SIZE		(PCN_AREA_SIZE - 0x1000)
@@ -83,6 +83,7 @@ enum pcn_roster_verdict {
  * @pad2:	zero
  * @roster:	[kid]: PCN_ROSTER(), who is up in which life
  * @apicid:	[kid]: physical APIC id that takes its doorbell
+ * @owner:	per CPU of the machine: the kernel that it belongs to, plus one; 0: none
  */
 struct pcn_window {
 	u64	magic;
@@ -101,6 +102,7 @@ struct pcn_window {
 	u32	pad2[15];
 	u64	roster[PCN_KERNELS_MAX];
 	u32	apicid[PCN_KERNELS_MAX];
+	u8	owner[PCN_CPU_LIMIT];
 };
 
 /** enum pcn_group_id - channels that are polled together, and by what */

@@ -15,6 +15,7 @@
 #include <asm/popcorn.h>
 
 #include <popcorn/core.h>
+#include <popcorn/cpus.h>
 #include <popcorn/msg.h>
 
 #include "internal.h"
@@ -253,6 +254,7 @@ static int __init init_primary(const struct pcn_partitions *all)
 			err = add_secondary(kid, &all->kernel[kid]);
 	if (err)
 		return err;
+	pcn_cpus_init();
 	pcn_roster_init();
 	pcn_clock_publish(window);
 	pcn_hook_shutdown();
@@ -278,6 +280,7 @@ static int __init init_self(const struct pcn_handoff *h)
 	generation = h->generation;
 	window = pcn_secondary_window();
 	kernels[h->kid] = k;
+	pcn_cpus_init();
 	return pcn_sysfs_add(k);
 }
 

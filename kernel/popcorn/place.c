@@ -4,11 +4,14 @@
  * a thread that may migrate.
  */
 #include <linux/errno.h>
+#include <linux/resume_user_mode.h>
+#include <linux/rseq.h>
 #include <linux/sched/signal.h>
 #include <linux/slab.h>
 #include <linux/syscalls.h>
 #include <linux/uaccess.h>
 
+#include <popcorn/cpus.h>
 #include <popcorn/hooks.h>
 #include <popcorn/partition.h>
 #include <popcorn/space.h>
@@ -85,6 +88,56 @@ void pcn_syscall_exit(struct pt_regs *regs)
 		pcn_shadow_leave(t, regs);
 }
 
+/* The thread goes from amid its code: a restartable sequence does not go on there. */
+static void abort_rseq(struct pt_regs *regs)
+{
+	preempt_disable();
+	rseq_migrate(current);
+	preempt_enable();
+	rseq_handle_notify_resume(NULL, regs);
+}
+
+/**
+ * pcn_to_user_mode - a task with TIF_NOTIFY_RESUME goes to user mode
+ * @regs:	its registers there; NULL: it goes to a virtual machine
+ *
+ * A thread that has been moved by another one leaves.
+ *
+ * Context: process; sleeps.
+ */
+void pcn_to_user_mode(struct pt_regs *regs)
+{
+	struct pcn_thread *t = current->popcorn;
+
+	if (!t || !regs || t->visitor || t->at != pcn_self() ||
+	    !READ_ONCE(t->moved))
+		return;
+	abort_rseq(regs);
+	/* Signals come first, and then this once more. */
+	if (signal_pending(current))
+		set_notify_resume(current);
+	else
+		pcn_shadow_leave(t, regs);
+}
+
+/**
+ * pcn_may_go - can the current thread leave, as far as is known before?
+ *
+ * Context: process; sleeps.
+ * Return: 0; -EBUSY it is traced; -ERESTARTNOINTR a signal; errors of
+ * pcn_arch_may_leave() and pcn_process_share().
+ */
+int pcn_may_go(void)
+{
+	u64 number;
+	int err;
+
+	if (current->ptrace)
+		return -EBUSY;
+	err = pcn_arch_may_leave() ?: pcn_process_share(&number);
+	return err == -EINTR ? -ERESTARTNOINTR : err;
+}
+
 static bool is_a_kernel(unsigned int kid)
 {
 	return kid == pcn_self() || pcn_peer_is_up(kid);
@@ -102,7 +155,6 @@ static bool is_a_kernel(unsigned int kid)
 SYSCALL_DEFINE2(popcorn_migrate, unsigned int, kid, unsigned int, flags)
 {
 	struct pcn_thread *t;
-	u64 number;
 	int err;
 
 	if (flags || kid >= PCN_KERNELS_MAX)
@@ -113,12 +165,13 @@ SYSCALL_DEFINE2(popcorn_migrate, unsigned int, kid, unsigned int, flags)
 	if (!t)
 		return -ENOMEM;
 	if (kid != pcn_self()) {
-		if (current->ptrace)
-			return -EBUSY;
-		err = pcn_arch_may_leave() ?: pcn_process_share(&number);
+		err = pcn_may_go();
 		if (err)
-			return err == -EINTR ? -ERESTARTNOINTR : err;
+			return err;
 	}
+	/* An affinity to other kernels' CPUs alone has been overruled. */
+	if (pcn_affinity_place(t, kid) != kid)
+		pcn_affinity_lift(t);
 	t->wanted = kid;
 	set_task_syscall_work(current, POPCORN);
 	return 0;
@@ -145,10 +198,21 @@ static int begin_job(struct pcn_placement *p, const struct pcn_placement *old)
 	return p->job ? 0 : -ENOMEM;
 }
 
+static u64 places_of(const struct pcn_placement *p)
+{
+	u64 kernels = 0;
+	unsigned int i;
+
+	for (i = 0; p && i < p->count; i++)
+		kernels |= BIT_ULL(p->kid[i]);
+	return kernels;
+}
+
 static void replace_placement(struct pcn_thread *t, struct pcn_placement *p)
 {
 	pcn_placement_put(t->placement);
 	t->placement = p;
+	WRITE_ONCE(t->places, places_of(p));
 	if (p)
 		set_task_syscall_work(current, POPCORN);
 }
@@ -191,7 +255,8 @@ SYSCALL_DEFINE2(popcorn_place, const u8 __user *, list, unsigned int, count)
 /**
  * pcn_exec - a task has become another program
  *
- * Its only thread is the first one of a new process, and goes to its place.
+ * Its only thread is the first one of a new process, and goes to its place. What
+ * it is bound to it stays bound to.
  *
  * Context: process, after the point of no return.
  */
@@ -203,11 +268,14 @@ void pcn_exec(void)
 		return;
 	t->process = 0;
 	t->changing = false;
-	t->wanted = pcn_self();
-	if (!t->placement)
-		return;
-	/* Others of the old program may refer to it still. */
-	atomic_set(&t->placement->next, 1);
-	t->wanted = t->placement->kid[0];
-	pcn_job_ask(t);
+	if (!t->bound)
+		t->wanted = pcn_self();
+	if (t->placement) {
+		/* Others of the old program may refer to it still. */
+		atomic_set(&t->placement->next, 1);
+		t->wanted = t->placement->kid[0];
+	}
+	t->wanted = pcn_affinity_place(t, t->wanted);
+	if (t->placement)
+		pcn_job_ask(t);
 }

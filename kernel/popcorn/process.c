@@ -565,6 +565,26 @@ void pcn_process_host(u64 number, unsigned int kid)
 	spin_unlock(&processes_lock);
 }
 
+/**
+ * pcn_process_members - the kernels that share a task's process, which is at home here
+ * @task:	the task
+ *
+ * Context: process.
+ * Return: a bit for each; none if it is not shared, or its home is elsewhere.
+ */
+u64 pcn_process_members(struct task_struct *task)
+{
+	struct process *p;
+	u64 members = 0;
+
+	spin_lock(&processes_lock);
+	list_for_each_entry(p, &processes, node)
+		if (p->signal && p->signal == task->signal)
+			members = p->members;
+	spin_unlock(&processes_lock);
+	return members;
+}
+
 /* With processes_lock held. */
 static void kill_process(struct process *p, unsigned int kid, const char *why)
 {

@@ -14,7 +14,8 @@
  *			else, an exception. It is repeated here.
  *	a signal	for the shadow calls the thread home; its handler runs here.
  *
- * After each of these it leaves again at the end of the next system call.
+ * After each of these it leaves again at the end of the next system call. A thread
+ * that is to be elsewhere, or on other CPUs, comes home and leaves at once.
  *
  * A thread that is killed first has its visitor end, and waits for that as long as
  * the other kernel is there. If its process dumps core the thread comes home instead,
@@ -23,6 +24,7 @@
 #define pr_fmt(fmt) "popcorn: " fmt
 
 #include <linux/errno.h>
+#include <linux/resume_user_mode.h>
 #include <linux/rseq.h>
 #include <linux/sched.h>
 #include <linux/sched/signal.h>
@@ -30,6 +32,7 @@
 #include <linux/syscalls.h>
 #include <linux/uaccess.h>
 
+#include <popcorn/cpus.h>
 #include <popcorn/hooks.h>
 #include <popcorn/space.h>
 #include <popcorn/stats.h>
@@ -86,18 +89,18 @@ static void suspend_rseq(struct pcn_thread *t) { }
 static void resume_rseq(struct pcn_thread *t) { }
 #endif
 
-static int may_leave(struct pcn_thread *t)
+static int may_leave(unsigned int kid)
 {
 	if (current->ptrace)
 		return -EBUSY;
-	if (!pcn_peer_is_up(t->wanted))
+	if (!pcn_peer_is_up(kid))
 		return -EHOSTDOWN;
 	return pcn_arch_may_leave();
 }
 
-static int prepare(struct pcn_thread *t)
+static int prepare(struct pcn_thread *t, unsigned int kid)
 {
-	int err = may_leave(t);
+	int err = may_leave(kid);
 
 	if (err)
 		return err;
@@ -108,7 +111,7 @@ static int prepare(struct pcn_thread *t)
 				    atomic64_inc_return(&numbers));
 }
 
-static int send_away(struct pcn_thread *t)
+static int send_away(struct pcn_thread *t, unsigned int kid)
 {
 	struct pcn_thread_msg *m = t->msg;
 	int err;
@@ -121,8 +124,9 @@ static int send_away(struct pcn_thread *t)
 	m->process = t->process;
 	m->op = PCN_OP_ARRIVE;
 	get_task_comm(m->comm, current);
+	pcn_affinity_get(t, m->cpus);
 	t->op = PCN_OP_NONE;
-	t->at = t->wanted;
+	t->at = kid;
 	pcn_process_host(t->process, t->at);
 	err = pcn_msg_call(t->at, PCN_CONTROL, PCN_TYPE_ARRIVE, m,
 			   offsetof(struct pcn_thread_msg, xstate) +
@@ -188,7 +192,9 @@ static bool is_doomed(void)
 
 static void await_message(struct pcn_thread *t)
 {
-	if (!wait_event_interruptible(t->wait, arrived(t) != PCN_OP_NONE))
+	if (!wait_event_interruptible(t->wait, arrived(t) != PCN_OP_NONE ||
+					       READ_ONCE(t->moved)) &&
+	    arrived(t) != PCN_OP_NONE)
 		return;
 	send_op(t, is_doomed() ? PCN_OP_DIE : PCN_OP_RECALL);
 	await_end(t);
@@ -203,7 +209,7 @@ static bool is_restart(long result)
 static void answer(struct pcn_thread *t, struct pt_regs *regs)
 {
 	struct pcn_thread_msg *m = t->msg;
-	bool rejoin = signal_pending(current) ||
+	bool rejoin = signal_pending(current) || READ_ONCE(t->moved) ||
 		      is_restart(syscall_get_return_value(current, regs));
 
 	m->thread = t->number;
@@ -266,6 +272,8 @@ static void end_absence(struct pcn_thread *t)
 	t->at = pcn_self();
 	t->op = PCN_OP_NONE;
 	resume_rseq(t);
+	if (READ_ONCE(t->moved))
+		set_notify_resume(current);
 }
 
 /**
@@ -279,21 +287,32 @@ static void end_absence(struct pcn_thread *t)
  */
 void pcn_shadow_leave(struct pcn_thread *t, struct pt_regs *regs)
 {
-	int err = prepare(t);
+	unsigned int kid;
+	int err;
 
+	/* Whoever changes it from now on calls the thread home again. */
+	xchg(&t->moved, false);
+	kid = READ_ONCE(t->wanted);
+	if (kid == pcn_self())
+		return;
+	err = prepare(t, kid);
 	if (!err) {
 		suspend_rseq(t);
-		err = send_away(t);
+		err = send_away(t, kid);
 		if (err)
 			resume_rseq(t);
 	}
 	pcn_saw_leave(t, err);
-	/* A signal comes first: the end of its handler is one of a system call. */
-	if (err == -EINTR)
+	/* A signal comes first, and then pcn_to_user_mode(). */
+	if (err == -EINTR) {
+		WRITE_ONCE(t->moved, true);
+		set_notify_resume(current);
 		return;
+	}
 	if (err) {
 		pr_info_ratelimited("%s[%d]: cannot go to kernel %u: %d\n",
-				    current->comm, current->pid, t->wanted, err);
+				    current->comm, current->pid, kid, err);
+		pcn_affinity_lift(t);
 		t->wanted = pcn_self();
 		return;
 	}

@@ -22,6 +22,7 @@
 #include <linux/seq_file.h>
 #include <linux/slab.h>
 
+#include <popcorn/cpus.h>
 #include <popcorn/hooks.h>
 #include <popcorn/space.h>
 #include <popcorn/stats.h>
@@ -53,6 +54,31 @@ struct pcn_thread *pcn_thread_new(struct task_struct *task)
 }
 
 /**
+ * pcn_thread_of - a task as a thread that may migrate
+ * @task:	the current task, or one with a reference
+ *
+ * Context: process; sleeps for memory.
+ * Return: the thread, or NULL: no memory.
+ */
+struct pcn_thread *pcn_thread_of(struct task_struct *task)
+{
+	struct pcn_thread *t = READ_ONCE(task->popcorn), *other;
+
+	if (t)
+		return t;
+	t = pcn_thread_new(task);
+	if (!t)
+		return NULL;
+	/* Another task may do this at the same time, to bind it. */
+	other = cmpxchg(&task->popcorn, NULL, t);
+	if (!other)
+		return t;
+	atomic_long_dec(&threads_in_use);
+	kfree(t);
+	return other;
+}
+
+/**
  * pcn_thread_self - the current task as a thread that may migrate
  *
  * Context: process; sleeps for memory.
@@ -60,9 +86,7 @@ struct pcn_thread *pcn_thread_new(struct task_struct *task)
  */
 struct pcn_thread *pcn_thread_self(void)
 {
-	if (!current->popcorn)
-		current->popcorn = pcn_thread_new(current);
-	return current->popcorn;
+	return pcn_thread_of(current);
 }
 
 /**
@@ -264,6 +288,17 @@ static struct pcn_placement *get_placement(struct pcn_thread *t, bool same)
 	return p;
 }
 
+/* Where a new thread starts. */
+static unsigned int next_place(struct pcn_thread *t, struct pcn_thread *old)
+{
+	struct pcn_placement *p = t->placement;
+	unsigned int kid = READ_ONCE(old->wanted);
+
+	if (p)
+		kid = p->kid[(unsigned int)atomic_fetch_inc(&p->next) % p->count];
+	return pcn_affinity_place(t, kid);
+}
+
 /**
  * pcn_placement_put - a thread refers to a placement no more
  * @p:	the placement, or NULL
@@ -283,8 +318,8 @@ void pcn_placement_put(struct pcn_placement *p)
  * @p:		the new task, which still has what belongs to the old one
  * @flags:	CLONE_*
  *
- * It inherits a placement: its first return to user mode leads to its place. Without
- * memory for that it stays here.
+ * It inherits placement and affinity: its first return to user mode leads to its
+ * place. Without memory for that it stays here.
  *
  * Context: process.
  */
@@ -293,18 +328,18 @@ void pcn_fork(struct task_struct *p, u64 flags)
 	struct pcn_thread *old = current->popcorn, *t;
 
 	p->popcorn = NULL;
-	if (!old || old->visitor || !old->placement)
+	if (!old || old->visitor || (!old->placement && !old->bound))
 		return;
 	t = pcn_thread_new(p);
 	if (!t)
 		return;
 	t->placement = get_placement(old, flags & CLONE_THREAD);
+	pcn_affinity_inherit(t, old);
 	/* A child of vfork() borrows its parent's memory until it executes. */
-	if (t->placement && (flags & (CLONE_VM | CLONE_THREAD)) != CLONE_VM) {
-		t->wanted = t->placement->kid[(unsigned int)
-			atomic_fetch_inc(&t->placement->next) %
-			t->placement->count];
-		pcn_job_ask(t);
+	if ((flags & (CLONE_VM | CLONE_THREAD)) != CLONE_VM) {
+		t->wanted = next_place(t, old);
+		if (t->placement)
+			pcn_job_ask(t);
 	}
 	p->popcorn = t;
 }

@@ -17,6 +17,7 @@
 #include <linux/signal.h>
 #include <linux/uaccess.h>
 
+#include <popcorn/cpus.h>
 #include <popcorn/hooks.h>
 #include <popcorn/space.h>
 #include <popcorn/stats.h>
@@ -87,6 +88,7 @@ static int become(struct pcn_thread *t, const struct pcn_arrival *a)
 	if (err)
 		return err;
 	memcpy(t->msg->gprs, a->msg->gprs, sizeof(t->msg->gprs));
+	pcn_affinity_visit(t, a->msg->cpus);
 	t->arriving = true;
 	pcn_saw_arrive(t);
 	return 0;

@@ -25,6 +25,7 @@ static_assert(offsetof(struct pcn_window, attention) == 0x100);
 static_assert(offsetof(struct pcn_window, roster_seq) == 0x200);
 static_assert(offsetof(struct pcn_window, roster) == 0x240);
 static_assert(offsetof(struct pcn_window, apicid) == 0x440);
+static_assert(offsetof(struct pcn_window, owner) == 0x540);
 static_assert(sizeof(struct pcn_window) <= PCN_AREA_OFFSET);
 
 static_assert(offsetof(struct pcn_endpoint, abi) == 8);

@@ -268,7 +268,7 @@ int pcn_arch_map_vdso(unsigned long address)
  * pcn_arch_call_is_local - does a system call run where the thread is?
  * @nr:	its number
  *
- * Those that tell of clocks, which all kernels agree on, and of this CPU.
+ * Those that tell of clocks, which all kernels agree on, and of the CPU.
  *
  * Context: any.
  */
@@ -280,6 +280,7 @@ bool pcn_arch_call_is_local(long nr)
 	case __NR_clock_getres:
 	case __NR_gettimeofday:
 	case __NR_time:
+	case __NR_getcpu:
 		return true;
 	default:
 		return false;
