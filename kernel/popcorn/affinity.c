@@ -153,13 +153,14 @@ static void bind(struct pcn_thread *t, const unsigned long *mask,
 
 static int set_mask(struct task_struct *p, pid_t pid, const unsigned long *mask)
 {
-	struct pcn_thread *t = READ_ONCE(p->popcorn);
+	struct pcn_thread *t = p == current ? pcn_thread_self() :
+					      READ_ONCE(p->popcorn);
 	unsigned int kid = choose_kernel(t, mask);
 	int err = 0;
 
 	/* Of itself a thread learns at once that it cannot. */
-	if (p == current && kid != pcn_self() && (!t || t->at == pcn_self()))
-		err = pcn_may_go();
+	if (p == current && kid != pcn_self())
+		err = !t ? -ENOMEM : t->at == pcn_self() ? pcn_may_go() : 0;
 	if (!err)
 		err = set_own_part(pid, mask);
 	if (err)
