@@ -44,6 +44,7 @@ check: build
 bench: build
 	@scripts/bench
 	@scripts/bench-messages
+	@scripts/bench-programs
 
 soak: build build-debug
 	@LONG=1 scripts/check 40-boot 50-cycle 53-corrupt

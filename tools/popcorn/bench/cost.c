@@ -1,0 +1,439 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * What single steps of a program cost that runs on two kernels, and what one kernel
+ * has instead of them.
+ *
+ *	cost -k KID [-n COUNT] {fault|turns|call|migrate}
+ *	cost [-n COUNT] {userfault|create}
+ *
+ *	fault	faults on COUNT pages that the other kernel has last written, page by
+ *		page: reads there of pages that no other kernel has asked for before
+ *		(first_read), that have been exchanged before (read), reads here
+ *		(read_home), writes there (write)
+ *	turns	two threads write one page in turns (turn; the mean of the same; and
+ *		messages per turn)
+ *	call	getppid(2) of a thread that is away
+ *	migrate	a thread goes to the other kernel and comes back
+ *	userfault a read fault that a thread on another CPU serves by userfaultfd(2)
+ *	create	pthread_create(3) and pthread_join(3) of a thread that does nothing
+ *
+ * For each figure there is a line "NAME VALUE": nanoseconds, the median of COUNT
+ * (1000) or more. The exit status is 0, or 2 if it could not run.
+ *
+ * While one side is measured the other one sleeps, in futex(2) or read(2); but for
+ * the turns, where both want the page all the time.
+ */
+#include <err.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/userfaultfd.h>
+#include <pthread.h>
+#include <sched.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "bench.h"
+#include "place.h"
+
+/* The rounds of "fault" after the first. */
+#define ROUNDS		5
+
+/* Threads. */
+enum { HOME, AWAY };
+
+static unsigned long count = 1000;
+static unsigned int kid;		/* the other kernel */
+
+/* --- figures --- */
+
+struct samples {
+	uint64_t	*ns;
+	size_t		count;
+};
+
+/* Touched by the thread that calls this: to store one costs it nothing. */
+static struct samples room_for(size_t most)
+{
+	struct samples s = { .ns = bench_pages(most * sizeof(*s.ns)) };
+	size_t i;
+
+	for (i = 0; i < most; i += PAGE / sizeof(*s.ns))
+		__atomic_store_n(&s.ns[i], 1, __ATOMIC_RELAXED);
+	return s;
+}
+
+static int compare(const void *a, const void *b)
+{
+	uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
+
+	return x < y ? -1 : x > y;
+}
+
+static void print_median(const char *name, struct samples *s)
+{
+	qsort(s->ns, s->count, sizeof(*s->ns), compare);
+	printf("%s %llu\n", name, (unsigned long long)s->ns[s->count / 2]);
+}
+
+static void migrate(unsigned int to)
+{
+	if (syscall(POPCORN_MIGRATE, to, 0) < 0)
+		place_failed(to, errno);
+}
+
+/* --- page faults between kernels --- */
+
+static uint64_t *array;
+
+static uint64_t *word_of(size_t page)
+{
+	return array + page * (PAGE / sizeof(*array));
+}
+
+static void write_pages(uint64_t stamp)
+{
+	size_t i;
+
+	for (i = 0; i < count; i++)
+		__atomic_store_n(word_of(i), stamp, __ATOMIC_RELAXED);
+}
+
+static void time_reads(struct samples *s, uint64_t stamp)
+{
+	uint64_t began, value;
+	size_t i;
+
+	for (i = 0; i < count; i++) {
+		began = bench_now();
+		value = __atomic_load_n(word_of(i), __ATOMIC_RELAXED);
+		s->ns[s->count++] = bench_now() - began;
+		if (value != stamp)
+			errx(2, "page %zu is stale", i);
+	}
+}
+
+static void time_writes(struct samples *s, uint64_t stamp)
+{
+	uint64_t began;
+	size_t i;
+
+	for (i = 0; i < count; i++) {
+		began = bench_now();
+		__atomic_store_n(word_of(i), stamp, __ATOMIC_RELAXED);
+		s->ns[s->count++] = bench_now() - began;
+	}
+}
+
+static struct fault_samples {
+	struct samples	first_read, read, read_home, write;
+} faults;
+
+/* Each of the two in its turn. */
+static void fault_round(unsigned int me, uint64_t stamp)
+{
+	if (me == HOME)
+		write_pages(stamp);
+	bench_barrier(me);
+	if (me == AWAY)
+		time_reads(stamp == 1 ? &faults.first_read : &faults.read, stamp);
+	bench_barrier(me);
+	if (me == HOME)
+		write_pages(stamp + 1);
+	bench_barrier(me);
+	if (me == AWAY)
+		time_writes(&faults.write, stamp + 2);
+	bench_barrier(me);
+	if (me == HOME)
+		time_reads(&faults.read_home, stamp + 2);
+	bench_barrier(me);
+}
+
+static void fault_work(unsigned int me)
+{
+	unsigned int i;
+
+	if (me == AWAY) {
+		migrate(kid);
+		faults.first_read = room_for(count);
+		faults.read = room_for(count * ROUNDS);
+		faults.write = room_for(count * (ROUNDS + 1));
+	}
+	bench_barrier(me);
+	if (me == HOME)
+		faults.read_home = room_for(count * (ROUNDS + 1));
+	bench_barrier(me);
+	for (i = 0; i <= ROUNDS; i++)
+		fault_round(me, i * 3 + 1);
+}
+
+static void run_fault(void)
+{
+	array = bench_pages(count * PAGE);
+	bench_team(2, fault_work);
+	print_median("first_read", &faults.first_read);
+	print_median("read", &faults.read);
+	print_median("read_home", &faults.read_home);
+	print_median("write", &faults.write);
+}
+
+/* --- a page that is written in turns --- */
+
+static struct {
+	unsigned int	whose;
+} page_aligned turn;
+
+/* Messages about pages that this kernel and the other one have sent each other. */
+static uint64_t page_messages(void)
+{
+	static const char *const names[] = { "tx_messages", "rx_messages" };
+	unsigned long long sum = 0, n;
+	char path[128];
+	unsigned int i;
+	FILE *f;
+
+	for (i = 0; i < ARRAY_SIZE(names); i++) {
+		snprintf(path, sizeof(path),
+			 "/sys/kernel/popcorn/links/%u/coherency/%s",
+			 kid, names[i]);
+		f = fopen(path, "r");
+		if (!f || fscanf(f, "%llu", &n) != 1)
+			err(2, "%s", path);
+		fclose(f);
+		sum += n;
+	}
+	return sum;
+}
+
+static struct samples turns;
+
+/* A write even where it fails: the page is never wanted only to be read. */
+static void take_turns(unsigned int me)
+{
+	uint64_t began = bench_now(), now;
+	unsigned long i;
+	unsigned int mine;
+
+	for (i = 0; i < count; i++) {
+		do {
+			mine = me;
+		} while (!__atomic_compare_exchange_n(&turn.whose, &mine, !me,
+						      false, __ATOMIC_ACQ_REL,
+						      __ATOMIC_RELAXED));
+		if (me != HOME)
+			continue;
+		now = bench_now();
+		turns.ns[turns.count++] = (now - began) / 2;
+		began = now;
+	}
+}
+
+static void turns_work(unsigned int me)
+{
+	uint64_t messages = 0, began = 0;
+
+	if (me == AWAY)
+		migrate(kid);
+	else
+		turns = room_for(count);
+	bench_barrier(me);
+	if (me == HOME) {
+		messages = page_messages();
+		began = bench_now();
+	}
+	take_turns(me);
+	if (me == HOME) {
+		uint64_t ns = bench_now() - began;
+
+		messages = page_messages() - messages;
+		print_median("turn", &turns);
+		printf("turn_mean %.0f\nmessages %.3f\n", ns / (2.0 * count),
+		       messages / (2.0 * count));
+	}
+	bench_barrier(me);
+}
+
+static void run_turns(void)
+{
+	bench_team(2, turns_work);
+}
+
+/* --- system calls and migration --- */
+
+static struct samples steps;
+
+static void call_work(unsigned int me)
+{
+	uint64_t began;
+	size_t i;
+
+	(void)me;
+	migrate(kid);
+	steps = room_for(count);
+	for (i = 0; i < count; i++) {
+		began = bench_now();
+		syscall(SYS_getppid);
+		steps.ns[steps.count++] = bench_now() - began;
+	}
+}
+
+static void run_call(void)
+{
+	bench_team(1, call_work);
+	print_median("call", &steps);
+}
+
+static void migrate_work(unsigned int me)
+{
+	uint64_t began;
+	size_t i;
+
+	(void)me;
+	steps = room_for(count);
+	for (i = 0; i < count; i++) {
+		began = bench_now();
+		migrate(kid);
+		migrate(0);
+		steps.ns[steps.count++] = bench_now() - began;
+	}
+}
+
+static void run_migrate(void)
+{
+	bench_team(1, migrate_work);
+	print_median("migrate", &steps);
+}
+
+/* --- what one kernel has instead --- */
+
+static void *nothing(void *arg)
+{
+	return arg;
+}
+
+static void run_create(void)
+{
+	pthread_t thread;
+	uint64_t began;
+	size_t i;
+	int error;
+
+	steps = room_for(count);
+	for (i = 0; i < count; i++) {
+		began = bench_now();
+		error = pthread_create(&thread, NULL, nothing, NULL);
+		if (error)
+			errx(2, "pthread_create: %s", strerror(error));
+		pthread_join(thread, NULL);
+		steps.ns[steps.count++] = bench_now() - began;
+	}
+	print_median("create", &steps);
+}
+
+static void run_on(int cpu)
+{
+	cpu_set_t set;
+
+	CPU_ZERO(&set);
+	CPU_SET(cpu, &set);
+	if (sched_setaffinity(0, sizeof(set), &set))
+		err(2, "CPU %d", cpu);
+}
+
+static int watch_array(void)
+{
+	struct uffdio_api api = { .api = UFFD_API };
+	struct uffdio_register range = {
+		.range = { .start = (uintptr_t)array, .len = count * PAGE },
+		.mode = UFFDIO_REGISTER_MODE_MISSING,
+	};
+	int fd = syscall(SYS_userfaultfd, O_CLOEXEC);
+
+	if (fd < 0 || ioctl(fd, UFFDIO_API, &api) ||
+	    ioctl(fd, UFFDIO_REGISTER, &range))
+		err(2, "userfaultfd");
+	return fd;
+}
+
+/* Serves one fault after the other. */
+static void *serve(void *arg)
+{
+	int fd = *(int *)arg;
+	struct uffd_msg message;
+	uint64_t *page = bench_pages(PAGE);
+	struct uffdio_copy copy;
+	size_t i;
+
+	run_on(1);
+	page[0] = 1;
+	for (i = 0; i < count; i++) {
+		if (read(fd, &message, sizeof(message)) != sizeof(message))
+			err(2, "userfaultfd");
+		copy = (struct uffdio_copy) {
+			.dst = message.arg.pagefault.address & -PAGE,
+			.src = (uintptr_t)page, .len = PAGE,
+		};
+		if (ioctl(fd, UFFDIO_COPY, &copy))
+			err(2, "UFFDIO_COPY");
+	}
+	return NULL;
+}
+
+static void run_userfault(void)
+{
+	pthread_t server;
+	int fd, error;
+
+	array = bench_pages(count * PAGE);
+	steps = room_for(count);
+	fd = watch_array();
+	run_on(0);
+	error = pthread_create(&server, NULL, serve, &fd);
+	if (error)
+		errx(2, "pthread_create: %s", strerror(error));
+	time_reads(&steps, 1);
+	pthread_join(server, NULL);
+	print_median("userfault", &steps);
+}
+
+static const struct mode {
+	const char	*name;
+	void		(*run)(void);
+	bool		remote;
+} modes[] = {
+	{ "fault", run_fault, true },
+	{ "turns", run_turns, true },
+	{ "call", run_call, true },
+	{ "migrate", run_migrate, true },
+	{ "userfault", run_userfault, false },
+	{ "create", run_create, false },
+};
+
+static void take(int option, const char *value)
+{
+	if (option == 'n')
+		count = bench_number(value, 1, 1000000);
+	else if (option == 'k')
+		kid = bench_number(value, 1, 63);
+}
+
+int main(int argc, char **argv)
+{
+	int first = bench_options(argc, argv, "n:k:", take, "[-k KID] [-n COUNT] MODE");
+	const char *name = argc - first == 1 ? argv[first] : "";
+	size_t i;
+
+	for (i = 0; i < ARRAY_SIZE(modes); i++) {
+		if (strcmp(name, modes[i].name))
+			continue;
+		if (modes[i].remote && !kid)
+			errx(2, "%s: -k KID says which kernel is the other one",
+			     name);
+		modes[i].run();
+		return 0;
+	}
+	errx(2, "the modes are fault, turns, call, migrate, userfault and create");
+}
