@@ -434,7 +434,9 @@ void pcn_record_free(struct pcn_record *r)
 		kfree(e);
 	kfree(r->rest);
 	hrtimer_cancel(&r->linger);
-	pcn_check_end(r, false);
+	/* None if two threads made one for the same page, and this came second. */
+	if (r->space)
+		pcn_check_end(r, false);
 	if (r->frame)
 		put_page(r->frame);
 	atomic_long_dec(&records_in_use);
