@@ -215,11 +215,14 @@ static bool do_actions(struct pcn_record *r, const struct pcn_out *out,
 	return true;
 }
 
-/* A frame without data that nobody is about to fill is memory. */
+/*
+ * A frame without data that nobody is about to fill is memory. The data may still be
+ * on its way for a thread that was killed meanwhile.
+ */
 static void drop_frame(struct pcn_record *r)
 {
 	if (!r->frame || !r->space->mm || r->replica.flags & PCN_HELD ||
-	    r->mapped || atomic_read(&r->users))
+	    r->mapped || r->pending || atomic_read(&r->users))
 		return;
 	put_page(r->frame);
 	r->frame = NULL;
