@@ -29,10 +29,11 @@ use_pages()
 		>$debug/pages && sed 's/^/# /' $debug/pages
 }
 
-# use_memory: those of a process; what it says does not matter
+# use_memory: those of a process; what it says does not matter, and what is done
+# wrong may let it wait for ever
 use_memory()
 {
-	note /programs/contend -n 50 -l 5 wait 0,1 || true
+	note timeout -s KILL 10 /programs/contend -n 50 -l 5 wait 0,1 || true
 }
 
 # finds MISTAKE COMMAND...: it is made, once or as often as its second word says,
