@@ -447,7 +447,10 @@ static void unpublish(struct pcn_space *s, u64 first, u64 last)
 			  GFP_KERNEL | __GFP_NOFAIL);
 }
 
-/* Calls everything home. -EINTR: a fatal signal, and nothing has changed. */
+/*
+ * Calls everything home. -EINTR: a fatal signal; members may have dropped pages by
+ * then, which nobody will miss.
+ */
 static int begin_round(struct pcn_space *s, u64 first, u64 last, bool keep)
 {
 	int err;
@@ -479,8 +482,8 @@ static int begin_round(struct pcn_space *s, u64 first, u64 last, bool keep)
 /* --- around a system call --- */
 
 /*
- * With the layout locked. The time that others need is waited for without the lock:
- * they may have to ask for more.
+ * Lock the layout to change a range. The time that others need is waited for without
+ * the lock: they may have to ask for more.
  */
 static int lock_layout(struct pcn_space *s, u64 first, u64 last)
 {

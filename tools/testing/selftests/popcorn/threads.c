@@ -13,21 +13,12 @@
 #include <setjmp.h>
 #include <signal.h>
 #include <spawn.h>
-#include <stdbool.h>
 #include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <sys/mman.h>
-#include <sys/syscall.h>
 #include <sys/time.h>
 #include <sys/uio.h>
 #include <sys/wait.h>
-#include <unistd.h>
 
-#define PAGE		4096UL
-#define NR_MIGRATE	548
-#define MAX_KERNELS	64
+#include "selftest.h"
 
 extern char **environ;
 
@@ -38,33 +29,12 @@ static int away[MAX_KERNELS] = { 1 };
 static int kernels = 1;
 static const char *self;
 
-static int go(int kid)
-{
-	return syscall(NR_MIGRATE, kid, 0);
-}
-
 static int leave(void)
 {
 	return go(away[0]);
 }
 
-static void result(bool ok, const char *name)
-{
-	static int number;
-
-	printf("%sok %d - %s\n", ok ? "" : "not ", ++number, name);
-	fflush(stdout);
-}
-
 #define PAGES	64
-
-static char *map(size_t pages)
-{
-	void *p = mmap(NULL, pages * PAGE, PROT_READ | PROT_WRITE,
-		       MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-
-	return p == MAP_FAILED ? NULL : p;
-}
 
 static void stamp(char *p, size_t pages, uint64_t seed)
 {
