@@ -48,7 +48,7 @@ bench: build
 
 soak: build build-debug
 	@LONG=1 scripts/check 40-boot 50-cycle 53-corrupt
-	@KIND=debug scripts/check messages link-death garbage pages abi ping threads stats
+	@KIND=debug scripts/check messages link-death garbage pages abi ping threads memory stats
 	@scripts/build kasan
 	@KIND=kasan scripts/check messages garbage pages abi ping
 

@@ -77,18 +77,13 @@ static vm_fault_t retry(struct fault *f)
 static vm_fault_t wait_for_thaw(struct fault *f, struct pcn_space *s)
 {
 	u64 page = f->address >> PAGE_SHIFT;
-	struct pcn_record *r = NULL;
 
 	if (!may_unlock(f))
 		return VM_FAULT_SIGBUS;
 	if (f->flags & FAULT_FLAG_RETRY_NOWAIT)
 		return VM_FAULT_RETRY;
 	unlock(f);
-	wait_event_killable(s->thawed,
-			    !IS_ERR(r = pcn_record_get(s, page)) ||
-			    PTR_ERR(r) != -EAGAIN);
-	if (!IS_ERR_OR_NULL(r))
-		pcn_record_put(r);
+	wait_event_killable(s->thawed, !pcn_is_frozen(s, page));
 	return VM_FAULT_RETRY;
 }
 

@@ -219,6 +219,7 @@ struct pcn_record *pcn_record_new(gfp_t gfp);
 struct pcn_record *pcn_record_find(struct pcn_space *s, u64 page,
 				   struct pcn_record **spare);
 struct pcn_record *pcn_record_get(struct pcn_space *s, u64 page);
+bool pcn_is_frozen(struct pcn_space *s, u64 page);
 void pcn_record_put(struct pcn_record *r);
 void pcn_record_free(struct pcn_record *r);
 

@@ -373,6 +373,23 @@ static bool is_shut(struct pcn_space *s, u64 page)
 }
 
 /**
+ * pcn_is_frozen - does pcn_record_get() refuse the current task a page for now?
+ * @s:		the space
+ * @page:	number of the page
+ *
+ * Context: process; does not sleep, so it can be waited for.
+ */
+bool pcn_is_frozen(struct pcn_space *s, u64 page)
+{
+	bool shut;
+
+	spin_lock(&s->lock);
+	shut = is_shut(s, page);
+	spin_unlock(&s->lock);
+	return shut;
+}
+
+/**
  * pcn_record_get - get hold of the record of a page, in order to use the page
  * @s:		the space
  * @page:	number of the page
