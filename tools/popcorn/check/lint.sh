@@ -2,11 +2,14 @@
 # SPDX-License-Identifier: GPL-2.0
 #
 # What static analysers say about the protocols; nothing, that is the idea.
-# (sparse runs in the kernel build: make C=2 mm/popcorn/)
 
 cd "$(dirname "$0")/../../.." || exit
+for tool in sparse cppcheck clang-tidy; do
+	command -v $tool >/dev/null || { echo "$tool is missing"; exit 1; }
+done
 flags=(-Itools/popcorn/check -Iinclude -Imm/popcorn)
 said=$(for name in proto proto_owner proto_vote; do
+	sparse -std=gnu11 "${flags[@]}" "mm/popcorn/$name.c" 2>&1
 	cppcheck --quiet --enable=warning,style,performance,portability \
 		"${flags[@]}" "mm/popcorn/$name.c" 2>&1
 	clang-tidy --quiet -checks='-*,clang-analyzer-*,bugprone-*,-bugprone-easily-swappable-parameters,-bugprone-narrowing-conversions' \
