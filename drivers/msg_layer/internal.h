@@ -146,17 +146,6 @@ struct pcn_link {
 };
 
 /**
- * struct pcn_linger - for how long to look for more before sleeping
- * @ns:		nanoseconds, 0: not at all
- *
- * Grows when more came soon after the last sleep began, shrinks when it did
- * not: as KVM's halt_poll_ns does (virt/kvm/kvm_main.c, kvm_vcpu_halt()).
- */
-struct pcn_linger {
-	u64	ns;
-};
-
-/**
  * struct pcn_poll_stats - counters of a group of channels
  * @interrupts:	doorbells that made it be polled
  * @polls:	looks through all rings
@@ -274,8 +263,6 @@ int pcn_poll_init(struct pcn_endpoint *self);
 void pcn_poll_kick(enum pcn_group_id id);
 void pcn_poll_sync(void);
 void pcn_poll_drop(struct pcn_link *link);
-void pcn_poll_until(struct completion *done);
-void pcn_poll_waited(u64 ns);
 struct pcn_reserve *pcn_handler_reserve(void);
 
 /* request.c */

@@ -9,18 +9,21 @@
  * since its handlers take page table locks and flush TLBs; the other one
  * (network, tty) by NAPI itself.
  *
- * A thread that waits for a reply polls the first group itself for a while, if
+ * A thread that waits for a message polls the first group itself for a while, if
  * nobody else does: two context switches less. That is why a handler must not
- * take a lock that somebody holds while waiting.
+ * take a lock that somebody holds while waiting. Neither it nor the group's own
+ * thread, which has a real-time priority, looks on while another task could use
+ * the CPU.
  */
 #include <linux/bitmap.h>
-#include <linux/completion.h>
 #include <linux/errno.h>
+#include <linux/export.h>
 #include <linux/kthread.h>
 #include <linux/ktime.h>
 #include <linux/module.h>
 #include <linux/netdevice.h>
 #include <linux/sched.h>
+#include <linux/sched/stat.h>
 #include <linux/slab.h>
 #include <linux/timer.h>
 #include <linux/vmalloc.h>
@@ -58,9 +61,6 @@ struct pcn_poll_group pcn_groups[PCN_GROUPS] = {
 static unsigned int linger_us = 200;
 module_param(linger_us, uint, 0644);
 MODULE_PARM_DESC(linger_us, "look for more messages for up to so long before sleeping (us)");
-
-/* For how long a thread looks for its reply by itself. */
-static struct pcn_linger call_linger;
 
 /* Is this CPU in the softirq's poll? */
 static DEFINE_PER_CPU(bool, in_softirq_poll);
@@ -351,6 +351,12 @@ static unsigned int poll_group(struct pcn_poll_group *group, unsigned int budget
 	return handled;
 }
 
+/* Nobody else has a use for this CPU: as kvm_vcpu_can_poll(). */
+static bool may_spin(void)
+{
+	return single_task_running() && !need_resched();
+}
+
 /* Spin a little; true if there is something to do. */
 static bool linger(struct pcn_poll_group *group, u64 limit_ns)
 {
@@ -365,7 +371,7 @@ static bool linger(struct pcn_poll_group *group, u64 limit_ns)
 			return true;
 		}
 		cpu_relax();
-	} while (ktime_get_ns() < end && !need_resched());
+	} while (ktime_get_ns() < end && may_spin());
 	return false;
 }
 
@@ -442,18 +448,21 @@ static int poll_thread(void *arg)
 }
 
 /**
- * pcn_poll_until - poll for a reply instead of sleeping at once
- * @done:	completed by the reply
+ * pcn_msg_look - poll for a message instead of sleeping at once
+ * @linger:	for how long, as pcn_msg_waited() has learnt
+ * @is_over:	has come what the caller waits for?
+ * @arg:	for that
  *
- * Returns early when somebody else polls, when that takes too long, or when the
- * CPU is wanted.
+ * What comes on the control and coherency channels is handled, whomever it is for.
+ * Returns early when somebody else polls, or when the CPU is wanted.
  *
- * Context: process.
+ * Context: process, with no lock held that a handler takes. Not from a handler.
  */
-void pcn_poll_until(struct completion *done)
+void pcn_msg_look(const struct pcn_linger *linger,
+		  bool (*is_over)(const void *arg), const void *arg)
 {
 	struct pcn_poll_group *group = &pcn_groups[PCN_GROUP_THREAD];
-	u64 ns = READ_ONCE(call_linger.ns), end;
+	u64 ns = READ_ONCE(linger->ns), end;
 
 	if (!ns || !mutex_trylock(&group->poll_lock))
 		return;
@@ -462,8 +471,7 @@ void pcn_poll_until(struct completion *done)
 	do {
 		if (!poll_locked(group, BATCH))
 			cpu_relax();
-	} while (!completion_done(done) && ktime_get_ns() < end &&
-		 !need_resched());
+	} while (!is_over(arg) && ktime_get_ns() < end && may_spin());
 	/* The thread may have slept all the time: so it is to be rung again. */
 	if (group->asleep && !arm(group))
 		pcn_poll_kick(group->id);
@@ -471,14 +479,15 @@ void pcn_poll_until(struct completion *done)
 }
 
 /**
- * pcn_poll_waited - learn from how long a reply has taken
- * @ns:	from the request to the reply, nanoseconds
+ * pcn_msg_waited - learn from how long a wait has taken
+ * @linger:	of waits like that
+ * @ns:		nanoseconds
  *
  * Context: any.
  */
-void pcn_poll_waited(u64 ns)
+void pcn_msg_waited(struct pcn_linger *linger, u64 ns)
 {
-	adapt(&call_linger, ns);
+	adapt(linger, ns);
 }
 
 static int softirq_poll(struct napi_struct *napi, int budget)

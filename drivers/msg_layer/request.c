@@ -39,6 +39,9 @@ struct request {
 	void			*reply;
 };
 
+/* For how long a thread looks for its reply by itself. */
+static struct pcn_linger call_linger;
+
 static DEFINE_XARRAY_FLAGS(pending, XA_FLAGS_ALLOC1 | XA_FLAGS_LOCK_IRQ);
 static u32 last_id;
 
@@ -259,6 +262,14 @@ void pcn_requests_fail(unsigned int kid, int error)
 	xa_unlock_irq(&pending);
 }
 
+static bool has_reply(const void *arg)
+{
+	const struct request *r = arg;
+
+	/* Does not change what it is shown. */
+	return completion_done((struct completion *)&r->done);
+}
+
 /*
  * Wait for the reply. Who gives up takes the request back; if it is not there
  * any more, the reply or the failure is on its way and will not take long.
@@ -269,11 +280,11 @@ static int wait_for(struct request *r, u32 id, unsigned int limit_ms)
 	long left;
 
 	if (pcn_group_of(r->channel) == PCN_GROUP_THREAD)
-		pcn_poll_until(&r->done);
+		pcn_msg_look(&call_linger, has_reply, r);
 	left = wait_for_completion_killable_timeout(&r->done,
 						    msecs_to_jiffies(limit_ms));
 	if (left > 0) {
-		pcn_poll_waited(ktime_get_ns() - since);
+		pcn_msg_waited(&call_linger, ktime_get_ns() - since);
 		return r->status;
 	}
 	if (claim(id))

@@ -101,6 +101,17 @@ struct pcn_reserve {
 };
 
 /**
+ * struct pcn_linger - for how long to look for messages before sleeping
+ * @ns:		nanoseconds, 0: not at all
+ *
+ * Grows when what was waited for came soon, shrinks when it did not: as KVM's
+ * halt_poll_ns does (virt/kvm/kvm_main.c, kvm_vcpu_halt()).
+ */
+struct pcn_linger {
+	u64	ns;
+};
+
+/**
  * struct pcn_peer_watch - wants to know which kernels are up
  * @up:		a kernel is up; called before any message of it is handled
  * @down:	it is down, or its link broken; called after the last message
@@ -142,5 +153,8 @@ int pcn_msg_call(unsigned int kid, enum pcn_channel channel, u16 type,
 		 unsigned int limit_ms);
 int pcn_msg_reply(const struct pcn_message *msg, int status, const void *payload,
 		  u32 length);
+void pcn_msg_look(const struct pcn_linger *linger,
+		  bool (*is_over)(const void *arg), const void *arg);
+void pcn_msg_waited(struct pcn_linger *linger, u64 ns);
 
 #endif /* _POPCORN_MSG_H */

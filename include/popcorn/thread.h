@@ -154,6 +154,7 @@ struct pcn_placement {
  * @command:	PCN_OP_RECALL or PCN_OP_DIE, or none; visitors
  * @msg:	the message
  * @switches:	of a visitor: called when its CPU begins and ends to run it
+ * @linger:	for how long it looks for that by itself
  * @rseq:	registration of restartable sequences while the thread is away
  * @rseq_len:	its length
  * @rseq_sig:	its signature
@@ -187,6 +188,7 @@ struct pcn_thread {
 	u32			command;
 	struct pcn_thread_msg	*msg;
 	struct preempt_notifier	switches;
+	struct pcn_linger	linger;
 	void __user		*rseq;
 	u32			rseq_len;
 	u32			rseq_sig;
@@ -204,6 +206,7 @@ struct pcn_thread *pcn_thread_self(void);
 int pcn_thread_enlist(struct pcn_thread *t, u64 number);
 void pcn_placement_put(struct pcn_placement *p);
 int pcn_thread_send(unsigned int kid, struct pcn_thread_msg *m, bool whole);
+int pcn_thread_wait(struct pcn_thread *t, unsigned int state);
 
 /* shadow.c, visitor.c */
 void pcn_shadow_leave(struct pcn_thread *t, struct pt_regs *regs);

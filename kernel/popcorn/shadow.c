@@ -192,9 +192,7 @@ static bool is_doomed(void)
 
 static void await_message(struct pcn_thread *t)
 {
-	if (!wait_event_interruptible(t->wait, arrived(t) != PCN_OP_NONE ||
-					       READ_ONCE(t->moved)) &&
-	    arrived(t) != PCN_OP_NONE)
+	if (!pcn_thread_wait(t, TASK_INTERRUPTIBLE) && arrived(t) != PCN_OP_NONE)
 		return;
 	send_op(t, is_doomed() ? PCN_OP_DIE : PCN_OP_RECALL);
 	await_end(t);

@@ -15,6 +15,7 @@
 #include <linux/hash.h>
 #include <linux/hashtable.h>
 #include <linux/init.h>
+#include <linux/ktime.h>
 #include <linux/proc_fs.h>
 #include <linux/sched.h>
 #include <linux/sched/signal.h>
@@ -128,13 +129,40 @@ int pcn_thread_send(unsigned int kid, struct pcn_thread_msg *m, bool whole)
 	return pcn_msg_post(kid, PCN_CONTROL, PCN_TYPE_THREAD, m, length);
 }
 
+static bool is_over(const void *arg)
+{
+	const struct pcn_thread *t = arg;
+
+	/* Pairs with the release in hand_over(). */
+	return smp_load_acquire(&t->op) != PCN_OP_NONE ||
+	       READ_ONCE(t->command) || READ_ONCE(t->moved);
+}
+
+/**
+ * pcn_thread_wait - wait for the other half, or to be sent elsewhere
+ * @t:		the current thread
+ * @state:	TASK_KILLABLE or TASK_INTERRUPTIBLE
+ *
+ * Context: process; sleeps.
+ * Return: 0: a message, a command or pcn_thread.moved; -ERESTARTSYS: a signal.
+ */
+int pcn_thread_wait(struct pcn_thread *t, unsigned int state)
+{
+	u64 since = ktime_get_ns();
+	int err;
+
+	pcn_msg_look(&t->linger, is_over, t);
+	err = wait_event_state(t->wait, is_over(t), state);
+	pcn_msg_waited(&t->linger, ktime_get_ns() - since);
+	return err;
+}
+
 /* How long a thread has a page that others want too: at first, and at most. */
 #define HOLD_NS		(20 * NSEC_PER_USEC)
 #define HOLD_SHIFT_MAX	8
 
 /**
  * pcn_hold_ns - how long the current thread is to have a page that others want
- *
  * It grows while the same instruction, or system call, needs more pages, or the same
  * again: in the end it has all at once.
  *

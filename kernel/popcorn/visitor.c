@@ -182,8 +182,7 @@ long pcn_visitor_call(struct pcn_thread *t, struct pt_regs *regs, long nr)
 	pcn_arch_gprs_save(m->gprs);
 	WRITE_ONCE(t->op, PCN_OP_NONE);
 	if (pcn_thread_send(t->home, m, false) ||
-	    wait_event_killable(t->wait, arrived(t) != PCN_OP_NONE ||
-					 READ_ONCE(t->command)))
+	    pcn_thread_wait(t, TASK_KILLABLE))
 		return -1;
 	if (READ_ONCE(t->command) == PCN_OP_DIE)
 		return -1;

@@ -6,10 +6,14 @@
  * memory between pcn_access_begin() and pcn_access_end().
  */
 #include <linux/errno.h>
+#include <linux/ktime.h>
 #include <linux/sched/signal.h>
 #include <linux/slab.h>
 
 #include "internal.h"
+
+/* For how long a thread looks for its page by itself. */
+static struct pcn_linger page_linger;
 
 /* Contexts that nobody needs now: an access takes one, and gives it back. */
 #define POOL_MAX	64
@@ -110,18 +114,38 @@ bool pcn_may_enter(struct pcn_record *r, bool write, bool hurry)
 	return r->plain || r->may >= (write ? PCN_MAP_RDWR : PCN_MAP_RDONLY);
 }
 
+/**
+ * struct change - what a thread waits for
+ * @r:		the record
+ * @seen:	its @changes so far
+ */
+struct change {
+	const struct pcn_record	*r;
+	unsigned int		seen;
+};
+
+static bool has_come(const void *arg)
+{
+	const struct change *change = arg;
+
+	return READ_ONCE(change->r->changes) != change->seen ||
+	       READ_ONCE(change->r->space->broken);
+}
+
 static int wait_for_change(struct pcn_record *r)
 	__must_hold(&r->lock)
 {
-	bool *broken = &r->space->broken;
-	unsigned int seen = r->changes;
+	struct change change = { .r = r, .seen = r->changes };
+	u64 since;
 	int err;
 
 	spin_unlock(&r->lock);
-	err = wait_event_killable(r->wait, READ_ONCE(r->changes) != seen ||
-					   READ_ONCE(*broken));
+	since = ktime_get_ns();
+	pcn_msg_look(&page_linger, has_come, &change);
+	err = wait_event_killable(r->wait, has_come(&change));
+	pcn_msg_waited(&page_linger, ktime_get_ns() - since);
 	spin_lock(&r->lock);
-	return err || READ_ONCE(*broken) ? -EINTR : 0;
+	return err || READ_ONCE(r->space->broken) ? -EINTR : 0;
 }
 
 /* What an earlier attempt has used up. */
