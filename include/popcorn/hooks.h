@@ -60,7 +60,7 @@ void pcn_process_end(u64 number);
 vm_fault_t pcn_handle_mm_fault(struct vm_area_struct *vma, unsigned long address,
 			       unsigned int flags, pcn_linux_fault_t linux_fault);
 
-u64 pcn_hold_ns(void);
+u64 pcn_hold_ns(u64 page, bool of_use, bool *several);
 void pcn_fork(struct task_struct *p, u64 flags);
 void pcn_linked(struct task_struct *p);
 void pcn_exec(void);

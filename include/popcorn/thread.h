@@ -159,7 +159,8 @@ struct pcn_placement {
  * @rseq_len:	its length
  * @rseq_sig:	its signature
  * @hold_ip:	instruction of the last page fault
- * @hold_shift:	how often it has faulted since another one did
+ * @hold_page:	number of the page that it was about
+ * @hold_shift:	how often it has faulted without having got on
  * @migrations:	how often it has left
  * @calls:	system calls done for it while it was away
  * @visits:	how often it came home for one thing, to leave again
@@ -193,6 +194,7 @@ struct pcn_thread {
 	u32			rseq_len;
 	u32			rseq_sig;
 	unsigned long		hold_ip;
+	u64			hold_page;
 	unsigned int		hold_shift;
 	u64			migrations;
 	u64			calls;

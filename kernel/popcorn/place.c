@@ -63,6 +63,9 @@ long pcn_syscall_enter(struct pt_regs *regs, long nr)
 {
 	struct pcn_thread *t = current->popcorn;
 
+	/* It has got on, though it may be the same instruction as ever. */
+	if (t)
+		t->hold_ip = 0;
 	if (t && t->visitor)
 		return pcn_visitor_call(t, regs, nr);
 	return enter_at_home(regs, nr);
@@ -86,6 +89,8 @@ void pcn_syscall_exit(struct pt_regs *regs)
 	pcn_layout_done(t);
 	if (t->wanted != pcn_self() && !signal_pending(current))
 		pcn_shadow_leave(t, regs);
+	/* And it has while it was away. */
+	t->hold_ip = 0;
 }
 
 /* The thread goes from amid its code: a restartable sequence does not go on there. */

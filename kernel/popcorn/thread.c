@@ -135,7 +135,7 @@ static bool is_over(const void *arg)
 
 	/* Pairs with the release in hand_over(). */
 	return smp_load_acquire(&t->op) != PCN_OP_NONE ||
-	       READ_ONCE(t->command) || READ_ONCE(t->moved);
+	       READ_ONCE(t->command) || (!t->visitor && READ_ONCE(t->moved));
 }
 
 /**
@@ -163,26 +163,36 @@ int pcn_thread_wait(struct pcn_thread *t, unsigned int state)
 
 /**
  * pcn_hold_ns - how long the current thread is to have a page that others want
- * It grows while the same instruction, or system call, needs more pages, or the same
- * again: in the end it has all at once.
+ * @page:	number of the page
+ * @of_use:	the last time that it was here, it was used, in user mode
+ * @several:	set if there is reason to think that it needs other pages with it
+ *
+ * It grows while the same instruction, or system call, needs more pages: in the end
+ * it has all at once. Nor is a page of any use that is gone before the thread has
+ * come to use it. But an instruction that again needs the page that it needed last,
+ * and used, has been completed meanwhile: the others that it needs, if any, were
+ * there, or it would have asked for them since. It is in a loop, with each turn in
+ * which time for others has to be.
  *
  * Context: process, in a page fault.
  * Return: nanoseconds.
  */
-u64 pcn_hold_ns(void)
+u64 pcn_hold_ns(u64 page, bool of_use, bool *several)
 {
 	struct pcn_thread *t = current->popcorn;
 	unsigned long ip;
 
+	*several = true;
 	if (!t)
 		return HOLD_NS << (HOLD_SHIFT_MAX / 2);
 	ip = instruction_pointer(task_pt_regs(current));
-	if (ip != t->hold_ip) {
-		t->hold_ip = ip;
+	if (ip != t->hold_ip || (of_use && page == t->hold_page))
 		t->hold_shift = 0;
-	} else if (t->hold_shift < HOLD_SHIFT_MAX) {
+	else if (t->hold_shift < HOLD_SHIFT_MAX)
 		t->hold_shift++;
-	}
+	t->hold_ip = ip;
+	t->hold_page = page;
+	*several = t->hold_shift > 0;
 	return (u64)HOLD_NS << t->hold_shift;
 }
 

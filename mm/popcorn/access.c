@@ -220,30 +220,43 @@ void pcn_leave(struct pcn_record *r)
 }
 
 /**
- * pcn_leave_later - an access is over when the thread has used the page
+ * pcn_leave_mapped - an access is over, but the thread has still to use the page
  * @r:	the record
- * @ns:	the time that it has for that, if somebody else waits for the page
+ * @ns:	the time that it has for that, however many want the page
+ * @all:	all of it, not only until the page has been used
  *
  * An instruction may need several pages at once, and threads of all kernels may want
  * them: none would ever get on if each page was taken away as soon as it is mapped.
  *
  * Context: process; may sleep for memory.
  */
-void pcn_leave_later(struct pcn_record *r, u64 ns)
+void pcn_leave_mapped(struct pcn_record *r, u64 ns, bool all)
 {
-	bool later;
-
 	spin_lock(&r->lock);
-	later = r->holding && !r->lingers;
-	if (later) {
-		/* A user until the time is over. */
-		atomic_inc(&r->users);
-		r->lingers = true;
-		hrtimer_start(&r->linger, ns_to_ktime(ns), HRTIMER_MODE_REL);
-	}
+	r->keep_until = ktime_get_ns() + ns;
+	r->keep_all = all;
 	spin_unlock(&r->lock);
-	if (!later)
-		pcn_leave(r);
+	pcn_leave(r);
+}
+
+/**
+ * pcn_linger - have a record looked at again when its page need not be kept any more
+ * @r:	the record, held
+ *
+ * Context: the record's lock is held.
+ */
+void pcn_linger(struct pcn_record *r)
+{
+	s64 ns = r->keep_until - ktime_get_ns();
+
+	lockdep_assert_held(&r->lock);
+	if (r->lingers)
+		return;
+	/* A user until the time is over. */
+	atomic_inc(&r->users);
+	r->lingers = true;
+	hrtimer_start(&r->linger, ns_to_ktime(max_t(s64, ns, 0)),
+		      HRTIMER_MODE_REL);
 }
 
 /**
@@ -263,7 +276,7 @@ enum hrtimer_restart pcn_linger_over(struct hrtimer *timer)
 }
 
 /**
- * pcn_stop_lingering - end an access whose time is over
+ * pcn_stop_lingering - note that the time is over
  * @r:	the record
  *
  * Context: the record's lock is held; pcn_resume() follows.
@@ -275,7 +288,6 @@ void pcn_stop_lingering(struct pcn_record *r)
 		return;
 	r->lingers = false;
 	r->lingered = false;
-	r->active--;
 	/* The work item that calls this is a user as well. */
 	atomic_dec(&r->users);
 }

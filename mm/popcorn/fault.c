@@ -154,10 +154,18 @@ static vm_fault_t give_up(struct fault *f, int err)
 	return may_unlock(f) ? VM_FAULT_RETRY : VM_FAULT_SIGBUS;
 }
 
+/* In user mode, the last time that the page was mapped here was not in vain. */
+static bool was_of_use(const struct fault *f)
+{
+	return f->flags & FAULT_FLAG_USER && READ_ONCE(f->r->used);
+}
+
 static vm_fault_t wait_for_page(struct fault *f)
 {
+	bool of_use = was_of_use(f), several;
 	struct pcn_context *c;
 	vm_fault_t ret;
+	u64 ns;
 	int err;
 
 	if (f->flags & FAULT_FLAG_RETRY_NOWAIT)
@@ -181,7 +189,8 @@ static vm_fault_t wait_for_page(struct fault *f)
 		install(f);
 		ret = 0;
 	}
-	pcn_leave_later(f->r, pcn_hold_ns());
+	ns = pcn_hold_ns(f->r->page, of_use, &several);
+	pcn_leave_mapped(f->r, ns, several);
 	return ret;
 }
 

@@ -19,6 +19,7 @@
 #define _MM_POPCORN_INTERNAL_H
 
 #include <linux/hrtimer.h>
+#include <linux/kthread.h>
 #include <linux/maple_tree.h>
 #include <linux/mm.h>
 #include <linux/rbtree.h>
@@ -55,21 +56,25 @@ struct pcn_queued {
  * @space:	whose page it is
  * @page:	its number: of a process, its address by PAGE_SIZE
  * @users:	threads and work items that have got hold of the record
- * @work:	goes on where a handler could not
+ * @run:	goes on where a handler could not
+ * @work:	likewise, where somebody has to be waited for, or time to pass
  * @lock:	protects everything that follows
  * @replica:	the protocol's
  * @may:	what the protocol lets this kernel do with the page
  * @mapped:	what the page table lets it do, never more than @may; exact
+ * @used:	it has been used since it was last mapped, until something was taken away
  * @plain:	at the origin of a process: the protocol has not touched the page,
  *		it is Linux's alone. No frame; accesses need nobody's leave
  * @pending:	a local access is with the protocol
  * @granted:	@poster may use the page, whatever @may says
  * @holding:	events wait until nobody uses the page
  * @lost:	the content of the page is lost
- * @lingers:	an access that is counted in @active is over, but for the time that
- *		the thread has to use what it has got
- * @lingered:	that time is over
- * @linger:	its end
+ * @keep_until:	a thread has the page until then, whoever wants it (ktime_get_ns());
+ *		only until it has used it, unless
+ * @keep_all:	it needs other pages with it
+ * @lingers:	the step that is held waits for that
+ * @lingered:	it is to look again
+ * @linger:	when it does
  * @poster:	the thread whose access is with the protocol, NULL once it gave up
  * @adopter:	the thread that makes a plain page the protocol's
  * @active:	accesses that are under way
@@ -86,16 +91,20 @@ struct pcn_record {
 	struct pcn_space	*space;
 	u64			page;
 	atomic_t		users;
+	struct kthread_work	run;
 	struct delayed_work	work;
 	spinlock_t		lock;
 	struct pcn_replica	replica;
 	enum pcn_mapping	may;
 	enum pcn_mapping	mapped;
+	bool			used;
 	bool			plain;
 	bool			pending;
 	bool			granted;
 	bool			holding;
 	bool			lost;
+	u64			keep_until;
+	bool			keep_all;
 	bool			lingers;
 	bool			lingered;
 	struct hrtimer		linger;
@@ -235,11 +244,13 @@ void pcn_context_put(struct pcn_context *c);
 bool pcn_may_enter(struct pcn_record *r, bool write, bool hurry);
 int pcn_enter(struct pcn_record *r, bool write, struct pcn_context *c);
 void pcn_leave(struct pcn_record *r);
-void pcn_leave_later(struct pcn_record *r, u64 ns);
+void pcn_leave_mapped(struct pcn_record *r, u64 ns, bool all);
+void pcn_linger(struct pcn_record *r);
 enum hrtimer_restart pcn_linger_over(struct hrtimer *timer);
 void pcn_stop_lingering(struct pcn_record *r);
 
 /* map.c */
+int pcn_map_init(void);
 int pcn_frame_alloc(struct pcn_record *r, struct vm_area_struct *vma);
 int pcn_map_prepare(struct vm_area_struct *vma, unsigned long address,
 		    bool mm_locked);
@@ -247,6 +258,7 @@ void pcn_map(struct pcn_record *r, struct vm_area_struct *vma);
 bool pcn_reduce(struct pcn_record *r, enum pcn_mapping to,
 		const struct pcn_context *c);
 void pcn_record_work(struct work_struct *work);
+void pcn_record_run(struct kthread_work *work);
 void pcn_record_kick(struct pcn_record *r, unsigned long delay);
 void pcn_release(struct pcn_record *r, struct vm_area_struct *vma);
 bool pcn_vma_replicates(struct vm_area_struct *vma);

@@ -25,9 +25,11 @@
 
 #include <linux/errno.h>
 #include <linux/jiffies.h>
+#include <linux/kthread.h>
 #include <linux/memcontrol.h>
 #include <linux/mm.h>
 #include <linux/rmap.h>
+#include <linux/sched.h>
 #include <linux/swap.h>
 #include <linux/swapops.h>
 #include <linux/userfaultfd_k.h>
@@ -44,6 +46,9 @@
 
 /* How often it is asked whether others still refer to a page to be adopted. */
 #define ADOPT_TRIES	64
+
+/* Goes on with records: a work item would wait until threads that compute let it. */
+static struct kthread_worker *worker __ro_after_init;
 
 static unsigned long address_of(const struct pcn_record *r)
 {
@@ -111,20 +116,21 @@ int pcn_map_prepare(struct vm_area_struct *vma, unsigned long address,
 }
 
 static struct page *alloc_frame(struct vm_area_struct *vma,
-				unsigned long address)
+				unsigned long address, gfp_t gfp)
 {
 	struct folio *folio;
 
 	if (vma->vm_ops == &pcn_vm_ops)
-		return alloc_page(GFP_HIGHUSER | __GFP_ACCOUNT);
-	folio = vma_alloc_folio(GFP_HIGHUSER, 0, vma, address, false);
+		return alloc_page(gfp | __GFP_HIGHMEM | __GFP_ACCOUNT);
+	folio = vma_alloc_folio(gfp | __GFP_HIGHMEM, 0, vma, address, false);
 	if (!folio)
 		return NULL;
-	if (mem_cgroup_charge(folio, vma->vm_mm, GFP_KERNEL)) {
+	if (mem_cgroup_charge(folio, vma->vm_mm, gfp)) {
 		folio_put(folio);
 		return NULL;
 	}
-	folio_throttle_swaprate(folio, GFP_KERNEL);
+	if (gfpflags_allow_blocking(gfp))
+		folio_throttle_swaprate(folio, gfp);
 	__folio_mark_uptodate(folio);
 	return &folio->page;
 }
@@ -143,7 +149,7 @@ int pcn_frame_alloc(struct pcn_record *r, struct vm_area_struct *vma)
 
 	if (READ_ONCE(r->frame))
 		return 0;
-	page = alloc_frame(vma, address_of(r));
+	page = alloc_frame(vma, address_of(r), GFP_USER);
 	if (!page)
 		return -ENOMEM;
 	spin_lock(&r->lock);
@@ -166,7 +172,8 @@ static pte_t make_pte(struct pcn_record *r, struct vm_area_struct *vma)
 {
 	pte_t pte = pfn_pte(page_to_pfn(r->frame), vma->vm_page_prot);
 
-	pte = pte_mkyoung(pte);
+	/* Old, so that it tells later whether the page has been used. */
+	pte = pte_mkold(pte);
 	if (is_foreign(r->space))
 		pte = pte_mkspecial(pte);
 	if (r->may != PCN_MAP_RDWR)
@@ -279,6 +286,13 @@ static bool reduce_home(struct pcn_record *r, struct vm_area_struct *vma,
 	return true;
 }
 
+/* A thread has just got it for a time that is not over. */
+static bool is_kept(const struct pcn_record *r, pte_t pte)
+{
+	return (r->keep_all || !pte_young(pte)) && ktime_get_ns() < r->keep_until;
+}
+
+/* False: not yet, and a work item will be asked to. */
 static bool reduce_in(struct pcn_record *r, struct vm_area_struct *vma,
 		      enum pcn_mapping to)
 {
@@ -290,12 +304,20 @@ static bool reduce_in(struct pcn_record *r, struct vm_area_struct *vma,
 	pte = lock_pte(vma->vm_mm, address, &ptl);
 	if (!pte)
 		return true;
+	if (is_kept(r, ptep_get(pte))) {
+		pte_unmap_unlock(pte, ptl);
+		pcn_linger(r);
+		return false;
+	}
 	old = ptep_clear_flush(vma, address, pte);
+	r->used = pte_young(old);
 	if (!is_foreign(r->space))
 		done = reduce_home(r, vma, pte, old, to);
 	else if (to == PCN_MAP_RDONLY)
 		set_pte_at(vma->vm_mm, address, pte, pte_wrprotect(old));
 	pte_unmap_unlock(pte, ptl);
+	if (!done)
+		pcn_record_kick(r, PIN_DELAY);
 	return done;
 }
 
@@ -332,8 +354,6 @@ bool pcn_reduce(struct pcn_record *r, enum pcn_mapping to,
 		vma_end_read(vma);
 	if (done)
 		r->mapped = to;
-	else
-		pcn_record_kick(r, PIN_DELAY);
 	return done;
 }
 
@@ -450,11 +470,38 @@ static int adopt_once(struct vm_area_struct *vma, unsigned long address,
 	if (anon_vma_prepare(vma))
 		return -ENOMEM;
 	if (!*frame)
-		*frame = alloc_frame(vma, address);
+		*frame = alloc_frame(vma, address, GFP_USER);
 	if (!*frame)
 		return -ENOMEM;
 	split_huge(vma, address);
 	return replace_page(vma, address, *frame, try);
+}
+
+/* What adopt() does, if nobody has to be waited for; NULL otherwise. */
+static struct page *adopt_at_once(struct mm_struct *mm, unsigned long address,
+				  bool *mapped)
+{
+	struct vm_area_struct *vma = vma_lookup(mm, address);
+	struct page *frame;
+	int err;
+
+	if (!vma || !vma->anon_vma || !pcn_vma_replicates(vma))
+		return NULL;
+	frame = alloc_frame(vma, address, GFP_NOWAIT | __GFP_NOWARN);
+	if (!frame)
+		return NULL;
+	split_huge(vma, address);
+	err = replace_page(vma, address, frame, 0);
+	if (err == -EAGAIN) {
+		/* It may be on its way to an LRU list, most likely from here. */
+		lru_add_drain();
+		err = replace_page(vma, address, frame, 0);
+	}
+	*mapped = !err;
+	if (!err)
+		return frame;
+	put_page(frame);
+	return NULL;
 }
 
 /*
@@ -484,16 +531,33 @@ static struct page *adopt(struct mm_struct *mm, unsigned long address,
 	return frame;
 }
 
-/* The record holds, and nobody uses the page but the adopter. */
-static void make_shared(struct pcn_record *r)
+/* Whoever gets it makes the page the protocol's: nobody else uses it then. */
+static bool become_adopter(struct pcn_record *r)
+{
+	bool may;
+
+	spin_lock(&r->lock);
+	may = r->plain && r->holding && !r->active && !r->adopter;
+	if (may)
+		WRITE_ONCE(r->adopter, current);
+	spin_unlock(&r->lock);
+	return may;
+}
+
+/* By its adopter. False: it is not, for somebody would have to be waited for. */
+static bool make_shared(struct pcn_record *r, bool wait)
 {
 	struct page *frame, *old;
 	bool mapped = false;
 
-	WRITE_ONCE(r->adopter, current);
-	frame = adopt(r->space->mm, address_of(r), &mapped);
-	WRITE_ONCE(r->adopter, NULL);
+	frame = (wait ? adopt : adopt_at_once)(r->space->mm, address_of(r),
+					       &mapped);
 	spin_lock(&r->lock);
+	WRITE_ONCE(r->adopter, NULL);
+	if (!frame) {
+		spin_unlock(&r->lock);
+		return false;
+	}
 	old = r->frame;
 	r->frame = frame;
 	pcn_check_may(r, PCN_MAP_RDWR);
@@ -506,22 +570,34 @@ static void make_shared(struct pcn_record *r)
 		put_page(old);
 	atomic64_inc(&r->space->stats.adopted);
 	trace_pcn_page_adopt(r->space->number, r->page, mapped);
+	return true;
 }
 
-static void adopt_if_wanted(struct pcn_record *r)
+static bool wants_adopter(const struct pcn_record *r)
 {
-	struct mm_struct *mm = r->space->mm;
+	return READ_ONCE(r->plain) && READ_ONCE(r->holding);
+}
 
-	if (!READ_ONCE(r->plain) || !READ_ONCE(r->holding))
-		return;
-	mmap_read_lock(mm);
-	if (READ_ONCE(r->plain) && READ_ONCE(r->holding) && !READ_ONCE(r->active))
-		make_shared(r);
-	mmap_read_unlock(mm);
+/* A writer that waits for mmap_lock may wait for this very record. */
+static void go_on(struct pcn_record *r)
+{
+	struct pcn_context *c = pcn_context_get(r->space);
+
+	c->locked = mmap_read_trylock(r->space->mm);
+	c->delay = 1;
+	spin_lock(&r->lock);
+	pcn_stop_lingering(r);
+	/* An adopter goes on by itself afterwards. */
+	if (!r->adopter)
+		pcn_resume(r, c);
+	spin_unlock(&r->lock);
+	if (c->locked)
+		mmap_read_unlock(r->space->mm);
+	pcn_context_put(c);
 }
 
 /**
- * pcn_record_work - go on with a record where a handler could not
+ * pcn_record_work - go on with a record, though somebody has to be waited for
  * @work:	the record's
  *
  * Context: work item. It waits for mmap_lock only to adopt the page.
@@ -531,24 +607,58 @@ void pcn_record_work(struct work_struct *work)
 	struct pcn_record *r = container_of(to_delayed_work(work),
 					    struct pcn_record, work);
 	struct mm_struct *mm = r->space->mm;
-	struct pcn_context *c;
 
-	c = pcn_context_get(r->space);
-	adopt_if_wanted(r);
-	c->locked = mmap_read_trylock(mm);
-	c->delay = 1;
-	spin_lock(&r->lock);
-	pcn_stop_lingering(r);
-	pcn_resume(r, c);
-	spin_unlock(&r->lock);
-	if (c->locked)
+	if (wants_adopter(r)) {
+		mmap_read_lock(mm);
+		if (become_adopter(r))
+			make_shared(r, true);
 		mmap_read_unlock(mm);
-	pcn_context_put(c);
+	}
+	go_on(r);
+	pcn_record_put(r);
+}
+
+static void kick_later(struct pcn_record *r, unsigned long delay)
+{
+	atomic_inc(&r->users);
+	if (!queue_delayed_work(system_unbound_wq, &r->work, delay))
+		atomic_dec(&r->users);
+}
+
+/* False: somebody would have to be waited for. */
+static bool adopt_if_wanted(struct pcn_record *r)
+{
+	struct mm_struct *mm = r->space->mm;
+	bool done;
+
+	if (!wants_adopter(r))
+		return true;
+	if (!mmap_read_trylock(mm))
+		return false;
+	done = !become_adopter(r) || make_shared(r, false);
+	mmap_read_unlock(mm);
+	return done;
+}
+
+/**
+ * pcn_record_run - go on with a record where a handler could not
+ * @work:	the record's
+ *
+ * Context: the thread of all records, which waits for nothing but memory.
+ */
+void pcn_record_run(struct kthread_work *work)
+{
+	struct pcn_record *r = container_of(work, struct pcn_record, run);
+
+	if (adopt_if_wanted(r))
+		go_on(r);
+	else
+		kick_later(r, 0);
 	pcn_record_put(r);
 }
 
 /**
- * pcn_record_kick - have a work item go on with a record
+ * pcn_record_kick - have somebody go on with a record
  * @r:		the record
  * @delay:	after so many jiffies
  *
@@ -556,9 +666,27 @@ void pcn_record_work(struct work_struct *work)
  */
 void pcn_record_kick(struct pcn_record *r, unsigned long delay)
 {
+	if (delay)
+		return kick_later(r, delay);
 	atomic_inc(&r->users);
-	if (!queue_delayed_work(system_unbound_wq, &r->work, delay))
+	if (!kthread_queue_work(worker, &r->run))
 		atomic_dec(&r->users);
+}
+
+/**
+ * pcn_map_init - start the thread that goes on with records
+ *
+ * Context: initcall.
+ * Return: 0 or -ENOMEM.
+ */
+int __init pcn_map_init(void)
+{
+	worker = kthread_create_worker(0, "popcorn_pages");
+	if (IS_ERR(worker))
+		return PTR_ERR(worker);
+	/* Others wait for what it does, on other kernels, too. */
+	sched_set_fifo_low(worker->task);
+	return 0;
 }
 
 static void clear_marker(struct vm_area_struct *vma, unsigned long address)

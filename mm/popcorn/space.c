@@ -291,6 +291,7 @@ struct pcn_record *pcn_record_new(gfp_t gfp)
 	spin_lock_init(&r->lock);
 	INIT_LIST_HEAD(&r->queue);
 	INIT_DELAYED_WORK(&r->work, pcn_record_work);
+	kthread_init_work(&r->run, pcn_record_run);
 	init_waitqueue_head(&r->wait);
 	hrtimer_init(&r->linger, CLOCK_MONOTONIC, HRTIMER_MODE_REL);
 	r->linger.function = pcn_linger_over;
@@ -593,7 +594,9 @@ static int __init pcn_space_init(void)
 
 	if (!pcn_machine_is_shared())
 		return 0;
-	err = pcn_step_init();
+	err = pcn_map_init();
+	if (!err)
+		err = pcn_step_init();
 	if (!err)
 		err = pcn_vma_init();
 	return err ?: pcn_layout_init();

@@ -254,15 +254,17 @@ static int insert(struct mm_struct *mm, unsigned long address,
 
 /*
  * For the way of the answer, and that of the page. pcn_hold_ns() grows as long as the
- * same instruction comes for more, or for the same again.
+ * same instruction comes for more, or for the same again without having used it.
  */
 #define MARGIN	4
 
 static int ask(struct pcn_space *s, u64 address, struct vma_answer *answer)
 {
+	bool several;
 	struct vma_ask ask = {
 		.space = s->number, .address = address,
-		.need = pcn_hold_ns() * MARGIN,
+		.need = pcn_hold_ns(address >> PAGE_SHIFT, false, &several) *
+			MARGIN,
 	};
 	u32 length = sizeof(*answer);
 	int err = pcn_msg_call(s->group.origin, PCN_CONTROL, PCN_TYPE_VMA, &ask,
