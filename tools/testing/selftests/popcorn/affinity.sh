@@ -44,6 +44,31 @@ check "what it runs is bound to that" prints 1 taskset -c 5 nproc
 check "but sees all" prints 0-5 taskset -c 5 cat $online
 check "a placement goes by it" \
 	exits 0 taskset -c 3 popcorn run --kernels 0-2 /programs/affinity --on 3
+
+# all_on KID: every thread of the program is there, but for the one that sleeps in
+# a system call all the time
+all_on()
+{
+	local threads=$(ls /proc/$program/task | wc -l)
+
+	[ "$threads" -gt 2 ] && [ "$(awk -v kid=$1 -v tgid=$program '
+		$2 == tgid && $5 == kid { n++ }
+		END { print n + 0 }' /proc/popcorn/threads)" = $((threads - 1)) ]
+}
+
+/programs/contend -n 1000000 -l 200 mutex 0,0 >/tmp/contend 2>&1 &
+program=$!
+sleep 1
+moves()
+{
+	taskset -acp $1 $program >/dev/null && await 10 all_on $2
+}
+check "all threads of a program go to another kernel" moves 2,3 1
+check "and on to a third" moves 4 2
+check "and are bound there" prints 4 sh -c "taskset -cp $program | sed 's/.* //'"
+check "and come home" moves 0,1 0
+kill -9 $program
+wait $program 2>/dev/null
 check "the shell sees nothing of this" prints 0-1 cat $online
 check "nor nproc" prints 2 nproc
 check "no thread is left" no_thread
