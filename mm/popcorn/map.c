@@ -9,7 +9,7 @@
  *
  * At the origin the VMAs are Linux's. A page that the protocol has not touched is
  * *plain*: Linux does with it what it likes. When another kernel first asks for it
- * a work item *adopts* it: whatever is mapped there (a file's page, one shared
+ * the worker *adopts* it: whatever is mapped there (a file's page, one shared
  * with a child, the zero page, one from swap) is replaced by a private, exclusive,
  * small anonymous page that is on no LRU list, so that neither reclaim, compaction,
  * khugepaged nor KSM touches it. While the data is elsewhere the page table holds
@@ -19,7 +19,11 @@
  *
  * A page is mapped by the thread that wants it, with its VMA locked, and
  * unmapped by whoever the protocol tells to; at the origin only when nobody else
- * refers to the frame, as direct I/O does.
+ * refers to the frame, as direct I/O does. It is mapped old: the accessed bit tells
+ * whether the thread has used it, and before that it is not taken away for a while.
+ *
+ * The worker, a thread of real-time priority, goes on with what a handler could not
+ * do; a work item with what has to wait for somebody, or for some time.
  */
 #define pr_fmt(fmt) "popcorn: " fmt
 
@@ -47,7 +51,7 @@
 /* How often it is asked whether others still refer to a page to be adopted. */
 #define ADOPT_TRIES	64
 
-/* Goes on with records: a work item would wait until threads that compute let it. */
+/* A work item would wait until threads that compute let it run. */
 static struct kthread_worker *worker __ro_after_init;
 
 static unsigned long address_of(const struct pcn_record *r)
@@ -292,7 +296,7 @@ static bool is_kept(const struct pcn_record *r, pte_t pte)
 	return (r->keep_all || !pte_young(pte)) && ktime_get_ns() < r->keep_until;
 }
 
-/* False: not yet, and a work item will be asked to. */
+/* False: not yet, and the worker or a work item has been asked to. */
 static bool reduce_in(struct pcn_record *r, struct vm_area_struct *vma,
 		      enum pcn_mapping to)
 {
@@ -328,7 +332,7 @@ static bool reduce_in(struct pcn_record *r, struct vm_area_struct *vma,
  * @c:		@locked if mmap_lock is held, to read; otherwise the VMA's lock is tried
  *
  * Context: the record's lock is held.
- * Return: true: done, TLBs flushed; false: a work item has to do it, and has been
+ * Return: true: done, TLBs flushed; false: it has to be done later, as somebody has been
  * asked to.
  */
 bool pcn_reduce(struct pcn_record *r, enum pcn_mapping to,

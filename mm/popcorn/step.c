@@ -8,10 +8,10 @@
  * A step that takes a page away (none, rdonly, hold) waits for the accesses that
  * are under way, or have just been granted, and for whoever else has got hold of
  * the page's frame: its rest is kept in the record, what comes meanwhile is
- * queued, and the access that ends last, or a work item, goes on with both.
+ * queued, and the access that ends last, or the worker (map.c), goes on with both.
  * Nobody waits in a handler, and no event overtakes another one of its page.
  *
- * The first event about a plain page of a process waits likewise until a work item
+ * The first event about a plain page of a process waits likewise until the worker
  * has made it the protocol's.
  *
  * Steps are done by handlers, which have the messaging layer's reserve, and by
@@ -143,7 +143,7 @@ static void settle(struct pcn_record *r, bool granted)
 	pcn_changed(r);
 }
 
-/* Take something away; false if a work item has to do it. */
+/* Take something away; false if that has to be done later. */
 static bool restrict_to(struct pcn_record *r, enum pcn_mapping to,
 			const struct pcn_context *c)
 {
@@ -156,7 +156,7 @@ static bool restrict_to(struct pcn_record *r, enum pcn_mapping to,
 	return true;
 }
 
-/* False: not now, and a work item has been asked to go on. */
+/* False: not now, and somebody has been asked to go on. */
 static bool perform(struct pcn_record *r, const struct pcn_action *a,
 		    const void *data, struct pcn_context *c)
 {
