@@ -243,6 +243,14 @@ struct pcn_action {
 #define PCN_ACTIONS	16
 
 /**
+ * PCN_SENDS - no step sends more messages, to all members together
+ * @members:	of the group
+ *
+ * The checker (tools/popcorn/check) looks at each step.
+ */
+#define PCN_SENDS(members)	(members)
+
+/**
  * enum pcn_verdict - how a step ended
  * @PCN_OK:		done
  * @PCN_IGNORED:	the event concerns a kernel that is no member (any more);

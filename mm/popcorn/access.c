@@ -36,12 +36,18 @@ static struct pcn_context *from_pool(void)
 	return c;
 }
 
+/* For the rest of a step, and another one. */
+static unsigned int full_reserve(const struct pcn_space *s)
+{
+	return 2 * PCN_SENDS(s->group.count);
+}
+
 /* What steps have used up is replaced. It is little, so there will be some. */
 static void refill(struct pcn_context *c, struct pcn_space *s)
 {
 	gfp_t gfp = GFP_KERNEL | __GFP_NOFAIL;
 
-	pcn_reserve_fill(&c->reserve, 2 * s->group.count, gfp);
+	pcn_reserve_fill(&c->reserve, full_reserve(s), gfp);
 	if (!c->spare)
 		c->spare = kmalloc(sizeof(*c->spare), gfp);
 }
@@ -177,7 +183,7 @@ int pcn_enter(struct pcn_record *r, bool write, struct pcn_context *c)
 			err = -EIO;
 		else if (r->pending || r->holding || r->granted)
 			err = wait_for_change(r);
-		else if (!c->spare)
+		else if (!c->spare || c->reserve.count < full_reserve(r->space))
 			refill_unlocked(r, c);
 		else
 			pcn_post_access(r, write, c);

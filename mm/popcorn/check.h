@@ -16,12 +16,14 @@
  * @PCN_MISTAKE_KEEP:	a page that is to be given up stays accessible
  * @PCN_MISTAKE_DAMAGE:	a page that comes is changed on its way
  * @PCN_MISTAKE_PROTECT: a page that is to become read-only stays writable
+ * @PCN_MISTAKE_STARVE: there is no memory for a step: nothing may come of that
  * @PCN_MISTAKES:	how many there are
  */
 enum pcn_mistake {
 	PCN_MISTAKE_KEEP,
 	PCN_MISTAKE_DAMAGE,
 	PCN_MISTAKE_PROTECT,
+	PCN_MISTAKE_STARVE,
 	PCN_MISTAKES
 };
 

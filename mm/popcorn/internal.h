@@ -67,7 +67,7 @@ struct pcn_queued {
  *		it is Linux's alone. No frame; accesses need nobody's leave
  * @pending:	a local access is with the protocol
  * @granted:	@poster may use the page, whatever @may says
- * @holding:	events wait until nobody uses the page
+ * @holding:	events wait until nobody uses the page, or for memory
  * @lost:	the content of the page is lost
  * @keep_until:	a thread has the page until then, whoever wants it (ktime_get_ns());
  *		only until it has used it, unless

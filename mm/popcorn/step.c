@@ -15,10 +15,10 @@
  * has made it the protocol's.
  *
  * Steps are done by handlers, which have the messaging layer's reserve, and by
- * threads that bring a reserve of their own. It has room for two messages to each
- * member; events that have queued behind a held step may send more, and need
- * memory then. Should there be none, the message is lost, which is said and
- * counted.
+ * threads that bring a reserve of their own, for two steps: the rest of one that was
+ * held, and one event. Before each further event that has queued behind that the
+ * reserve is filled up; should there be no memory, the events stay in the queue, for
+ * a work item that waits for some. So no message is lost.
  */
 #define pr_fmt(fmt) "popcorn: " fmt
 
@@ -41,6 +41,8 @@ struct page_copy {
 };
 
 static_assert(sizeof(struct pcn_page_msg) == 64);
+/* A handler does one step. */
+static_assert(PCN_SENDS(PCN_KERNELS_MAX) <= PCN_HANDLER_SENDS);
 static_assert(offsetof(struct pcn_page_msg, cs) == 24);
 static_assert(sizeof(struct page_copy) <= PCN_HANDLER_PAYLOAD);
 
@@ -262,11 +264,24 @@ static void step(struct pcn_record *r, const struct pcn_msg *m,
 		hold(r, &out, c);
 }
 
+/* Is there all that one step may need? */
+static bool may_step(struct pcn_record *r, struct pcn_context *c)
+{
+	return !pcn_check_mistake(PCN_MISTAKE_STARVE) && c->spare &&
+	       pcn_reserve_fill(&c->reserve, PCN_SENDS(r->space->group.count),
+				GFP_NOWAIT);
+}
+
 static void run_queue(struct pcn_record *r, struct pcn_context *c)
 {
 	struct pcn_queued *e;
 
 	while (!r->holding && !list_empty(&r->queue)) {
+		if (!may_step(r, c)) {
+			r->holding = true;
+			pcn_record_kick(r, 1);
+			return;
+		}
 		e = list_first_entry(&r->queue, struct pcn_queued, node);
 		list_del(&e->node);
 		step(r, &e->msg, e->data, c);

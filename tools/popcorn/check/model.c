@@ -116,6 +116,7 @@ struct turn {
 	const struct config *c;
 	struct world w;
 	const struct wire *in;	/* the message that is the event */
+	unsigned int sent;	/* messages of this step */
 	u8 pending;		/* access that DONE completes, replica flags */
 	const char *fault;
 };
@@ -186,7 +187,11 @@ static void post_all(struct turn *t, const struct pcn_action *a)
 {
 	unsigned int to, who;
 	struct pcn_msg m = a->msg;
+	unsigned int to_each = a->behalf ? __builtin_popcountll(a->behalf) : 1;
 
+	t->sent += __builtin_popcountll(a->to) * to_each;
+	if (t->sent > PCN_SENDS(t->c->n))
+		fail(t, "a step sends more than there is a reserve for");
 	if (!a->to)
 		fail(t, "a message to nobody");
 	for (to = 0; to < 64; to++) {
@@ -256,6 +261,7 @@ static void step(struct turn *t, unsigned int k, const struct pcn_msg *ev)
 	struct pcn_out out;
 	unsigned int i;
 
+	t->sent = 0;
 	t->pending = r->flags & (PCN_READING | PCN_WRITING);
 	if (ev->type == PCN_READ)
 		t->pending = PCN_READING;

@@ -8,6 +8,7 @@
 
 . /selftests/lib.sh
 . /selftests/load.sh
+. /selftests/threads-lib.sh
 
 debug=/sys/kernel/debug/popcorn
 
@@ -62,6 +63,17 @@ check "no page is left in the table" await 10 no_page_is_left
 check "a page that is damaged on its way is found" finds damage use_pages 2
 check "a page that is kept instead of given up is found" finds keep use_pages 3
 check "a page that stays writable is found" finds "protect 200" use_memory
+
+# starved: nothing is lost for want of memory, and all get on
+starved()
+{
+	echo "starve 300" >$debug/check
+	/programs/contend -n 20 0,1 >/tmp/starved || return
+	note cat /tmp/starved $debug/check
+	echo "starve 0" >$debug/check
+	dmesg | grep -q "on purpose: starve" && [ "$(counter unsent)" = 0 ]
+}
+check "want of memory loses nothing" starved
 check "there is no other mistake" sh -c "! echo else >$debug/check 2>/dev/null"
 check "no page is left in the table" await 10 no_page_is_left
 plan
