@@ -42,6 +42,7 @@ enum pcn_control_type {
 	PCN_TYPE_THREAD		= 14,	/* likewise */
 	PCN_TYPE_PROCESS_LOST	= 15,	/* kernel/popcorn/process.c */
 	PCN_TYPE_STATS		= 16,	/* mm/popcorn/stats.c */
+	PCN_TYPE_USAGE		= 17,	/* kernel/popcorn/usage.c */
 };
 
 /** PCN_HANDLER_SENDS - messages that one run of a handler may send for sure */

@@ -34,6 +34,16 @@ static DEFINE_SPINLOCK(threads_lock);
 static atomic_long_t threads_in_use;
 
 /**
+ * pcn_threads_in_use - how many threads have to do with other kernels
+ *
+ * Context: any.
+ */
+long pcn_threads_in_use(void)
+{
+	return atomic_long_read(&threads_in_use);
+}
+
+/**
  * pcn_thread_new - have what a thread needs to migrate
  * @task:	its task
  *
@@ -457,15 +467,6 @@ static int show_threads(struct seq_file *m, void *v)
 	return 0;
 }
 
-/* What there is of each kind. When no program is shared, this is what it was before. */
-static int show_objects(struct seq_file *m, void *v)
-{
-	seq_printf(m, "threads %ld\nprocesses %ld\nspaces %ld\nrecords %ld\n",
-		   atomic_long_read(&threads_in_use), pcn_processes_in_use(),
-		   pcn_spaces_in_use(), pcn_records_in_use());
-	return 0;
-}
-
 static int __init pcn_thread_init(void)
 {
 	struct proc_dir_entry *dir;
@@ -479,8 +480,6 @@ static int __init pcn_thread_init(void)
 	dir = proc_mkdir("popcorn", NULL);
 	if (dir)
 		proc_create_single("threads", 0444, dir, show_threads);
-	if (dir)
-		proc_create_single("objects", 0444, dir, show_objects);
 	return pcn_peers_subscribe(&watch);
 }
 fs_initcall(pcn_thread_init);

@@ -119,6 +119,14 @@ check "origin: copies of them" between "$pid" 0 copies 400 520
 check "one has arrived" between "$pid" 1 arrived 1 1
 check "as often as the thread has left" fits "$pid" arrived 6
 check "system calls" fits "$pid" calls 7
+usage=/proc/popcorn/usage
+check "all kernels tell what they use" \
+	[ "$(grep -c '^kernel=[012] state=up threads=[0-9].* slab=[1-9]' $usage)" = 3 ]
+check "  the objects here as in objects" [ "$(
+	sed -n 's/^kernel=0 .*\(threads.*\) available.*/\1/p' $usage | tr '=' ' ')" = "$(
+	tr '\n' ' ' </proc/popcorn/objects | sed 's/ $//')" ]
+check "  those of a program on kernel 1, too" \
+	grep -q '^kernel=1 .* spaces=1 records=[2-9][0-9][0-9] ' $usage
 check "popcorn stats PID" exits 0 popcorn stats "$pid"
 check "  has its thread" says '^  1  kernel1  up +1 +1 '
 check "  and its pages" says '^  0  primary .* 2[0-9][0-9] '
@@ -126,6 +134,7 @@ check "popcorn stats --pid" exits 0 popcorn stats --json --pid "$pid"
 check "  has them too" says '"comm": "share"'
 check "a kernel is down" exits 0 popcorn kill 2
 check "  and is shown as that" await 10 grep -q " tgid=$pid .* kernel=2 state=down$" $stats
+check "  and tells no more what it uses" sh -c "! grep -q ^kernel=2 $usage"
 check "  by popcorn, too" exits 0 popcorn stats "$pid"
 check "  in words" says '^  2  kernel2  down '
 echo >&3
