@@ -3,11 +3,12 @@
  * Litmus tests of the coherency of memory among threads, and among kernels with
  * -p: what x86-TSO forbids must not be seen, however pages travel.
  *
- *	litmus [-n ROUNDS] [-k INSTANCES] [-l same|apart] [-s STRIDE] [-t THREADS]
- *	       [-p KID,...] [-b KIND] [-v] [TEST...]
+ *	litmus [-n ROUNDS | -m MS] [-k INSTANCES] [-l same|apart] [-s STRIDE]
+ *	       [-t THREADS] [-p KID,...] [-b KIND] [-v] [TEST...]
  *
  *	-n	how many rounds of each test, 100000; a 64th part of that for tests
  *		with pages of their own in each instance
+ *	-m	instead: whole batches, until so many milliseconds have passed
  *	-k	instances in a batch, 8192 (or a 64th part of that)
  *	-l	variables of an instance on the same page, or on pages apart; both
  *		one after the other unless said
@@ -41,6 +42,9 @@
 #include "../bench/bench.h"
 #include "litmus.h"
 
+/* Numbers of batches fit into the values that CMPXCHG has. */
+#define BATCHES_MAX	(1UL << 23)
+
 struct placing placing;
 
 /* What is being run, written by the main thread in between */
@@ -49,9 +53,16 @@ static struct {
 	enum layout	layout;
 	unsigned int	threads;
 	unsigned long	rounds, instances;
+	uint64_t	end;		/* no batch begins after it; 0: of no interest */
 	char		*memory;
 	size_t		gap;		/* from one variable to the next */
 } page_aligned now;
+
+/* Written by thread 0 alone: before a barrier, and at the end */
+static struct {
+	bool		over;		/* the time: no other batch */
+	uint32_t	batches;	/* that have been run */
+} page_aligned clock_says;
 
 /* What is a thread's own, on pages of its own */
 static struct part {
@@ -59,7 +70,7 @@ static struct part {
 	uint8_t		*results[REGISTERS];
 } page_aligned parts[TEST_THREADS];
 
-static unsigned long rounds = 100000, instances = 8192, stride = 64;
+static unsigned long rounds = 100000, milliseconds, instances = 8192, stride = 64;
 static bool layouts[] = { [SAME] = true, [APART] = true };
 static uint64_t total_ns;
 static unsigned int failed;
@@ -110,6 +121,13 @@ static void check_batch(const struct view *v, struct tally *t)
 		test->check(v, t);
 }
 
+/* Thread 0 looks at the clock for all, so that all do the same batches. */
+static void look_at_clock(unsigned int me)
+{
+	if (!me && now.end && bench_now() >= now.end)
+		clock_says.over = true;
+}
+
 /* The barrier before a batch comes after everybody's checks of the last one. */
 static void work(unsigned int me)
 {
@@ -120,11 +138,16 @@ static void work(unsigned int me)
 		struct view v = make_view(me, batch);
 
 		bench_barrier(me);
+		if (clock_says.over)
+			break;
 		run_role(&v);
 		bench_barrier(me);
 		check_batch(&v, &parts[me].tally);
+		look_at_clock(me);
 	}
 	bench_stop(me);
+	if (!me)
+		clock_says.batches = batch;
 }
 
 static unsigned int log2_of(unsigned int n)
@@ -181,8 +204,11 @@ static void set_up(const struct test *test, enum layout layout)
 	now.threads = test->threads ? test->threads : bench.threads;
 	now.rounds = (rounds + cost - 1) / cost;
 	now.instances = (instances + cost - 1) / cost;
+	if (milliseconds)
+		now.rounds = now.instances * BATCHES_MAX;
 	if (now.instances > now.rounds)
 		now.instances = now.rounds;
+	clock_says.over = false;
 	for (i = 0; i < now.threads; i++) {
 		struct tally *t = &parts[i].tally;
 
@@ -208,12 +234,19 @@ static void add_tallies(struct tally *sum)
 	}
 }
 
+static unsigned long rounds_done(void)
+{
+	unsigned long n = clock_says.batches * now.instances;
+
+	return n < now.rounds ? n : now.rounds;
+}
+
 static void print_tally(const struct tally *t, uint64_t ns)
 {
 	printf("%s %s%s: %lu rounds, %llu forbidden, %llu allowed\n",
 	       t->forbidden ? "not ok" : "ok", now.test->name,
 	       now.test->variables == 1 ? "" :
-	       now.layout == SAME ? " same" : " apart", now.rounds,
+	       now.layout == SAME ? " same" : " apart", rounds_done(),
 	       (unsigned long long)t->forbidden, (unsigned long long)t->allowed);
 	if (bench.verbose)
 		printf("# %.3f s\n", ns / 1e9);
@@ -228,6 +261,7 @@ static void run_layout(const struct test *test, enum layout layout)
 
 	set_up(test, layout);
 	size = set_up_memory();
+	now.end = milliseconds ? bench_now() + milliseconds * 1000000 : 0;
 	ns = bench_team(now.threads, work);
 	add_tallies(&sum);
 	if (test->order)
@@ -304,6 +338,9 @@ static void take(int option, const char *value)
 	case 'n':
 		rounds = bench_number(value, 1, 1UL << 32);
 		break;
+	case 'm':
+		milliseconds = bench_number(value, 1, 1 << 30);
+		break;
 	case 'k':
 		instances = bench_number(value, 1, 1 << 20);
 		break;
@@ -334,8 +371,8 @@ int main(int argc, char **argv)
 
 	bench.threads = 4;
 	bench.spin = true;
-	at = bench_options(argc, argv, "n:k:l:s:", take,
-			   "[-n ROUNDS] [-k INSTANCES] [-l same|apart] [-s STRIDE] [TEST...]");
+	at = bench_options(argc, argv, "n:m:k:l:s:", take,
+			   "[-n ROUNDS | -m MS] [-k INSTANCES] [-l same|apart] [-s STRIDE] [TEST...]");
 	if (bench.threads > TEST_THREADS)
 		errx(2, "-t %u: more than %u", bench.threads, TEST_THREADS);
 	make_parts();
