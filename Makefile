@@ -47,8 +47,10 @@ bench: build
 	@scripts/bench-programs
 
 soak: build build-debug
-	@LONG=1 scripts/check 40-boot 50-cycle 53-corrupt 70-programs 71-progress
-	@KIND=debug scripts/check messages link-death garbage pages abi ping threads memory stats
+	@LONG=1 scripts/check 40-boot 50-cycle 53-corrupt 70-programs 71-progress \
+		guest-litmus guest-growth
+	@KIND=debug scripts/check messages link-death garbage pages abi ping threads memory stats \
+		litmus growth
 	@scripts/build kasan
 	@KIND=kasan scripts/check messages garbage pages abi ping
 

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0
 # vm: --kernels 4 --mem 160M --timeout 240 --add build/tools/selftests:/programs
 #
-# Threads on four kernels, and what they leave behind: nothing.
+# Threads on four kernels.
 
 . /selftests/lib.sh
 . /selftests/threads-lib.sh
