@@ -48,6 +48,23 @@ static inline bool pcn_is_secondary(void)
 	return pcn_secondary;
 }
 
+/**
+ * pcn_init_poison - what freed init memory is filled with
+ * @poison:	the byte that Linux would take
+ *
+ * Nothing in a secondary, where the time of a start counts: the primary, which
+ * has the devices and with them most init code, is where the poison shows who
+ * uses such memory too late. To QEMU's TCG each store into a page with code
+ * that has run is expensive.
+ *
+ * Context: any.
+ * Return: the byte, or -1 for none.
+ */
+static inline int pcn_init_poison(int poison)
+{
+	return pcn_is_secondary() ? -1 : poison;
+}
+
 void pcn_secondary_early_init(void);
 bool pcn_reject_apic(u32 apic_id, u32 acpi_id, bool present);
 struct clocksource *pcn_default_clock(void);
@@ -93,6 +110,7 @@ static inline void pcn_mm_init(struct mm_struct *mm)
 
 static inline bool pcn_machine_is_shared(void) { return false; }
 static inline bool pcn_is_secondary(void) { return false; }
+static inline int pcn_init_poison(int poison) { return poison; }
 static inline void pcn_secondary_early_init(void) { }
 static inline bool pcn_reject_apic(u32 apic_id, u32 acpi_id, bool present)
 {
