@@ -22,6 +22,11 @@ typedef vm_fault_t (*pcn_linux_fault_t)(struct vm_area_struct *vma,
 
 #ifdef CONFIG_POPCORN
 
+/* Of functions that are static in Linux, as VISIBLE_IF_KUNIT. */
+#define VISIBLE_IF_POPCORN
+
+VISIBLE_IF_POPCORN int exec_mmap(struct mm_struct *mm);
+
 extern bool pcn_shared_machine;
 extern bool pcn_secondary;
 
@@ -107,6 +112,8 @@ static inline void pcn_mm_init(struct mm_struct *mm)
 }
 
 #else /* !CONFIG_POPCORN */
+
+#define VISIBLE_IF_POPCORN static
 
 static inline bool pcn_machine_is_shared(void) { return false; }
 static inline bool pcn_is_secondary(void) { return false; }

@@ -93,8 +93,9 @@ void pcn_attach_doorbell(void (*fn)(void))
  */
 void pcn_on_doorbell(void)
 {
-	void (*fn)(void) = READ_ONCE(layer_doorbell);
+	void (*fn)(void);
 
+	fn = READ_ONCE(layer_doorbell);
 	if (pcn_is_secondary())
 		pcn_secondary_doorbell();
 	else
