@@ -14,6 +14,9 @@
  * take a lock that somebody holds while waiting. Neither it nor the group's own
  * thread, which has a real-time priority, looks on while another task could use
  * the CPU.
+ *
+ * Who polls in place of the thread is not preempted meanwhile: messages, and the
+ * thread, would wait for a task that has no more than its share of the CPU.
  */
 #include <linux/bitmap.h>
 #include <linux/errno.h>
@@ -447,6 +450,22 @@ static int poll_thread(void *arg)
 	return 0;
 }
 
+/* False: somebody else polls. */
+static bool begin_look(struct pcn_poll_group *group)
+{
+	preempt_disable();
+	if (mutex_trylock(&group->poll_lock))
+		return true;
+	preempt_enable();
+	return false;
+}
+
+static void end_look(struct pcn_poll_group *group)
+{
+	mutex_unlock(&group->poll_lock);
+	preempt_enable();
+}
+
 /**
  * pcn_msg_look - poll for a message instead of sleeping at once
  * @linger:	for how long, as pcn_msg_waited() has learnt
@@ -464,7 +483,7 @@ void pcn_msg_look(const struct pcn_linger *linger,
 	struct pcn_poll_group *group = &pcn_groups[PCN_GROUP_THREAD];
 	u64 ns = READ_ONCE(linger->ns), end;
 
-	if (!ns || !mutex_trylock(&group->poll_lock))
+	if (!ns || !begin_look(group))
 		return;
 	pcn_bell_disarm(group->bell);
 	end = ktime_get_ns() + ns;
@@ -475,7 +494,7 @@ void pcn_msg_look(const struct pcn_linger *linger,
 	/* The thread may have slept all the time: so it is to be rung again. */
 	if (group->asleep && !arm(group))
 		pcn_poll_kick(group->id);
-	mutex_unlock(&group->poll_lock);
+	end_look(group);
 }
 
 /**
