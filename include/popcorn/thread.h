@@ -209,6 +209,7 @@ int pcn_thread_enlist(struct pcn_thread *t, u64 number);
 void pcn_placement_put(struct pcn_placement *p);
 int pcn_thread_send(unsigned int kid, struct pcn_thread_msg *m, bool whole);
 int pcn_thread_wait(struct pcn_thread *t, unsigned int state);
+void pcn_thread_want_stack(struct pcn_thread *t);
 
 /* shadow.c, visitor.c */
 void pcn_shadow_leave(struct pcn_thread *t, struct pt_regs *regs);
@@ -221,17 +222,13 @@ void pcn_visitor_end(struct pcn_thread *t);
 /**
  * struct pcn_arrival - a visitor that is to be
  * @node:	in the keeper's list
+ * @request:	to be answered when it runs, or cannot
  * @msg:	its state
- * @origin:	where it comes from
- * @done:	it runs, or cannot
- * @result:	0, or why not
  */
 struct pcn_arrival {
-	struct list_head		node;
-	const struct pcn_thread_msg	*msg;
-	unsigned int			origin;
-	struct completion		*done;
-	int				result;
+	struct list_head	node;
+	struct pcn_message	request;
+	struct pcn_thread_msg	msg;
 };
 
 /* process.c */
@@ -239,6 +236,7 @@ long pcn_processes_in_use(void);
 long pcn_threads_in_use(void);
 int pcn_process_share(u64 *number);
 void pcn_process_host(u64 number, unsigned int kid);
+void pcn_arrival_end(struct pcn_arrival *a, int err);
 u64 pcn_process_members(struct task_struct *task);
 
 /* inflight.c */

@@ -229,6 +229,19 @@ static struct pcn_arrival *next_arrival(struct process *p)
 	return a;
 }
 
+/**
+ * pcn_arrival_end - a visitor runs, or cannot
+ * @a:		its arrival, which is freed
+ * @err:	0, or why not
+ *
+ * Context: process; sleeps.
+ */
+void pcn_arrival_end(struct pcn_arrival *a, int err)
+{
+	pcn_msg_reply(&a->request, err, NULL, 0);
+	kfree(a);
+}
+
 /* The copy answers; if there is none this does. */
 static void admit(struct pcn_arrival *a)
 {
@@ -240,10 +253,8 @@ static void admit(struct pcn_arrival *a)
 	};
 	pid_t pid = kernel_clone(&args);
 
-	if (pid > 0)
-		return;
-	a->result = pid;
-	complete(a->done);
+	if (pid < 0)
+		pcn_arrival_end(a, pid);
 }
 
 /* Nobody will admit those who arrive now. */
@@ -254,10 +265,8 @@ static void close_process(struct process *p)
 	spin_lock(&processes_lock);
 	list_del(&p->node);
 	spin_unlock(&processes_lock);
-	while ((a = next_arrival(p))) {
-		a->result = -ESRCH;
-		complete(a->done);
-	}
+	while ((a = next_arrival(p)))
+		pcn_arrival_end(a, -ESRCH);
 	free_process(p);
 }
 
@@ -339,39 +348,59 @@ static void on_end(const struct pcn_message *msg)
 	pcn_space_break(*number);
 }
 
-static int wait_for_admission(u64 number, struct pcn_arrival *a)
+/* For the next that arrives. The poll's. */
+static struct pcn_arrival *spare_arrival;
+
+static bool arrive_ready(void)
+{
+	if (!spare_arrival)
+		spare_arrival = kmalloc(sizeof(*spare_arrival),
+					GFP_NOWAIT | __GFP_NOWARN);
+	return spare_arrival;
+}
+
+/* Its keeper goes on with the arrival. */
+static int hand_to_keeper(u64 number, struct pcn_arrival *a)
 {
 	struct process *p;
+	int err = -ESRCH;
 
 	spin_lock(&processes_lock);
 	p = find_process(number);
 	if (p && !p->signal) {
 		list_add_tail(&a->node, &p->arrivals);
 		wake_up(&p->wake);
-	} else {
-		p = NULL;
+		err = 0;
 	}
 	spin_unlock(&processes_lock);
-	if (!p)
-		return -ESRCH;
-	wait_for_completion(a->done);
-	return a->result;
+	return err;
+}
+
+static bool has_state(const struct pcn_message *msg)
+{
+	const struct pcn_thread_msg *m = msg->payload;
+	u32 length = offsetof(struct pcn_thread_msg, xstate);
+
+	return msg->length >= length && m->xsize <= PCN_XSTATE_MAX &&
+	       msg->length == length + ALIGN(m->xsize, 8);
 }
 
 static void on_arrive(const struct pcn_message *msg)
 {
-	const struct pcn_thread_msg *m = msg->payload;
-	DECLARE_COMPLETION_ONSTACK(done);
-	struct pcn_arrival a = {
-		.msg = m, .origin = msg->kid, .done = &done,
-	};
+	struct pcn_arrival *a = spare_arrival;
 	int err = -EINVAL;
 
-	if (msg->length >= offsetof(struct pcn_thread_msg, xstate) &&
-	    msg->length == offsetof(struct pcn_thread_msg, xstate) +
-			   ALIGN(m->xsize, 8))
-		err = wait_for_admission(m->process, &a);
-	pcn_msg_reply(msg, err, NULL, 0);
+	if (has_state(msg)) {
+		a->request = *msg;
+		memcpy(&a->msg, msg->payload, msg->length);
+		/* Once it is handed over it may be gone. */
+		spare_arrival = NULL;
+		err = hand_to_keeper(a->msg.process, a);
+		if (err)
+			spare_arrival = a;
+	}
+	if (err)
+		pcn_msg_reply(msg, err, NULL, 0);
 }
 
 /* --- at the origin --- */
@@ -652,7 +681,7 @@ static const struct pcn_msg_type types[] = {
 		.type = PCN_TYPE_PROCESS_LOST, .handle = on_lost,
 	}, {
 		.name = "arrive", .channel = PCN_CONTROL,
-		.type = PCN_TYPE_ARRIVE, .may_sleep = true,
+		.type = PCN_TYPE_ARRIVE, .ready = arrive_ready,
 		.handle = on_arrive,
 	},
 };

@@ -267,6 +267,8 @@ static void end_absence(struct pcn_thread *t)
 					       "is lost, that kernel is down");
 	if (t->op == PCN_OP_HOME && t->msg->reason != PCN_HOME_RESULT)
 		t->visits++;
+	if (t->op == PCN_OP_HOME && !fatal_signal_pending(current))
+		pcn_thread_want_stack(t);
 	t->at = pcn_self();
 	t->op = PCN_OP_NONE;
 	resume_rseq(t);

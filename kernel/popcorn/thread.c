@@ -15,8 +15,11 @@
 #include <linux/hash.h>
 #include <linux/hashtable.h>
 #include <linux/init.h>
+#include <linux/kernel.h>
 #include <linux/ktime.h>
+#include <linux/pagemap.h>
 #include <linux/proc_fs.h>
+#include <linux/ptrace.h>
 #include <linux/sched.h>
 #include <linux/sched/signal.h>
 #include <linux/sched/task_stack.h>
@@ -204,6 +207,25 @@ u64 pcn_hold_ns(u64 page, bool of_use, bool *several)
 	t->hold_page = page;
 	*several = t->hold_shift > 0;
 	return (u64)HOLD_NS << t->hold_shift;
+}
+
+/**
+ * pcn_thread_want_stack - have the page that the stack pointer leads to, to write it
+ * @t:	the current thread, which has come from another kernel
+ *
+ * It has used its stack there, and is about to use it here: first to read, since it
+ * returns from a function, and then to write. Those would be two faults.
+ *
+ * Context: process, with its registers as they will be in user mode; sleeps.
+ */
+void pcn_thread_want_stack(struct pcn_thread *t)
+{
+	char __user *stack = (char __user *)user_stack_pointer(current_pt_regs());
+
+	/* Not an instruction that fails again and again, wherever it is. */
+	t->hold_ip = 0;
+	fault_in_safe_writeable(stack, 1);
+	t->hold_ip = 0;
 }
 
 static struct pcn_thread *find_thread(u64 number)

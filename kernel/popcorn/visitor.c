@@ -74,21 +74,21 @@ static int become(struct pcn_thread *t, const struct pcn_arrival *a)
 	sigset_t all;
 	int err;
 
-	err = pcn_arch_state_load(a->msg, true);
+	err = pcn_arch_state_load(&a->msg, true);
 	if (err)
 		return err;
 	sigfillset(&all);
 	sigprocmask(SIG_SETMASK, &all, NULL);
-	strscpy(current->comm, a->msg->comm, sizeof(current->comm));
+	strscpy(current->comm, a->msg.comm, sizeof(current->comm));
 	set_task_syscall_work(current, POPCORN);
 	t->visitor = true;
-	t->home = a->origin;
-	t->process = a->msg->process;
-	err = pcn_thread_enlist(t, a->msg->thread);
+	t->home = a->request.kid;
+	t->process = a->msg.process;
+	err = pcn_thread_enlist(t, a->msg.thread);
 	if (err)
 		return err;
-	memcpy(t->msg->gprs, a->msg->gprs, sizeof(t->msg->gprs));
-	pcn_affinity_visit(t, a->msg->cpus);
+	memcpy(t->msg->gprs, a->msg.gprs, sizeof(t->msg->gprs));
+	pcn_affinity_visit(t, a->msg.cpus);
 	t->arriving = true;
 	pcn_saw_arrive(t);
 	return 0;
@@ -120,11 +120,12 @@ void pcn_visitor_go(struct pcn_thread *t, struct pt_regs *regs)
 	}
 	t->arriving = false;
 	pcn_arch_gprs_load(t->msg->gprs);
+	pcn_thread_want_stack(t);
 }
 
 /**
  * pcn_visitor_start - a visitor's first steps
- * @arrival:	struct pcn_arrival; gone when its @done is complete
+ * @arrival:	struct pcn_arrival, which is freed
  *
  * Context: the new task, which goes to user mode from here.
  * Return: 0.
@@ -135,8 +136,7 @@ int pcn_visitor_start(void *arrival)
 	struct pcn_thread *t = pcn_thread_self();
 	int err = t ? become(t, a) : -ENOMEM;
 
-	a->result = err;
-	complete(a->done);
+	pcn_arrival_end(a, err);
 	if (err) {
 		if (t)
 			t->left = true;
