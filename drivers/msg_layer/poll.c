@@ -13,7 +13,8 @@
  * nobody else does: two context switches less. That is why a handler must not
  * take a lock that somebody holds while waiting. Neither it nor the group's own
  * thread, which has a real-time priority, looks on while another task could use
- * the CPU.
+ * the CPU. For the same reason a task that the doorbell finds in user mode, where
+ * it holds no lock, polls before it goes on, in place of the group's thread.
  *
  * Who polls in place of the thread is not preempted meanwhile: messages, and the
  * thread, would wait for a task that has no more than its share of the CPU.
@@ -25,13 +26,18 @@
 #include <linux/ktime.h>
 #include <linux/module.h>
 #include <linux/netdevice.h>
+#include <linux/percpu.h>
+#include <linux/ptrace.h>
 #include <linux/sched.h>
 #include <linux/sched/stat.h>
 #include <linux/slab.h>
 #include <linux/timer.h>
 #include <linux/vmalloc.h>
 
+#include <asm/irq_regs.h>
+
 #include <popcorn/core.h>
+#include <popcorn/entry.h>
 
 #define CREATE_TRACE_POINTS
 #include <trace/events/popcorn.h>
@@ -64,6 +70,9 @@ struct pcn_poll_group pcn_groups[PCN_GROUPS] = {
 static unsigned int linger_us = 200;
 module_param(linger_us, uint, 0644);
 MODULE_PARM_DESC(linger_us, "look for more messages for up to so long before sleeping (us)");
+
+/* Has the task that was interrupted to poll the thread's group? */
+DEFINE_PER_CPU(bool, pcn_poll_owed);
 
 /* Is this CPU in the softirq's poll? */
 static DEFINE_PER_CPU(bool, in_softirq_poll);
@@ -598,6 +607,51 @@ static bool has_work(const struct pcn_poll_group *group)
 	return has_messages(group) || has_waiting(group);
 }
 
+/*
+ * Poll until there is nothing more, and arm the bell again for the thread, which has
+ * slept all the time. False: the thread has to see to it.
+ */
+static bool poll_for_thread(struct pcn_poll_group *group)
+{
+	unsigned int budget = THREAD_BUDGET, handled;
+
+	do {
+		handled = poll_locked(group, budget);
+		budget -= min(handled, budget);
+		if (!group->asleep || arm(group))
+			return true;
+	} while (handled && budget);
+	return false;
+}
+
+/**
+ * pcn_poll_now - poll, as the doorbell has asked for
+ *
+ * Two context switches less than to wake the thread. There is no way from the
+ * interrupt to here on which another task could get the CPU.
+ *
+ * Context: a task on its way to user mode, with interrupts off; they are on
+ * meanwhile.
+ */
+void pcn_poll_now(void)
+{
+	struct pcn_poll_group *group = &pcn_groups[PCN_GROUP_THREAD];
+	bool done = false;
+
+	this_cpu_write(pcn_poll_owed, false);
+	/* Before interrupts are on: see the head of the file. */
+	preempt_disable();
+	local_irq_enable();
+	if (begin_look(group)) {
+		done = poll_for_thread(group);
+		end_look(group);
+	}
+	if (!done)
+		pcn_poll_kick(group->id);
+	local_irq_disable();
+	preempt_enable_no_resched();
+}
+
 /* If the group sleeps and there is nothing for it, the bell stays armed. */
 static void ring_group(struct pcn_poll_group *group)
 {
@@ -611,7 +665,10 @@ static void ring_group(struct pcn_poll_group *group)
 	pcn_bell_disarm(group->bell);
 	WRITE_ONCE(group->stats.interrupts, group->stats.interrupts + 1);
 	trace_pcn_doorbell_receive(group->id);
-	kick(group);
+	if (group->id == PCN_GROUP_THREAD && user_mode(get_irq_regs()))
+		this_cpu_write(pcn_poll_owed, true);
+	else
+		kick(group);
 }
 
 static void on_doorbell(void)
