@@ -12,6 +12,12 @@
 
 #include "internal.h"
 
+/*
+ * A thread that gets a page has mostly used it after so long: it is not asked for
+ * earlier by the kernel that it comes from, nor is it looked earlier whether it has.
+ */
+#define USE_NS		(20 * NSEC_PER_USEC)
+
 /* For how long a thread looks for its page by itself. */
 static struct pcn_linger page_linger;
 
@@ -154,6 +160,29 @@ static int wait_for_change(struct pcn_record *r)
 	return err || READ_ONCE(r->space->broken) ? -EINTR : 0;
 }
 
+static bool is_time(const void *arg)
+{
+	return ktime_get_ns() >= *(const u64 *)arg;
+}
+
+/*
+ * The page has just gone from here, to somebody who is about to use it. Asked for it
+ * before that, its kernel would have to wait, by a timer; to wait here costs less.
+ */
+static void let_use(struct pcn_record *r)
+	__must_hold(&r->lock)
+{
+	static const struct pcn_linger enough = { .ns = 2 * USE_NS };
+	u64 until = r->gone_at + USE_NS;
+
+	r->gone_at = 0;
+	if (is_time(&until))
+		return;
+	spin_unlock(&r->lock);
+	pcn_msg_look(&enough, is_time, &until);
+	spin_lock(&r->lock);
+}
+
 /* What an earlier attempt has used up. */
 static void refill_unlocked(struct pcn_record *r, struct pcn_context *c)
 	__must_hold(&r->lock)
@@ -185,6 +214,8 @@ int pcn_enter(struct pcn_record *r, bool write, struct pcn_context *c)
 			err = wait_for_change(r);
 		else if (!c->spare || c->reserve.count < full_reserve(r->space))
 			refill_unlocked(r, c);
+		else if (r->gone_at)
+			let_use(r);
 		else
 			pcn_post_access(r, write, c);
 	}
@@ -228,19 +259,19 @@ void pcn_leave(struct pcn_record *r)
 /**
  * pcn_leave_mapped - an access is over, but the thread has still to use the page
  * @r:	the record
- * @ns:	the time that it has for that, however many want the page
- * @all:	all of it, not only until the page has been used
+ * @ns:	the time that it has the page for if it needs others with it, however many
+ *	want it; otherwise 0: only until it has used it
  *
  * An instruction may need several pages at once, and threads of all kernels may want
  * them: none would ever get on if each page was taken away as soon as it is mapped.
  *
  * Context: process; may sleep for memory.
  */
-void pcn_leave_mapped(struct pcn_record *r, u64 ns, bool all)
+void pcn_leave_mapped(struct pcn_record *r, u64 ns)
 {
 	spin_lock(&r->lock);
-	r->keep_until = ktime_get_ns() + ns;
-	r->keep_all = all;
+	r->mapped_at = ktime_get_ns();
+	r->keep_until = r->mapped_at + ns;
 	spin_unlock(&r->lock);
 	pcn_leave(r);
 }
@@ -249,20 +280,24 @@ void pcn_leave_mapped(struct pcn_record *r, u64 ns, bool all)
  * pcn_linger - have a record looked at again when its page need not be kept any more
  * @r:	the record, held
  *
+ * Each time it takes twice as long: whoever looks takes the CPU from the thread that
+ * is to use the page.
+ *
  * Context: the record's lock is held.
  */
 void pcn_linger(struct pcn_record *r)
 {
-	s64 ns = r->keep_until - ktime_get_ns();
+	u64 now = ktime_get_ns(), until = r->keep_until;
 
 	lockdep_assert_held(&r->lock);
 	if (r->lingers)
 		return;
+	if (now >= until)
+		until = now + max(USE_NS, now - r->mapped_at);
 	/* A user until the time is over. */
 	atomic_inc(&r->users);
 	r->lingers = true;
-	hrtimer_start(&r->linger, ns_to_ktime(max_t(s64, ns, 0)),
-		      HRTIMER_MODE_REL);
+	hrtimer_start(&r->linger, ns_to_ktime(until), HRTIMER_MODE_ABS);
 }
 
 /**

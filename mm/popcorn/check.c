@@ -55,6 +55,7 @@ DEFINE_STATIC_KEY_FALSE(pcn_checking);
 
 static struct pcn_check_table *table __ro_after_init;
 static atomic_t mistakes[PCN_MISTAKES];
+static atomic_t mistakes_made;
 
 static const char * const mistake_names[PCN_MISTAKES] = {
 	[PCN_MISTAKE_KEEP]	= "keep",
@@ -154,6 +155,7 @@ bool pcn_check_mistaken(enum pcn_mistake mistake)
 		return false;
 	if (atomic_dec_if_positive(&mistakes[mistake]) < 0)
 		return false;
+	atomic_inc(&mistakes_made);
 	pr_info_ratelimited("a mistake is made on purpose: %s\n",
 			    mistake_names[mistake]);
 	return true;
@@ -232,10 +234,10 @@ static ssize_t check_write(struct file *file, const char __user *from,
 
 static int check_show(struct seq_file *m, void *unused)
 {
-	seq_printf(m, "changes=%llu violations=%llu unchecked=%llu broken=%llu pages=%u\n",
+	seq_printf(m, "changes=%llu violations=%llu unchecked=%llu broken=%llu mistakes=%d pages=%u\n",
 		   READ_ONCE(table->changes), READ_ONCE(table->violations),
 		   READ_ONCE(table->unchecked), READ_ONCE(table->broken),
-		   pcn_check_count(table));
+		   atomic_read(&mistakes_made), pcn_check_count(table));
 	return 0;
 }
 

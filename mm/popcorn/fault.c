@@ -190,7 +190,7 @@ static vm_fault_t wait_for_page(struct fault *f)
 		ret = 0;
 	}
 	ns = pcn_hold_ns(f->r->page, of_use, &several);
-	pcn_leave_mapped(f->r, ns, several);
+	pcn_leave_mapped(f->r, several ? ns : 0);
 	return ret;
 }
 

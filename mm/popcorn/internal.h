@@ -69,9 +69,10 @@ struct pcn_queued {
  * @granted:	@poster may use the page, whatever @may says
  * @holding:	events wait until nobody uses the page, or for memory
  * @lost:	the content of the page is lost
- * @keep_until:	a thread has the page until then, whoever wants it (ktime_get_ns());
- *		only until it has used it, unless
- * @keep_all:	it needs other pages with it
+ * @gone_at:	when it was taken away (ktime_get_ns()), until it is asked for again
+ * @keep_until:	a thread has the page until then, whoever wants it:
+ *		it needs others with it
+ * @mapped_at:	when that was mapped; it is kept for a while if it has not been used
  * @lingers:	the step that is held waits for that
  * @lingered:	it is to look again
  * @linger:	when it does
@@ -103,8 +104,9 @@ struct pcn_record {
 	bool			granted;
 	bool			holding;
 	bool			lost;
+	u64			gone_at;
 	u64			keep_until;
-	bool			keep_all;
+	u64			mapped_at;
 	bool			lingers;
 	bool			lingered;
 	struct hrtimer		linger;
@@ -244,7 +246,7 @@ void pcn_context_put(struct pcn_context *c);
 bool pcn_may_enter(struct pcn_record *r, bool write, bool hurry);
 int pcn_enter(struct pcn_record *r, bool write, struct pcn_context *c);
 void pcn_leave(struct pcn_record *r);
-void pcn_leave_mapped(struct pcn_record *r, u64 ns, bool all);
+void pcn_leave_mapped(struct pcn_record *r, u64 ns);
 void pcn_linger(struct pcn_record *r);
 enum hrtimer_restart pcn_linger_over(struct hrtimer *timer);
 void pcn_stop_lingering(struct pcn_record *r);

@@ -290,10 +290,16 @@ static bool reduce_home(struct pcn_record *r, struct vm_area_struct *vma,
 	return true;
 }
 
+/* A thread that is not kept from it has used a page by then, after it was mapped. */
+#define USE_LIMIT_NS	NSEC_PER_MSEC
+
 /* A thread has just got it for a time that is not over. */
 static bool is_kept(const struct pcn_record *r, pte_t pte)
 {
-	return (r->keep_all || !pte_young(pte)) && ktime_get_ns() < r->keep_until;
+	u64 now = ktime_get_ns();
+
+	return now < r->keep_until ||
+	       (!pte_young(pte) && now < r->mapped_at + USE_LIMIT_NS);
 }
 
 /* False: not yet, and the worker or a work item has been asked to. */
@@ -315,6 +321,8 @@ static bool reduce_in(struct pcn_record *r, struct vm_area_struct *vma,
 	}
 	old = ptep_clear_flush(vma, address, pte);
 	r->used = pte_young(old);
+	if (to == PCN_MAP_NONE)
+		r->gone_at = ktime_get_ns();
 	if (!is_foreign(r->space))
 		done = reduce_home(r, vma, pte, old, to);
 	else if (to == PCN_MAP_RDONLY)

@@ -293,7 +293,7 @@ struct pcn_record *pcn_record_new(gfp_t gfp)
 	INIT_DELAYED_WORK(&r->work, pcn_record_work);
 	kthread_init_work(&r->run, pcn_record_run);
 	init_waitqueue_head(&r->wait);
-	hrtimer_init(&r->linger, CLOCK_MONOTONIC, HRTIMER_MODE_REL);
+	hrtimer_init(&r->linger, CLOCK_MONOTONIC, HRTIMER_MODE_ABS);
 	r->linger.function = pcn_linger_over;
 	return r;
 }

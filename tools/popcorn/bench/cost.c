@@ -208,16 +208,17 @@ static uint64_t page_messages(void)
 	return sum;
 }
 
-static struct samples turns;
-
-/* A write even where it fails: the page is never wanted only to be read. */
-static void take_turns(unsigned int me)
+/*
+ * A write even where it fails: the page is never wanted only to be read. And nothing
+ * else that the other thread writes is on a page that is wanted.
+ */
+static void take_turns(unsigned int me, struct samples *s)
 {
 	uint64_t began = bench_now(), now;
-	unsigned long i;
+	unsigned long i, n = count;
 	unsigned int mine;
 
-	for (i = 0; i < count; i++) {
+	for (i = 0; i < n; i++) {
 		do {
 			mine = me;
 		} while (!__atomic_compare_exchange_n(&turn.whose, &mine, !me,
@@ -226,7 +227,7 @@ static void take_turns(unsigned int me)
 		if (me != HOME)
 			continue;
 		now = bench_now();
-		turns.ns[turns.count++] = (now - began) / 2;
+		s->ns[s->count++] = (now - began) / 2;
 		began = now;
 	}
 }
@@ -234,22 +235,23 @@ static void take_turns(unsigned int me)
 static void turns_work(unsigned int me)
 {
 	uint64_t messages = 0, began = 0;
+	struct samples s = {};
 
 	if (me == AWAY)
 		migrate(kid);
 	else
-		turns = room_for(count);
+		s = room_for(count);
 	bench_barrier(me);
 	if (me == HOME) {
 		messages = page_messages();
 		began = bench_now();
 	}
-	take_turns(me);
+	take_turns(me, &s);
 	if (me == HOME) {
 		uint64_t ns = bench_now() - began;
 
 		messages = page_messages() - messages;
-		print_median("turn", &turns);
+		print_median("turn", &s);
 		printf("turn_mean %.0f\nmessages %.3f\n", ns / (2.0 * count),
 		       messages / (2.0 * count));
 	}
