@@ -719,8 +719,6 @@ static void normalise(const struct config *c, struct world *w)
  * Bits, packed or unpacked by the same walk over the fields. Most of the time of
  * a search goes here: inline, the compiler makes two walks of it.
  */
-#define WALK	static inline __attribute__((always_inline))
-
 struct bits {
 	u8 *at;
 	u64 word;
@@ -728,7 +726,7 @@ struct bits {
 	bool write;
 };
 
-WALK void flush_word(struct bits *b)
+static __always_inline void flush_word(struct bits *b)
 {
 	while (b->used >= 8) {
 		*b->at++ = b->word;
@@ -737,7 +735,7 @@ WALK void flush_word(struct bits *b)
 	}
 }
 
-WALK u64 put(struct bits *b, u64 value, unsigned int width)
+static __always_inline u64 put(struct bits *b, u64 value, unsigned int width)
 {
 	if (b->write) {
 		if (value >> width) {
@@ -762,14 +760,14 @@ WALK u64 put(struct bits *b, u64 value, unsigned int width)
 
 #define FIELD(b, field, width)	((field) = put(b, field, width))
 
-WALK void kid(struct bits *b, u8 *k)
+static __always_inline void kid(struct bits *b, u8 *k)
 {
 	u8 v = put(b, *k == PCN_NOBODY ? 7 : *k, 3);
 
 	*k = v == 7 ? PCN_NOBODY : v;
 }
 
-WALK void walk_replica(const struct config *c, struct bits *b,
+static __always_inline void walk_replica(const struct config *c, struct bits *b,
 			 struct pcn_replica *r)
 {
 	FIELD(b, r->state, 4);
@@ -796,7 +794,7 @@ WALK void walk_replica(const struct config *c, struct bits *b,
 	}
 }
 
-WALK void walk_wire(const struct config *c, struct bits *b, struct wire *x)
+static __always_inline void walk_wire(const struct config *c, struct bits *b, struct wire *x)
 {
 	FIELD(b, x->m.type, 4);
 	kid(b, &x->m.from);
@@ -817,7 +815,7 @@ WALK void walk_wire(const struct config *c, struct bits *b, struct wire *x)
 	x->m.heir = PCN_NOBODY;
 }
 
-WALK void walk_beyond(const struct config *c, struct bits *b, struct world *w)
+static __always_inline void walk_beyond(const struct config *c, struct bits *b, struct world *w)
 {
 	unsigned int k;
 
@@ -839,7 +837,7 @@ WALK void walk_beyond(const struct config *c, struct bits *b, struct world *w)
 	}
 }
 
-WALK void walk(const struct config *c, struct bits *b, struct world *w)
+static __always_inline void walk(const struct config *c, struct bits *b, struct world *w)
 {
 	unsigned int k;
 

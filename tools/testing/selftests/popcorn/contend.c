@@ -273,7 +273,8 @@ static const struct test tests[] = {
 	{ "mutex", 1, false, false, count_locked, count_is_right },
 };
 
-#define TESTS	(sizeof(tests) / sizeof(tests[0]))
+#define ARRAY_SIZE(array)	(sizeof(array) / sizeof((array)[0]))
+#define TESTS	ARRAY_SIZE(tests)
 
 /* --- all of them --- */
 
