@@ -329,7 +329,7 @@ void pcn_stop_lingering(struct pcn_record *r)
 		return;
 	r->lingers = false;
 	r->lingered = false;
-	/* The work item that calls this is a user as well. */
+	/* Whoever calls this is a user as well. */
 	atomic_dec(&r->users);
 }
 
