@@ -363,10 +363,13 @@ static unsigned int poll_group(struct pcn_poll_group *group, unsigned int budget
 	return handled;
 }
 
-/* Nobody else has a use for this CPU: as kvm_vcpu_can_poll(). */
+/*
+ * Nobody else has a use for this CPU: as kvm_vcpu_can_poll(), and a softirq may have
+ * come to an idle one, where no task is running.
+ */
 static bool may_spin(void)
 {
-	return single_task_running() && !need_resched();
+	return (is_idle_task(current) || single_task_running()) && !need_resched();
 }
 
 /* Spin a little; true if there is something to do. */
