@@ -69,8 +69,10 @@ static unsigned long address_of(const struct pcn_record *r)
  */
 bool pcn_vma_replicates(struct vm_area_struct *vma)
 {
-	const vm_flags_t not = VM_SHARED | VM_PFNMAP | VM_MIXEDMAP | VM_IO |
-			       VM_HUGETLB | VM_DROPPABLE | VM_SHADOW_STACK;
+	/* Of a file that was opened to read it, a shared mapping is only VM_MAYSHARE. */
+	const vm_flags_t not = VM_SHARED | VM_MAYSHARE | VM_PFNMAP |
+			       VM_MIXEDMAP | VM_IO | VM_HUGETLB | VM_DROPPABLE |
+			       VM_SHADOW_STACK;
 
 	if (vma->vm_ops == &pcn_vm_ops)
 		return true;
