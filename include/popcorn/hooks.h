@@ -89,6 +89,7 @@ void pcn_exec(void);
 void pcn_exit(struct task_struct *p);
 void pcn_free(struct task_struct *p);
 long pcn_syscall_enter(struct pt_regs *regs, long nr);
+void pcn_syscall_done(void);
 void pcn_syscall_exit(struct pt_regs *regs);
 void pcn_visitor_signal(void);
 bool pcn_bad_area(struct pt_regs *regs, unsigned long address, bool missing);
@@ -143,6 +144,7 @@ static inline void pcn_exec(void) { }
 static inline void pcn_exit(struct task_struct *p) { }
 static inline void pcn_free(struct task_struct *p) { }
 static inline long pcn_syscall_enter(struct pt_regs *regs, long nr) { return nr; }
+static inline void pcn_syscall_done(void) { }
 static inline void pcn_syscall_exit(struct pt_regs *regs) { }
 static inline void pcn_visitor_signal(void) { }
 static inline bool pcn_bad_area(struct pt_regs *regs, unsigned long address,

@@ -72,6 +72,19 @@ long pcn_syscall_enter(struct pt_regs *regs, long nr)
 }
 
 /**
+ * pcn_syscall_done - what its system call had to do is done
+ *
+ * Before a tracer may stop the task at the end of the call, for as long as it likes:
+ * others wait for the layout, and so would the tracer.
+ *
+ * Context: process.
+ */
+void pcn_syscall_done(void)
+{
+	pcn_layout_done(current->popcorn);
+}
+
+/**
  * pcn_syscall_exit - its system call is over
  * @regs:	its registers
  *
@@ -86,7 +99,6 @@ void pcn_syscall_exit(struct pt_regs *regs)
 		return;
 	if (t->visitor)
 		return pcn_visitor_go(t, regs);
-	pcn_layout_done(t);
 	if (t->wanted != pcn_self() && !signal_pending(current))
 		pcn_shadow_leave(t, regs);
 	/* And it has while it was away. */
