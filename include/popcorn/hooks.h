@@ -81,6 +81,7 @@ void pcn_mm_exit(struct mm_struct *mm);
 void pcn_process_end(u64 number);
 vm_fault_t pcn_handle_mm_fault(struct vm_area_struct *vma, unsigned long address,
 			       unsigned int flags, pcn_linux_fault_t linux_fault);
+int pcn_remote_access(struct mm_struct *mm, unsigned int gup_flags);
 
 u64 pcn_hold_ns(u64 page, bool of_use, bool *several);
 void pcn_fork(struct task_struct *p, u64 flags);
@@ -174,6 +175,11 @@ static inline ssize_t pcn_show_cpus(char *buf, const struct cpumask *own)
 
 static inline void pcn_mm_init(struct mm_struct *mm) { }
 static inline void pcn_mm_exit(struct mm_struct *mm) { }
+static inline int pcn_remote_access(struct mm_struct *mm, unsigned int gup_flags)
+{
+	return 0;
+}
+
 static inline vm_fault_t pcn_handle_mm_fault(struct vm_area_struct *vma,
 					     unsigned long address,
 					     unsigned int flags,

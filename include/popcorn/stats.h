@@ -34,6 +34,7 @@ struct pcn_thread;
  * @waits:	faults that waited until they had their page: reads and writes, by
  *		the time it took
  * @wait_ns:	sums of these times
+ * @files:	parts of files that were mapped from this kernel's own
  * @arrived:	visitors that have come
  * @calls:	system calls that visitors had done at the origin
  * @home:	visitors that have gone home, by enum pcn_home_reason
@@ -45,6 +46,7 @@ struct pcn_counts {
 	u64	failed;
 	u64	waits[2][PCN_WAITS];
 	u64	wait_ns[2];
+	u64	files;
 	u64	arrived;
 	u64	calls;
 	u64	home[PCN_HOME_REASONS];

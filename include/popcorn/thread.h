@@ -236,6 +236,7 @@ long pcn_processes_in_use(void);
 long pcn_threads_in_use(void);
 int pcn_process_share(u64 *number);
 void pcn_process_host(u64 number, unsigned int kid);
+void pcn_process_kill(u64 number, unsigned int kid, const char *why);
 void pcn_arrival_end(struct pcn_arrival *a, int err);
 u64 pcn_process_members(struct task_struct *task);
 

@@ -75,7 +75,7 @@ long pcn_syscall_enter(struct pt_regs *regs, long nr)
  * pcn_syscall_done - what its system call had to do is done
  *
  * Before a tracer may stop the task at the end of the call, for as long as it likes:
- * others wait for the layout, and so would the tracer.
+ * others wait for the layout, and so would the tracer (pcn_remote_access()).
  *
  * Context: process.
  */

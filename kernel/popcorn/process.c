@@ -624,18 +624,31 @@ static void kill_process(struct process *p, unsigned int kid, const char *why)
 	pcn_space_break(p->number);
 }
 
+/**
+ * pcn_process_kill - a process cannot go on
+ * @number:	its number; its home is here
+ * @kid:	the kernel that is the reason
+ * @why:	what is to be said of that
+ *
+ * Context: process.
+ */
+void pcn_process_kill(u64 number, unsigned int kid, const char *why)
+{
+	struct process *p;
+
+	spin_lock(&processes_lock);
+	p = find_process(number);
+	if (p && p->signal)
+		kill_process(p, kid, why);
+	spin_unlock(&processes_lock);
+}
+
 static void on_lost(const struct pcn_message *msg)
 {
 	const u64 *number = msg->payload;
-	struct process *p;
 
-	if (msg->length != sizeof(*number))
-		return;
-	spin_lock(&processes_lock);
-	p = find_process(*number);
-	if (p && p->signal)
-		kill_process(p, msg->kid, "has lost its part of it");
-	spin_unlock(&processes_lock);
+	if (msg->length == sizeof(*number))
+		pcn_process_kill(*number, msg->kid, "has lost its part of it");
 }
 
 /* In "vote" every member is asked about every page. */

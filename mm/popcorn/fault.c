@@ -240,6 +240,16 @@ static vm_fault_t fault_on(struct fault *f)
 	return enters ? 0 : miss(f);
 }
 
+/*
+ * Written where the process must not, and others may have mapped the file instead:
+ * whoever does that has not asked before, see pcn_remote_access().
+ */
+static bool is_intrusion(const struct fault *f, struct pcn_space *s)
+{
+	return f->flags & FAULT_FLAG_WRITE && !(f->vma->vm_flags & VM_WRITE) &&
+	       !READ_ONCE(s->files_forbidden) && pcn_files_forbid(s);
+}
+
 /**
  * pcn_handle_mm_fault - a page fault, perhaps in a shared address space
  * @vma:	the VMA
@@ -262,6 +272,8 @@ vm_fault_t pcn_handle_mm_fault(struct vm_area_struct *vma, unsigned long address
 
 	if (!s || !pcn_vma_replicates(vma))
 		return linux_fault(vma, address, flags);
+	if (is_intrusion(&f, s))
+		return VM_FAULT_SIGBUS;
 	f.r = pcn_record_get(s, address >> PAGE_SHIFT);
 	if (IS_ERR(f.r))
 		return PTR_ERR(f.r) == -EAGAIN ? wait_for_thaw(&f, s) :

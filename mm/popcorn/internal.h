@@ -157,6 +157,8 @@ struct pcn_range {
  * @dropped:	at the origin: members are frozen, and are to be told of the end
  * @published:	at the origin: addresses whose VMAs other kernels know
  * @home_only:	at the origin: addresses that they must not know
+ * @files_given: at the origin: some may have mapped files of their own
+ * @files_forbidden: at the origin: they must not, pages are not what is in the files
  * @stats:	counters
  * @tally:	more of them, which outlive the space
  */
@@ -178,6 +180,8 @@ struct pcn_space {
 	bool			dropped;
 	struct maple_tree	published;
 	struct maple_tree	home_only;
+	bool			files_given;
+	bool			files_forbidden;
 	struct pcn_space_stats	stats;
 	struct pcn_tally	*tally;
 };
@@ -275,6 +279,40 @@ void pcn_saw_fault(struct pcn_space *s, bool write, bool enters, bool plain);
 u64 pcn_wait_begin(struct pcn_record *r, bool write);
 void pcn_wait_end(struct pcn_record *r, bool write, u64 since, bool had);
 
+/**
+ * struct pcn_digest - of a file's content, by fs-verity. On the wire
+ * @size:	bytes of @value; 0: there is none
+ * @algorithm:	FS_VERITY_HASH_ALG_*
+ * @pad:	zero
+ * @value:	zeros behind @size
+ */
+struct pcn_digest {
+	u8	size;
+	u8	algorithm;
+	u8	pad[6];
+	u8	value[64];
+};
+
+/**
+ * struct pcn_file - a file that other kernels may have, too. On the wire
+ * @offset:	number of its page at address 0
+ * @digest:	of the file
+ * @path:	where the origin has it; no more than that is sent
+ */
+struct pcn_file {
+	u64			offset;
+	struct pcn_digest	digest;
+	char			path[1024];
+};
+
+/* file.c */
+u32 pcn_file_describe(struct pcn_space *s, struct vm_area_struct *vma,
+		      struct pcn_file *f);
+bool pcn_files_forbid(struct pcn_space *s);
+struct file *pcn_file_open(const struct pcn_file *f, u32 length, unsigned long prot);
+int pcn_file_map(struct pcn_space *s, struct file *file, const struct pcn_file *f,
+		 u64 start, u64 end, unsigned long prot);
+
 /* calls.c */
 struct pcn_change pcn_change_of(struct pcn_space *s, struct pt_regs *regs);
 void pcn_home_only(struct pcn_space *s, u64 start, u64 end, bool on);
@@ -282,6 +320,7 @@ void pcn_home_only(struct pcn_space *s, u64 start, u64 end, bool on);
 /* vma.c, layout.c */
 int pcn_vma_init(void);
 int pcn_layout_init(void);
+int pcn_layout_recall(struct pcn_space *s);
 bool pcn_range_has(const struct pcn_range *range, u64 page);
 
 #include "check.h"

@@ -43,11 +43,15 @@
 
 #include <popcorn/hooks.h>
 #include <popcorn/partition.h>
+#include <popcorn/thread.h>
 
 #include "internal.h"
 
 /* A member that does not answer for so long has died, and is declared dead. */
 #define ROUND_LIMIT_MS	(60 * MSEC_PER_SEC)
+
+/* In user space */
+#define LAST_PAGE	((TASK_SIZE_MAX >> PAGE_SHIFT) - 1)
 
 /**
  * enum round_phase - phases of a round that members are told of
@@ -189,7 +193,7 @@ static void drop_vmas(struct pcn_space *s, u64 first, u64 last)
 		VMA_ITERATOR(vmi, s->mm, start);
 
 		for_each_vma_range(vmi, vma, end)
-			if (vma->vm_ops == &pcn_vm_ops)
+			if (vma->vm_ops == &pcn_vm_ops || vma->vm_file)
 				break;
 		if (!vma)
 			break;
@@ -331,18 +335,10 @@ static int tell_one(struct pcn_space *s, unsigned int kid, enum round_phase phas
 			    NULL, NULL, ROUND_LIMIT_MS);
 }
 
-/* A member that lives and has not done its part may still use what is to change. */
-static void give_up(struct pcn_space *s, unsigned int kid, int err)
-{
-	pr_err("%s[%d]: killed, kernel %u is up and does not follow a change of the memory layout: %d\n",
-	       current->comm, current->tgid, kid, err);
-	send_sig(SIGKILL, current, 1);
-	pcn_space_break(s->number);
-}
-
 /*
- * A member that is down uses no pages; what was lost with it is known elsewhere.
- * -EINTR: a fatal signal, maybe from here.
+ * A member that is down uses no pages; what was lost with it is known elsewhere. One
+ * that lives and has not done its part may still use what is to change: the process
+ * is killed. -EINTR: that, or a fatal signal.
  */
 static int tell(struct pcn_space *s, enum round_phase phase)
 {
@@ -357,7 +353,8 @@ static int tell(struct pcn_space *s, enum round_phase phase)
 		if (!err || err == -EHOSTDOWN)
 			continue;
 		if (err != -EINTR && !READ_ONCE(s->broken))
-			give_up(s, kid, err);
+			pcn_process_kill(s->number, kid,
+					 "is up and does not follow a change of the memory layout");
 		result = -EINTR;
 	}
 	return result;
@@ -472,6 +469,8 @@ static int begin_round(struct pcn_space *s, u64 first, u64 last, bool keep)
 	if (!err) {
 		unpublish(s, first, last);
 		release(s, first, last);
+		if (!first && last >= LAST_PAGE)
+			WRITE_ONCE(s->files_given, false);
 		atomic64_inc(&s->stats.rounds);
 	}
 	s->dropped = true;
@@ -550,6 +549,27 @@ void pcn_layout_leave(struct pcn_space *s)
 		tell(s, ROUND_THAW);
 	s->dropped = false;
 	up_write(&s->layout);
+}
+
+/**
+ * pcn_layout_recall - have all members forget all that they know of the layout
+ * @s:	the space, at the origin
+ *
+ * Context: process, with no lock held; sleeps, killably. Whoever changes the layout
+ * meanwhile is waited for; a thread that is stopped in the middle of that, as a
+ * debugger stops it in fork(2), has had everything forgotten: see pcn_remote_access().
+ * Return: 0 or -EINTR.
+ */
+int pcn_layout_recall(struct pcn_space *s)
+{
+	int err = lock_layout(s, 0, LAST_PAGE);
+
+	if (err)
+		return err;
+	if (s->files_given)
+		err = begin_round(s, 0, LAST_PAGE, true);
+	pcn_layout_leave(s);
+	return err;
 }
 
 /**

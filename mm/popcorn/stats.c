@@ -461,7 +461,8 @@ static void show_counts(struct seq_file *m, const struct pcn_counts *c)
 		   c->hits[0], c->hits[1], c->plain, c->failed);
 	show_waits(m, "read_waits", c->waits[0], c->wait_ns[0]);
 	show_waits(m, "write_waits", c->waits[1], c->wait_ns[1]);
-	seq_printf(m, " arrived=%llu calls=%llu", c->arrived, c->calls);
+	seq_printf(m, " files=%llu arrived=%llu calls=%llu", c->files, c->arrived,
+		   c->calls);
 	for (i = 0; i < PCN_HOME_REASONS; i++)
 		seq_printf(m, " home.%s=%llu", reason_names[i], c->home[i]);
 }

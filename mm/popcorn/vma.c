@@ -4,7 +4,7 @@
  *
  * The origin's VMAs are the truth. A member makes a VMA of its own for what the
  * origin has answered, without file and flags beyond access rights: it holds bare
- * frames, see map.c. Before the origin changes addresses that it has told others
+ * frames, see map.c. Unless it has the same file, see file.c. Before the origin changes addresses that it has told others
  * of, they forget them (layout.c); an answer that has met such a change on its way
  * is known by its epoch, and asked for again.
  */
@@ -12,11 +12,13 @@
 
 #include <linux/build_bug.h>
 #include <linux/errno.h>
+#include <linux/file.h>
 #include <linux/ktime.h>
 #include <linux/mm.h>
 #include <linux/mman.h>
 #include <linux/sched/mm.h>
 #include <linux/sched/signal.h>
+#include <linux/slab.h>
 
 #include <popcorn/hooks.h>
 
@@ -51,8 +53,19 @@ struct vma_answer {
 	u64	epoch;
 };
 
+/**
+ * struct answer - all of an answer. On the wire
+ * @vma:	the VMA
+ * @file:	what is in it, perhaps: no more than what there is to be said is sent
+ */
+struct answer {
+	struct vma_answer	vma;
+	struct pcn_file		file;
+};
+
 static_assert(sizeof(struct vma_ask) == 24);
 static_assert(sizeof(struct vma_answer) == 32);
+static_assert(offsetof(struct answer, file) == 32);
 
 #define KEPT_FLAGS	(VM_READ | VM_WRITE | VM_EXEC | VM_MAYREAD |	\
 			 VM_MAYWRITE | VM_MAYEXEC | VM_ARCH_PKEY_FLAGS)
@@ -153,41 +166,51 @@ static void keep_rounds_off(struct pcn_space *s, u64 ns)
 		atomic64_set(&s->rest_until, until);
 }
 
-static int look_up(struct pcn_space *s, const struct vma_ask *ask,
-		   struct vma_answer *a)
+/* The length of the answer, or an error. */
+static int look_up(struct pcn_space *s, const struct vma_ask *ask, struct answer *a)
 {
 	struct vm_area_struct *vma;
-	int err = -EFAULT;
+	int ret = -EFAULT;
 
 	down_read(&s->layout);
 	vma = find_or_expand(s->mm, ask->address);
 	if (vma) {
-		err = describe(s, vma, ask->address, a);
+		ret = describe(s, vma, ask->address, &a->vma);
+		if (!ret)
+			ret = sizeof(a->vma) +
+			      pcn_file_describe(s, vma, &a->file);
 		mmap_read_unlock(s->mm);
 	}
 	keep_rounds_off(s, ask->need);
 	up_read(&s->layout);
-	return err;
+	return ret;
+}
+
+static int answer(const struct vma_ask *ask, struct answer *a)
+{
+	struct pcn_space *s = pcn_space_get(ask->space);
+	int ret = -ESRCH;
+
+	if (!s)
+		return ret;
+	if (pcn_is_origin(s))
+		ret = look_up(s, ask, a);
+	pcn_space_put(s);
+	return ret;
 }
 
 static void on_ask(const struct pcn_message *msg)
 {
 	const struct vma_ask *ask = msg->payload;
-	struct vma_answer answer = {};
-	struct pcn_space *s;
-	int err = -ESRCH;
+	struct answer *a = kmalloc(sizeof(*a), GFP_KERNEL);
+	int ret = -EINVAL;
 
-	if (msg->length != sizeof(*ask) || ask->address >= TASK_SIZE_MAX) {
-		pcn_msg_reply(msg, -EINVAL, NULL, 0);
-		return;
-	}
-	s = pcn_space_get(ask->space);
-	if (s) {
-		if (pcn_is_origin(s))
-			err = look_up(s, ask, &answer);
-		pcn_space_put(s);
-	}
-	pcn_msg_reply(msg, err, &answer, err ? 0 : sizeof(answer));
+	if (!a)
+		ret = -ENOMEM;
+	else if (msg->length == sizeof(*ask) && ask->address < TASK_SIZE_MAX)
+		ret = answer(ask, a);
+	pcn_msg_reply(msg, min(ret, 0), a, max(ret, 0));
+	kfree(a);
 }
 
 static const struct pcn_msg_type ask_type = {
@@ -210,8 +233,8 @@ const struct vm_operations_struct pcn_vm_ops = {
 	.fault	= no_fault,
 };
 
-static struct vm_area_struct *new_vma(struct mm_struct *mm,
-				      const struct vma_answer *a)
+static struct vm_area_struct *alloc_vma(struct mm_struct *mm,
+					const struct vma_answer *a)
 {
 	const vm_flags_t own = VM_PFNMAP | VM_IO | VM_DONTEXPAND | VM_DONTCOPY |
 			       VM_DONTDUMP;
@@ -228,20 +251,11 @@ static struct vm_area_struct *new_vma(struct mm_struct *mm,
 	return vma;
 }
 
-/* A part of what is answered may be known: the rest is around @address. */
-static int insert(struct mm_struct *mm, unsigned long address,
-		  struct vma_answer *a)
+static int insert_frames(struct mm_struct *mm, const struct vma_answer *a)
 {
-	struct vm_area_struct *prev, *vma;
+	struct vm_area_struct *vma = alloc_vma(mm, a);
 	int err;
 
-	mmap_assert_write_locked(mm);
-	vma = find_vma_prev(mm, address, &prev);
-	if (vma && vma->vm_start <= address)
-		return 0;
-	a->start = max_t(u64, a->start, prev ? prev->vm_end : 0);
-	a->end = min_t(u64, a->end, vma ? vma->vm_start : TASK_SIZE_MAX);
-	vma = new_vma(mm, a);
 	if (!vma)
 		return -ENOMEM;
 	err = insert_vm_struct(mm, vma);
@@ -252,13 +266,45 @@ static int insert(struct mm_struct *mm, unsigned long address,
 	return err;
 }
 
+static unsigned long prot_of(const struct vma_answer *a)
+{
+	return PROT_READ | (a->flags & VM_EXEC ? PROT_EXEC : 0);
+}
+
+/* A part of what is answered may be known: the rest is around @address. */
+static int insert(struct pcn_space *s, unsigned long address, struct answer *answer,
+		  struct file *file)
+{
+	struct vma_answer *a = &answer->vma;
+	struct vm_area_struct *prev, *vma;
+	struct mm_struct *mm = s->mm;
+
+	mmap_assert_write_locked(mm);
+	vma = find_vma_prev(mm, address, &prev);
+	if (vma && vma->vm_start <= address)
+		return 0;
+	a->start = max_t(u64, a->start, prev ? prev->vm_end : 0);
+	a->end = min_t(u64, a->end, vma ? vma->vm_start : TASK_SIZE_MAX);
+	if (file && !pcn_file_map(s, file, &answer->file, a->start, a->end,
+				  prot_of(a)))
+		return 0;
+	return insert_frames(mm, a);
+}
+
 /*
  * For the way of the answer, and that of the page. pcn_hold_ns() grows as long as the
  * same instruction comes for more, or for the same again without having used it.
  */
 #define MARGIN	4
 
-static int ask(struct pcn_space *s, u64 address, struct vma_answer *answer)
+static bool is_valid(const struct vma_answer *a, u64 address)
+{
+	return a->start <= address && address < a->end && a->end <= TASK_SIZE_MAX &&
+	       PAGE_ALIGNED(a->start) && PAGE_ALIGNED(a->end);
+}
+
+/* The length of the answer, or an error. */
+static int ask(struct pcn_space *s, u64 address, struct answer *a)
 {
 	bool several;
 	struct vma_ask ask = {
@@ -266,35 +312,48 @@ static int ask(struct pcn_space *s, u64 address, struct vma_answer *answer)
 		.need = pcn_hold_ns(address >> PAGE_SHIFT, false, &several) *
 			MARGIN,
 	};
-	u32 length = sizeof(*answer);
+	u32 length = sizeof(*a);
 	int err = pcn_msg_call(s->group.origin, PCN_CONTROL, PCN_TYPE_VMA, &ask,
-			       sizeof(ask), answer, &length, ASK_LIMIT_MS);
+			       sizeof(ask), a, &length, ASK_LIMIT_MS);
 
 	if (err)
 		return err;
-	return length == sizeof(*answer) && answer->start <= address &&
-	       address < answer->end && answer->end <= TASK_SIZE_MAX &&
-	       PAGE_ALIGNED(answer->start) && PAGE_ALIGNED(answer->end) ?
-	       0 : -EBADMSG;
+	return length >= sizeof(a->vma) && is_valid(&a->vma, address) ? length :
+									-EBADMSG;
 }
 
 /* -EAGAIN: the layout has changed since. */
+static int insert_if_valid(struct pcn_space *s, unsigned long address,
+			   struct answer *a, struct file *file)
+{
+	int err = -EAGAIN;
+
+	if (mmap_write_lock_killable(s->mm))
+		return -EINTR;
+	if (a->vma.epoch == s->epoch)
+		err = insert(s, address, a, file);
+	mmap_write_unlock(s->mm);
+	return err;
+}
+
 static int fetch_once(struct pcn_space *s, unsigned long address)
 {
-	struct mm_struct *mm = s->mm;
-	struct vma_answer answer;
-	int err = ask(s, address, &answer);
+	struct answer *a = kmalloc(sizeof(*a), GFP_KERNEL);
+	struct file *file = NULL;
+	int ret;
 
-	if (err)
-		return err;
-	if (mmap_write_lock_killable(mm))
-		return -EINTR;
-	if (answer.epoch == s->epoch)
-		err = insert(mm, address, &answer);
-	else
-		err = -EAGAIN;
-	mmap_write_unlock(mm);
-	return err;
+	if (!a)
+		return -ENOMEM;
+	ret = ask(s, address, a);
+	if (ret > sizeof(a->vma))
+		file = pcn_file_open(&a->file, ret - sizeof(a->vma),
+				     prot_of(&a->vma));
+	if (ret > 0)
+		ret = insert_if_valid(s, address, a, file);
+	if (file)
+		fput(file);
+	kfree(a);
+	return ret;
 }
 
 /**

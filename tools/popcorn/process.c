@@ -32,7 +32,7 @@ static const char *const keys[] = {
 	"sent.Copy-own", "sent.Copy_Void", "sent.Ack", "sent.Nack",
 	"hits", "misses", "messages", "copies", "holds", "impossible", "unsent",
 	"adopted", "rounds", "read_hits", "write_hits", "plain_faults",
-	"failed_waits", "read_waits_ns", "write_waits_ns", "arrived", "calls",
+	"failed_waits", "read_waits_ns", "write_waits_ns", "files", "arrived", "calls",
 	"home.call", "home.result", "home.fault", "home.signal", "home.recall",
 };
 
@@ -40,7 +40,7 @@ static const char *const keys[] = {
 enum {
 	HITS = FIRST_OTHER, MISSES, MESSAGES, COPIES, HOLDS, IMPOSSIBLE, UNSENT,
 	ADOPTED, ROUNDS, READ_HITS, WRITE_HITS, PLAIN_FAULTS, FAILED_WAITS,
-	READ_NS, WRITE_NS, ARRIVED, CALLS,
+	READ_NS, WRITE_NS, FILES, ARRIVED, CALLS,
 	HOME_CALL, HOME_RESULT, HOME_FAULT, HOME_SIGNAL, HOME_RECALL,
 };
 
@@ -411,7 +411,7 @@ static const struct pcn_column fault_columns[] = {
 	{ "KID", true }, { "NAME", false }, { "PLAIN", true },
 	{ "READ-HITS", true }, { "WRITE-HITS", true },
 	{ "READ-WAITS", true }, { "WRITE-WAITS", true }, { "FAILED", true },
-	{ "HOME", true }, { "P50", true }, { "P90", true }, { "P99", true },
+	{ "HOME", true }, { "FILES", true }, { "P50", true }, { "P90", true }, { "P99", true },
 };
 
 static void print_faults(const struct pcn_sums *sums)
@@ -434,6 +434,7 @@ static void print_faults(const struct pcn_sums *sums)
 		pcn_table_add_number(&table, waits_of(s, 1));
 		pcn_table_add_number(&table, s->value[FAILED_WAITS]);
 		pcn_table_add_number(&table, s->value[HOME_FAULT]);
+		pcn_table_add_number(&table, s->value[FILES]);
 		add_percentile(&table, s, 50);
 		add_percentile(&table, s, 90);
 		add_percentile(&table, s, 99);

@@ -619,7 +619,7 @@ tally() {
 		sent.Fetch sent.Fetch_Write sent.Join sent.Invalid sent.Copy sent.Copy-own \
 		sent.Copy_Void sent.Ack sent.Nack read_hits write_hits plain_faults \
 		failed_waits read_waits_ns read_waits write_waits_ns write_waits arrived \
-		calls home.call home.result home.fault home.signal home.recall; do
+		calls home.call home.result home.fault home.signal home.recall files; do
 		case $key in
 		*_waits) [ $key = failed_waits ] ||
 			{ printf ' %s=0,0,0,%d,0,9,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,1' $key 90; continue; } ;;
@@ -678,10 +678,10 @@ KID  NAME     Fetch  Fetch_Write  Join  Invalid  Copy  Copy-own  Copy_Void  Ack 
  11  twin         0            0     0        0     0         0          0    0     0     0
 
 Faults
-KID  NAME     PLAIN  READ-HITS  WRITE-HITS  READ-WAITS  WRITE-WAITS  FAILED  HOME  P50  P90   P99
-  0  primary    135        133         134         100          100     136   143  8us  8us  32us
-  2  web        235        233         234         100          100     236   243  8us  8us  32us
- 11  twin         0          0           0           0            0       0     0    -    -     -
+KID  NAME     PLAIN  READ-HITS  WRITE-HITS  READ-WAITS  WRITE-WAITS  FAILED  HOME  FILES  P50  P90   P99
+  0  primary    135        133         134         100          100     136   143    146  8us  8us  32us
+  2  web        235        233         234         100          100     236   243    246  8us  8us  32us
+ 11  twin         0          0           0           0            0       0     0      0    -    -     -
 
 Faults by the time that they have waited for a page: up to
  WAITED  READS  WRITES  ALL
