@@ -4,9 +4,10 @@
  *
  * The origin's VMAs are the truth. A member makes a VMA of its own for what the
  * origin has answered, without file and flags beyond access rights: it holds bare
- * frames, see map.c. Unless it has the same file, see file.c. Before the origin changes addresses that it has told others
- * of, they forget them (layout.c); an answer that has met such a change on its way
- * is known by its epoch, and asked for again.
+ * frames, see map.c; or it has the same file and maps that, see file.c. Before the
+ * origin changes addresses that it has told others of, they forget them (layout.c); an
+ * answer that has met such a change on its way is known by its epoch, and asked for
+ * again.
  */
 #define pr_fmt(fmt) "popcorn: " fmt
 
@@ -186,7 +187,7 @@ static int look_up(struct pcn_space *s, const struct vma_ask *ask, struct answer
 	return ret;
 }
 
-static int answer(const struct vma_ask *ask, struct answer *a)
+static int find_answer(const struct vma_ask *ask, struct answer *a)
 {
 	struct pcn_space *s = pcn_space_get(ask->space);
 	int ret = -ESRCH;
@@ -208,7 +209,7 @@ static void on_ask(const struct pcn_message *msg)
 	if (!a)
 		ret = -ENOMEM;
 	else if (msg->length == sizeof(*ask) && ask->address < TASK_SIZE_MAX)
-		ret = answer(ask, a);
+		ret = find_answer(ask, a);
 	pcn_msg_reply(msg, min(ret, 0), a, max(ret, 0));
 	kfree(a);
 }
