@@ -11,6 +11,7 @@ struct pcn_window;
 
 struct pcn_window *pcn_window(void);
 struct pcn_check_table *pcn_window_check(void);
+bool pcn_checks_wanted(void);
 u32 pcn_generation(void);
 struct kobject *pcn_kobject(void);
 void pcn_attach_doorbell(void (*fn)(void));

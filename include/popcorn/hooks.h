@@ -13,6 +13,7 @@
 struct clocksource;
 struct cpumask;
 struct kimage;
+struct page_ext_operations;
 struct pt_regs;
 struct task_struct;
 
@@ -27,6 +28,7 @@ typedef vm_fault_t (*pcn_linux_fault_t)(struct vm_area_struct *vma,
 
 VISIBLE_IF_POPCORN int exec_mmap(struct mm_struct *mm);
 
+extern struct page_ext_operations pcn_page_ext_ops;
 extern bool pcn_shared_machine;
 extern bool pcn_secondary;
 

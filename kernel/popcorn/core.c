@@ -37,6 +37,19 @@ struct pcn_window *pcn_window(void)
 }
 
 /**
+ * pcn_checks_wanted - is popcorn_check=1 in force on this machine?
+ *
+ * For those who have to know before there is a window to look at.
+ *
+ * Context: from setup_arch() on, until the end of initialisation.
+ */
+bool __init pcn_checks_wanted(void)
+{
+	return pcn_is_secondary() ? pcn_secondary_window()->check :
+				    pcn_arch_window_check();
+}
+
+/**
  * pcn_window_check - the table of page checks in the window
  *
  * Context: any, after subsys_initcall().

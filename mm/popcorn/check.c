@@ -62,6 +62,7 @@ static const char * const mistake_names[PCN_MISTAKES] = {
 	[PCN_MISTAKE_DAMAGE]	= "damage",
 	[PCN_MISTAKE_PROTECT]	= "protect",
 	[PCN_MISTAKE_STARVE]	= "starve",
+	[PCN_MISTAKE_FRAME]	= "frame",
 };
 
 static const char * const fault_texts[PCN_CHECK_FAULTS] = {

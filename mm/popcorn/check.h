@@ -17,6 +17,7 @@
  * @PCN_MISTAKE_DAMAGE:	a page that comes is changed on its way
  * @PCN_MISTAKE_PROTECT: a page that is to become read-only stays writable
  * @PCN_MISTAKE_STARVE: there is no memory for a step: nothing may come of that
+ * @PCN_MISTAKE_FRAME:	a frame is said to be another page's
  * @PCN_MISTAKES:	how many there are
  */
 enum pcn_mistake {
@@ -24,6 +25,7 @@ enum pcn_mistake {
 	PCN_MISTAKE_DAMAGE,
 	PCN_MISTAKE_PROTECT,
 	PCN_MISTAKE_STARVE,
+	PCN_MISTAKE_FRAME,
 	PCN_MISTAKES
 };
 
@@ -36,6 +38,7 @@ void pcn_check_change(struct pcn_record *r, enum pcn_mapping to);
 void pcn_check_ended(struct pcn_record *r, bool everywhere);
 bool pcn_check_mistaken(enum pcn_mistake mistake);
 void pcn_delay_randomly(void);
+void pcn_frame_changed(struct pcn_record *r, struct page *frame);
 
 /**
  * pcn_check_may - the protocol is about to let this kernel do something else
@@ -66,6 +69,19 @@ static inline void pcn_check_end(struct pcn_record *r, bool everywhere)
 }
 
 /**
+ * pcn_check_frame - a record is about to have another frame, or none
+ * @r:		the record, with the old one
+ * @frame:	the new one, or NULL
+ *
+ * Context: the record's lock is held, or nobody else knows of the record.
+ */
+static inline void pcn_check_frame(struct pcn_record *r, struct page *frame)
+{
+	if (static_branch_unlikely(&pcn_checking))
+		pcn_frame_changed(r, frame);
+}
+
+/**
  * pcn_check_mistake - is this to be done wrong?
  * @mistake:	what
  *
@@ -92,6 +108,7 @@ static inline void pcn_delay(void)
 
 static inline void pcn_check_may(struct pcn_record *r, enum pcn_mapping to) { }
 static inline void pcn_check_end(struct pcn_record *r, bool everywhere) { }
+static inline void pcn_check_frame(struct pcn_record *r, struct page *frame) { }
 static inline bool pcn_check_mistake(enum pcn_mistake mistake) { return false; }
 static inline void pcn_delay(void) { }
 

@@ -234,6 +234,7 @@ struct pcn_record *pcn_record_new(gfp_t gfp);
 struct pcn_record *pcn_record_find(struct pcn_space *s, u64 page,
 				   struct pcn_record **spare);
 struct pcn_record *pcn_record_get(struct pcn_space *s, u64 page);
+struct pcn_record *pcn_record_next(struct pcn_space *s, u64 page);
 bool pcn_is_frozen(struct pcn_space *s, u64 page);
 void pcn_record_put(struct pcn_record *r);
 void pcn_record_free(struct pcn_record *r);
@@ -274,6 +275,7 @@ extern const struct vm_operations_struct pcn_vm_ops;
 int pcn_tally_new(struct pcn_space *s, bool mm);
 void pcn_tally_drop(struct pcn_space *s);
 void pcn_tally_end(struct pcn_space *s);
+pid_t pcn_tally_tgid(const struct pcn_space *s);
 void pcn_saw_send(struct pcn_record *r, const struct pcn_msg *m, unsigned int to);
 void pcn_saw_fault(struct pcn_space *s, bool write, bool enters, bool plain);
 u64 pcn_wait_begin(struct pcn_record *r, bool write);
@@ -324,5 +326,20 @@ int pcn_layout_recall(struct pcn_space *s);
 bool pcn_range_has(const struct pcn_range *range, u64 page);
 
 #include "check.h"
+
+/**
+ * pcn_set_frame - give a record another frame, or none
+ * @r:		the record
+ * @frame:	the frame, or NULL
+ *
+ * The references are the caller's.
+ *
+ * Context: the record's lock is held, or nobody else knows of the record.
+ */
+static inline void pcn_set_frame(struct pcn_record *r, struct page *frame)
+{
+	pcn_check_frame(r, frame);
+	r->frame = frame;
+}
 
 #endif /* _MM_POPCORN_INTERNAL_H */

@@ -110,21 +110,12 @@ static void thaw(struct pcn_space *s)
 /* The first record at or behind a page, without a hold: the range is frozen. */
 static struct pcn_record *next_record(struct pcn_space *s, u64 page)
 {
-	struct pcn_record *r, *best = NULL;
-	struct rb_node *node;
+	struct pcn_record *r;
 
 	spin_lock(&s->lock);
-	for (node = s->records.rb_node; node; ) {
-		r = rb_entry(node, struct pcn_record, node);
-		if (r->page >= page) {
-			best = r;
-			node = node->rb_left;
-		} else {
-			node = node->rb_right;
-		}
-	}
+	r = pcn_record_next(s, page);
 	spin_unlock(&s->lock);
-	return best;
+	return r;
 }
 
 #define for_each_record(r, s, start, end)			\

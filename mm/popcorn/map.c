@@ -160,7 +160,7 @@ int pcn_frame_alloc(struct pcn_record *r, struct vm_area_struct *vma)
 		return -ENOMEM;
 	spin_lock(&r->lock);
 	if (!r->frame && !r->plain) {
-		r->frame = page;
+		pcn_set_frame(r, page);
 		page = NULL;
 	}
 	spin_unlock(&r->lock);
@@ -573,7 +573,7 @@ static bool make_shared(struct pcn_record *r, bool wait)
 		return false;
 	}
 	old = r->frame;
-	r->frame = frame;
+	pcn_set_frame(r, frame);
 	pcn_check_may(r, PCN_MAP_RDWR);
 	r->mapped = mapped ? PCN_MAP_RDWR : PCN_MAP_NONE;
 	r->may = PCN_MAP_RDWR;
@@ -754,7 +754,7 @@ void pcn_release(struct pcn_record *r, struct vm_area_struct *vma)
 		clear_marker(vma, address_of(r));
 	if (vma && !r->plain && r->mapped)
 		make_exclusive(r, vma);
-	r->frame = NULL;
+	pcn_set_frame(r, NULL);
 	r->plain = true;
 	spin_unlock(&r->lock);
 	if (frame && r->mapped && vma)

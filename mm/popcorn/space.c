@@ -351,6 +351,30 @@ struct pcn_record *pcn_record_find(struct pcn_space *s, u64 page,
 }
 
 /**
+ * pcn_record_next - the first record at or behind a page
+ * @s:		the space
+ * @page:	number of the page
+ *
+ * Context: pcn_space.lock, for as long as the record is looked at, unless its range is
+ * frozen.
+ * Return: the record, or NULL.
+ */
+struct pcn_record *pcn_record_next(struct pcn_space *s, u64 page)
+{
+	struct rb_node *node = s->records.rb_node;
+	struct pcn_record *r, *best = NULL;
+
+	lockdep_assert_held(&s->lock);
+	while (node) {
+		r = rb_entry(node, struct pcn_record, node);
+		if (r->page >= page)
+			best = r;
+		node = r->page >= page ? node->rb_left : node->rb_right;
+	}
+	return best;
+}
+
+/**
  * pcn_range_has - is a page in a range?
  * @range:	the range
  * @page:	number of the page
@@ -447,6 +471,7 @@ void pcn_record_put(struct pcn_record *r)
 void pcn_record_free(struct pcn_record *r)
 {
 	struct pcn_queued *e, *next;
+	struct page *frame = r->frame;
 
 	list_for_each_entry_safe(e, next, &r->queue, node)
 		kfree(e);
@@ -455,8 +480,10 @@ void pcn_record_free(struct pcn_record *r)
 	/* None if two threads made one for the same page, and this came second. */
 	if (r->space)
 		pcn_check_end(r, false);
-	if (r->frame)
-		put_page(r->frame);
+	if (frame) {
+		pcn_set_frame(r, NULL);
+		put_page(frame);
+	}
 	atomic_long_dec(&records_in_use);
 	kfree(r);
 }

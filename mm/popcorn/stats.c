@@ -160,6 +160,18 @@ void pcn_tally_drop(struct pcn_space *s)
 }
 
 /**
+ * pcn_tally_tgid - the process of a space here
+ * @s:	the space
+ *
+ * Context: any.
+ * Return: its number; 0 if the pages are kernel memory.
+ */
+pid_t pcn_tally_tgid(const struct pcn_space *s)
+{
+	return s->tally->tgid;
+}
+
+/**
  * pcn_count - something has happened once more
  * @s:		in this space
  * @index:	PCN_COUNT() of what it is
@@ -172,20 +184,6 @@ void pcn_count(struct pcn_space *s, unsigned int index)
 }
 
 /* --- the states of pages --- */
-
-static struct pcn_record *first_record(struct pcn_space *s, u64 page)
-{
-	struct rb_node *node = s->records.rb_node;
-	struct pcn_record *r, *best = NULL;
-
-	while (node) {
-		r = rb_entry(node, struct pcn_record, node);
-		if (r->page >= page)
-			best = r;
-		node = r->page >= page ? node->rb_left : node->rb_right;
-	}
-	return best;
-}
 
 static void count_page(const struct pcn_record *r, struct numbers *n)
 {
@@ -205,7 +203,7 @@ static bool count_some(struct pcn_space *s, u64 *page, struct numbers *n)
 	unsigned int left = WALK_BATCH;
 
 	spin_lock(&s->lock);
-	r = first_record(s, *page);
+	r = pcn_record_next(s, *page);
 	for (node = r ? &r->node : NULL; node && left; node = rb_next(node)) {
 		r = rb_entry(node, struct pcn_record, node);
 		count_page(r, n);

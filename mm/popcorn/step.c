@@ -223,11 +223,14 @@ static bool do_actions(struct pcn_record *r, const struct pcn_out *out,
  */
 static void drop_frame(struct pcn_record *r)
 {
+	struct page *frame;
+
 	if (!r->frame || !r->space->mm || r->replica.flags & PCN_HELD ||
 	    r->mapped || r->pending || atomic_read(&r->users))
 		return;
-	put_page(r->frame);
-	r->frame = NULL;
+	frame = r->frame;
+	pcn_set_frame(r, NULL);
+	put_page(frame);
 }
 
 static void hold(struct pcn_record *r, const struct pcn_out *out,

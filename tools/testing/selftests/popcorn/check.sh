@@ -64,6 +64,18 @@ check "a page that is damaged on its way is found" finds damage use_pages 2
 check "a page that is kept instead of given up is found" finds keep use_pages 3
 check "a page that stays writable is found" finds "protect 200" use_memory
 
+# frames_found: a frame that is said to be another page's
+frames_found()
+{
+	local said="its frame [0-9a-f]* is that of page"
+
+	echo frame >$debug/check && use_pages 4 && dmesg | grep -q "$said"
+}
+check "a frame that is another page's is found" frames_found
+/programs/frame >/tmp/frame.tap
+check "frames are asked for" planned /tmp/frame.tap
+results /tmp/frame.tap
+
 # starved: nothing is lost for want of memory, and all get on
 starved()
 {

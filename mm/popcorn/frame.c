@@ -1,0 +1,203 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * From a page frame to the record of the page that is in it.
+ *
+ * The page layer goes the other way alone: a record has its frame, page tables are
+ * changed by address, and whoever else refers to a frame shows in its count. This is
+ * for those who begin with a frame: a check that none is in two records at once, and
+ * who has a physical address in his hands, from a memory dump or an error of the
+ * hardware, and asks what is there: /sys/kernel/debug/popcorn/frame.
+ *
+ * page_ext is Linux's way to say more of a page than struct page has room for. It
+ * takes 24 bytes for each page of memory, so it is there with popcorn_check=1 only.
+ * It has the name of the record, not its address: that may go at any time, and who
+ * looks for it by its name does so under the space's lock.
+ */
+#define pr_fmt(fmt) "popcorn: " fmt
+
+#include <linux/debugfs.h>
+#include <linux/errno.h>
+#include <linux/fs.h>
+#include <linux/init.h>
+#include <linux/kstrtox.h>
+#include <linux/memory_hotplug.h>
+#include <linux/mm.h>
+#include <linux/page_ext.h>
+#include <linux/seq_file.h>
+
+#include <popcorn/core.h>
+#include <popcorn/hooks.h>
+
+#include "internal.h"
+
+/**
+ * struct owner - whose a frame is
+ * @space:	number of the space
+ * @next:	number of the page behind the one that is there; 0: nobody's
+ */
+struct owner {
+	u64	space;
+	u64	next;
+};
+
+static bool __init is_needed(void)
+{
+	return pcn_checks_wanted();
+}
+
+struct page_ext_operations pcn_page_ext_ops = {
+	.size = sizeof(struct owner),
+	.need = is_needed,
+};
+
+/* Only the record that it is in changes that, under its lock. False: it is not kept. */
+static bool exchange(struct page *frame, struct owner new, struct owner *old)
+{
+	struct page_ext *ext = page_ext_get(frame);
+	struct owner *at;
+
+	if (!ext)
+		return false;
+	at = page_ext_data(ext, &pcn_page_ext_ops);
+	*old = *at;
+	*at = new;
+	page_ext_put(ext);
+	return true;
+}
+
+static struct owner owner_of(const struct pcn_record *r)
+{
+	return (struct owner) { .space = r->space->number, .next = r->page + 1 };
+}
+
+static void complain(const struct page *frame, const struct pcn_record *r,
+		     struct owner o)
+{
+	pr_err_ratelimited("check: page %llx of space %llx: its frame %lx is that of page %llx of space %llx\n",
+			   r->page, r->space->number, page_to_pfn(frame),
+			   o.next - 1, o.space);
+}
+
+/* pcn_check_mistake(): nobody's frame is said to be somebody's. */
+static void enter(struct page *frame, const struct pcn_record *r)
+{
+	struct owner own = owner_of(r), old;
+
+	if (pcn_check_mistake(PCN_MISTAKE_FRAME))
+		own.next++;
+	if (exchange(frame, own, &old) && old.next)
+		complain(frame, r, old);
+}
+
+static void leave(struct page *frame, const struct pcn_record *r)
+{
+	struct owner own = owner_of(r), old;
+
+	if (exchange(frame, (struct owner) {}, &old) &&
+	    (old.next != own.next || old.space != own.space))
+		complain(frame, r, old);
+}
+
+/**
+ * pcn_frame_changed - see pcn_check_frame()
+ * @r:		the record, in which the frame is still the old one
+ * @frame:	the new one, or NULL
+ *
+ * Context: the record's lock is held, or nobody else knows of the record.
+ */
+void pcn_frame_changed(struct pcn_record *r, struct page *frame)
+{
+	if (r->frame)
+		leave(r->frame, r);
+	if (frame)
+		enter(frame, r);
+}
+
+/* --- /sys/kernel/debug/popcorn/frame --- */
+
+static unsigned long asked;
+
+static struct owner look_up(unsigned long pfn)
+{
+	struct page *page = pfn_to_online_page(pfn);
+	struct page_ext *ext = page ? page_ext_get(page) : NULL;
+	struct owner o = {};
+
+	if (!ext)
+		return o;
+	o = *(struct owner *)page_ext_data(ext, &pcn_page_ext_ops);
+	page_ext_put(ext);
+	return o;
+}
+
+/* What is there may have become another page's meanwhile. */
+static void show_record(struct seq_file *m, struct pcn_space *s, u64 page,
+			unsigned long pfn)
+{
+	static const char * const may[] = { "none", "read", "write" };
+	struct pcn_record *r;
+
+	spin_lock(&s->lock);
+	r = pcn_record_next(s, page);
+	if (r && r->page == page && r->frame == pfn_to_page(pfn))
+		seq_printf(m, " process=%d state=%s may=%s mapped=%s",
+			   pcn_tally_tgid(s), pcn_state_name(r->replica.state),
+			   may[r->may], may[r->mapped]);
+	spin_unlock(&s->lock);
+}
+
+static int frame_show(struct seq_file *m, void *unused)
+{
+	unsigned long pfn = READ_ONCE(asked);
+	struct owner o = look_up(pfn);
+	struct pcn_space *s;
+
+	seq_printf(m, "frame=%lx", pfn);
+	if (o.next) {
+		seq_printf(m, " space=%llx page=%llx", o.space, o.next - 1);
+		s = pcn_space_get(o.space);
+		if (s) {
+			show_record(m, s, o.next - 1, pfn);
+			pcn_space_put(s);
+		}
+	}
+	seq_putc(m, '\n');
+	return 0;
+}
+
+/* The number of a frame, to be asked for from now on. */
+static ssize_t frame_write(struct file *file, const char __user *from,
+			   size_t size, loff_t *offset)
+{
+	unsigned long pfn;
+	int err = kstrtoul_from_user(from, size, 0, &pfn);
+
+	if (err)
+		return err;
+	if (!pfn_to_online_page(pfn))
+		return -ENXIO;
+	WRITE_ONCE(asked, pfn);
+	return size;
+}
+
+static int frame_open(struct inode *inode, struct file *file)
+{
+	return single_open(file, frame_show, NULL);
+}
+
+static const struct file_operations frame_fops = {
+	.owner		= THIS_MODULE,
+	.open		= frame_open,
+	.read		= seq_read,
+	.write		= frame_write,
+	.llseek		= seq_lseek,
+	.release	= single_release,
+};
+
+static int __init frame_init(void)
+{
+	if (pcn_window_check())
+		pcn_debug_file("frame", 0600, &frame_fops);
+	return 0;
+}
+late_initcall_sync(frame_init);
