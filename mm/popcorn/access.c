@@ -345,7 +345,7 @@ static int provide_frame(struct pcn_record *r)
 		return -ENOMEM;
 	spin_lock(&r->lock);
 	if (!r->frame) {
-		WRITE_ONCE(r->frame, page);
+		pcn_set_frame(r, page);
 		page = NULL;
 	}
 	spin_unlock(&r->lock);

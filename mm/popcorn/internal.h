@@ -339,7 +339,7 @@ bool pcn_range_has(const struct pcn_range *range, u64 page);
 static inline void pcn_set_frame(struct pcn_record *r, struct page *frame)
 {
 	pcn_check_frame(r, frame);
-	r->frame = frame;
+	WRITE_ONCE(r->frame, frame);
 }
 
 #endif /* _MM_POPCORN_INTERNAL_H */

@@ -23,6 +23,11 @@ no_page_is_left()
 	[ "$(value pages)" = 0 ]
 }
 
+nobody_complains()
+{
+	! { dmesg && popcorn log 1; } | grep "popcorn: check: page"
+}
+
 # use_pages SEED: threads of both kernels use pages of kernel memory
 use_pages()
 {
@@ -58,6 +63,7 @@ check "pages of a process are used" \
 	note /programs/contend -n 20 0,1
 check "that was checked" [ "$(value changes)" -gt 1000 ]
 check "it was right" [ "$(value violations)" = 0 ]
+check "and nobody has complained" nobody_complains
 check "there was room for all" [ "$(value unchecked)" = 0 ]
 check "no page is left in the table" await 10 no_page_is_left
 check "a page that is damaged on its way is found" finds damage use_pages 2
