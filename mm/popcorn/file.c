@@ -88,6 +88,7 @@ static bool may_give(struct pcn_space *s)
 	if (READ_ONCE(s->files_forbidden))
 		return false;
 	WRITE_ONCE(s->files_given, true);
+	/* Pairs with the one in pcn_files_forbid(). */
 	smp_mb();
 	return !READ_ONCE(s->files_forbidden);
 }
