@@ -19,6 +19,7 @@
 #include <linux/types.h>
 #include <linux/wait.h>
 
+#include <popcorn/core.h>
 #include <popcorn/msg.h>
 #include <popcorn/partition.h>
 
@@ -231,12 +232,26 @@ struct pcn_arrival {
 	struct pcn_thread_msg	msg;
 };
 
+/**
+ * pcn_number - number something that other kernels will know of
+ * @n:	which one it is here, from 1
+ *
+ * Its top byte is this kernel's, the two below are those of this life: others may
+ * still have something from the last one, which did not end in peace.
+ *
+ * Return: a number that no other kernel gives, and no other life of this one.
+ */
+static inline u64 pcn_number(u64 n)
+{
+	return (u64)pcn_self() << 56 | (u64)(u16)pcn_generation() << 40 | n;
+}
+
 /* process.c */
 long pcn_processes_in_use(void);
 long pcn_threads_in_use(void);
 int pcn_process_share(u64 *number);
-void pcn_process_host(u64 number, unsigned int kid);
-void pcn_process_kill(u64 number, unsigned int kid, const char *why);
+int pcn_process_host(u64 number, unsigned int kid);
+bool pcn_process_lose(u64 number, unsigned int kid, const char *why);
 void pcn_arrival_end(struct pcn_arrival *a, int err);
 u64 pcn_process_members(struct task_struct *task);
 
@@ -244,7 +259,7 @@ u64 pcn_process_members(struct task_struct *task);
 int pcn_await_calls(void);
 
 /* place.c */
-int pcn_may_go(void);
+int pcn_may_go(unsigned int kid);
 void pcn_layout_done(struct pcn_thread *t);
 
 /* arch */

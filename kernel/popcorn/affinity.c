@@ -36,6 +36,12 @@ static u64 kernels_up(void)
 	return pcn_peers_up() | BIT_ULL(pcn_self());
 }
 
+/* Those of them that have a part of its process, if that is shared already. */
+static u64 kernels_in_reach(struct task_struct *p)
+{
+	return (pcn_process_members(p) ?: U64_MAX) & kernels_up();
+}
+
 /*
  * The kernels whose CPUs a task sees, 0: this one's, by its own numbers. A visitor's
  * calls are its shadow's, so to look at one from outside is to look at this kernel.
@@ -48,7 +54,7 @@ static u64 kernels_seen(struct task_struct *p)
 	if (t && t->visitor)
 		return 0;
 	if (t && READ_ONCE(t->places))
-		return READ_ONCE(t->places) & kernels_up();
+		return READ_ONCE(t->places) & kernels_in_reach(p);
 	members = pcn_process_members(p);
 	if (!members && t && READ_ONCE(t->bound))
 		members = U64_MAX;
@@ -88,12 +94,12 @@ static int read_mask(unsigned long *mask, unsigned int len,
 	return copy_from_user(mask, user, len) ? -EFAULT : 0;
 }
 
-/* Only what exists counts. */
-static void cut_mask(unsigned long *mask)
+/* Only what exists for a task counts. */
+static void cut_mask(struct task_struct *p, unsigned long *mask)
 {
 	DECLARE_BITMAP(there, PCN_CPU_LIMIT);
 
-	pcn_cpus_of(there, kernels_up(), cpu_online_mask);
+	pcn_cpus_of(there, kernels_in_reach(p), cpu_online_mask);
 	bitmap_and(mask, mask, there, PCN_CPU_LIMIT);
 }
 
@@ -160,7 +166,7 @@ static int set_mask(struct task_struct *p, pid_t pid, const unsigned long *mask)
 
 	/* Of itself a thread learns at once that it cannot. */
 	if (p == current && kid != pcn_self())
-		err = !t ? -ENOMEM : t->at == pcn_self() ? pcn_may_go() : 0;
+		err = !t ? -ENOMEM : t->at == pcn_self() ? pcn_may_go(kid) : 0;
 	if (!err)
 		err = set_own_part(pid, mask);
 	if (err)
@@ -196,7 +202,7 @@ bool pcn_setaffinity(pid_t pid, unsigned int len,
 		return false;
 	ours = is_in_machine_numbers(p, mask);
 	if (ours) {
-		cut_mask(mask);
+		cut_mask(p, mask);
 		*result = bitmap_empty(mask, PCN_CPU_LIMIT) ? -EINVAL :
 			  set_mask(p, pid, mask);
 	}
@@ -220,7 +226,16 @@ static bool copy_bound(struct pcn_thread *t, unsigned long *mask)
 	return bound;
 }
 
-/* What was set, or else all CPUs of its kernels. */
+/* What was set, as far as it is there. */
+static bool has_bound(struct task_struct *p, unsigned long *mask)
+{
+	if (!copy_bound(READ_ONCE(p->popcorn), mask))
+		return false;
+	cut_mask(p, mask);
+	return !bitmap_empty(mask, PCN_CPU_LIMIT);
+}
+
+/* That, or else all CPUs of its kernels. */
 static int get_mask(struct task_struct *p, pid_t pid, u64 kernels,
 		    unsigned long *mask)
 {
@@ -230,7 +245,7 @@ static int get_mask(struct task_struct *p, pid_t pid, u64 kernels,
 	if (!alloc_cpumask_var(&own, GFP_KERNEL))
 		return -ENOMEM;
 	err = sched_getaffinity(pid, own);
-	if (!err && !copy_bound(READ_ONCE(p->popcorn), mask))
+	if (!err && !has_bound(p, mask))
 		pcn_cpus_of(mask, kernels, own);
 	free_cpumask_var(own);
 	return err;

@@ -138,13 +138,14 @@ void pcn_to_user_mode(struct pt_regs *regs)
 }
 
 /**
- * pcn_may_go - can the current thread leave, as far as is known before?
+ * pcn_may_go - can the current thread go to a kernel, as far as is known before?
+ * @kid:	the kernel
  *
  * Context: process; sleeps.
- * Return: 0; -EBUSY it is traced; -ERESTARTNOINTR a signal; errors of
- * pcn_arch_may_leave() and pcn_process_share().
+ * Return: 0; -EBUSY it is traced; -EHOSTUNREACH the kernel has no part of its process;
+ * -ERESTARTNOINTR a signal; errors of pcn_arch_may_leave() and pcn_process_share().
  */
-int pcn_may_go(void)
+int pcn_may_go(unsigned int kid)
 {
 	u64 number;
 	int err;
@@ -152,6 +153,8 @@ int pcn_may_go(void)
 	if (current->ptrace)
 		return -EBUSY;
 	err = pcn_arch_may_leave() ?: pcn_process_share(&number);
+	if (!err && !(pcn_process_members(current) & BIT_ULL(kid)))
+		err = -EHOSTUNREACH;
 	return err == -EINTR ? -ERESTARTNOINTR : err;
 }
 
@@ -165,8 +168,9 @@ static bool is_a_kernel(unsigned int kid)
  * @kid:	index of the kernel
  * @flags:	0
  *
- * Return: 0; -EINVAL no such kernel, or a flag; -EHOSTDOWN it is not up; -EBUSY the
- * thread is traced, or its address space used by another process or watched;
+ * Return: 0; -EINVAL no such kernel, or a flag; -EHOSTDOWN it is not up;
+ * -EHOSTUNREACH it was not, all the time since the process was shared; -EBUSY the
+ * thread is traced, or its address space used by another process, or watched;
  * -EOPNOTSUPP the thread has state or code that cannot travel; -ENOMEM.
  */
 SYSCALL_DEFINE2(popcorn_migrate, unsigned int, kid, unsigned int, flags)
@@ -182,7 +186,7 @@ SYSCALL_DEFINE2(popcorn_migrate, unsigned int, kid, unsigned int, flags)
 	if (!t)
 		return -ENOMEM;
 	if (kid != pcn_self()) {
-		err = pcn_may_go();
+		err = pcn_may_go(kid);
 		if (err)
 			return err;
 	}

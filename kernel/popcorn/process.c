@@ -62,6 +62,8 @@ static_assert(sizeof(struct process_msg) == 56);
  * @node:	in processes
  * @number:	of its space
  * @members:	kernels that share it
+ * @lost:	at the origin: those of them that have gone down, which know nothing of
+ *		it any more when they are up again
  * @signal:	at the origin: its thread group
  * @hosts:	at the origin: kernels that have had a thread of it, and so may have
  *		the only copies of pages
@@ -74,6 +76,7 @@ struct process {
 	struct list_head	node;
 	u64			number;
 	u64			members;
+	u64			lost;
 	struct signal_struct	*signal;
 	u64			hosts;
 	bool			ready;
@@ -197,13 +200,14 @@ static int make_mm(const struct birth *b)
 	return PTR_ERR_OR_ZERO(s);
 }
 
+/* Visitors inherit what is blocked: all but what somebody here means to end them with. */
 static int be_born(const struct birth *b, struct process *p)
 {
-	sigset_t all;
+	sigset_t blocked;
 	int err;
 
-	sigfillset(&all);
-	sigprocmask(SIG_SETMASK, &all, NULL);
+	siginitsetinv(&blocked, sigmask(SIGKILL));
+	sigprocmask(SIG_SETMASK, &blocked, NULL);
 	spin_lock_irq(&current->sighand->siglock);
 	flush_signal_handlers(current, 1);
 	spin_unlock_irq(&current->sighand->siglock);
@@ -471,7 +475,7 @@ static int share(u64 *number)
 
 	if (has_strangers())
 		return -EBUSY;
-	p = new_process((u64)pcn_self() << 56 | ++last_number,
+	p = new_process(pcn_number(++last_number),
 			pcn_peers_up() | BIT_ULL(pcn_self()));
 	if (!p)
 		return -ENOMEM;
@@ -542,7 +546,8 @@ int pcn_process_share(u64 *number)
 {
 	int err = find_own(number);
 
-	if (err == -ENOENT) {
+	/* Not ready: another thread may be in the middle of it. */
+	if (err == -ENOENT || err == -EAGAIN) {
 		if (mutex_lock_killable(&share_lock))
 			return -EINTR;
 		err = find_own(number);
@@ -576,22 +581,34 @@ void pcn_process_end(u64 number)
 	free_process(p);
 }
 
+static u64 present(const struct process *p)
+{
+	return p->members & ~p->lost;
+}
+
 /**
  * pcn_process_host - a kernel is about to have a thread of a process
  * @number:	the process's
  * @kid:	the kernel
  *
  * Context: process.
+ * Return: 0; -EHOSTUNREACH the kernel has no part of the process: it was started, or
+ * started again, after the process was shared; -ESRCH there is no such process.
  */
-void pcn_process_host(u64 number, unsigned int kid)
+int pcn_process_host(u64 number, unsigned int kid)
 {
 	struct process *p;
+	int err = -ESRCH;
 
 	spin_lock(&processes_lock);
 	p = find_process(number);
-	if (p)
-		p->hosts |= BIT_ULL(kid);
+	if (p) {
+		err = present(p) & BIT_ULL(kid) ? 0 : -EHOSTUNREACH;
+		if (!err)
+			p->hosts |= BIT_ULL(kid);
+	}
 	spin_unlock(&processes_lock);
+	return err;
 }
 
 /**
@@ -599,7 +616,8 @@ void pcn_process_host(u64 number, unsigned int kid)
  * @task:	the task
  *
  * Context: process.
- * Return: a bit for each; none if it is not shared, or its home is elsewhere.
+ * Return: bit kid is set for each that has not gone down since; 0: not shared, or its
+ * home is elsewhere.
  */
 u64 pcn_process_members(struct task_struct *task)
 {
@@ -609,46 +627,9 @@ u64 pcn_process_members(struct task_struct *task)
 	spin_lock(&processes_lock);
 	list_for_each_entry(p, &processes, node)
 		if (p->signal && p->signal == task->signal)
-			members = p->members;
+			members = present(p);
 	spin_unlock(&processes_lock);
 	return members;
-}
-
-/* With processes_lock held. */
-static void kill_process(struct process *p, unsigned int kid, const char *why)
-{
-	struct pid *pid = p->signal->pids[PIDTYPE_TGID];
-
-	pr_err("process %d is killed: kernel %u %s\n", pid_nr(pid), kid, why);
-	kill_pid(pid, SIGKILL, 1);
-	pcn_space_break(p->number);
-}
-
-/**
- * pcn_process_kill - a process cannot go on
- * @number:	its number; its home is here
- * @kid:	the kernel that is the reason
- * @why:	what is to be said of that
- *
- * Context: process.
- */
-void pcn_process_kill(u64 number, unsigned int kid, const char *why)
-{
-	struct process *p;
-
-	spin_lock(&processes_lock);
-	p = find_process(number);
-	if (p && p->signal)
-		kill_process(p, kid, why);
-	spin_unlock(&processes_lock);
-}
-
-static void on_lost(const struct pcn_message *msg)
-{
-	const u64 *number = msg->payload;
-
-	if (msg->length == sizeof(*number))
-		pcn_process_kill(*number, msg->kid, "has lost its part of it");
 }
 
 /* In "vote" every member is asked about every page. */
@@ -658,6 +639,58 @@ static bool depends_on(const struct process *p, unsigned int kid)
 							      p->hosts;
 
 	return kernels & BIT_ULL(kid);
+}
+
+static void kill_process(struct process *p, unsigned int kid, const char *why)
+{
+	struct pid *pid = p->signal->pids[PIDTYPE_TGID];
+
+	pr_err("process %d is killed: kernel %u %s\n", pid_nr(pid), kid, why);
+	kill_pid(pid, SIGKILL, 1);
+	pcn_space_break(p->number);
+}
+
+/* With processes_lock held. Is the process killed? */
+static bool lose(struct process *p, unsigned int kid, const char *why)
+{
+	if (depends_on(p, kid))
+		kill_process(p, kid, why);
+	else
+		p->lost |= BIT_ULL(kid);
+	return depends_on(p, kid);
+}
+
+/**
+ * pcn_process_lose - a kernel has no part of a process any more
+ * @number:	the process's; its home is here
+ * @kid:	the kernel
+ * @why:	what is to be said of it
+ *
+ * A process that depends on that kernel, as it has had threads there and may have
+ * left the only copies of pages, is killed. Another one goes on without it.
+ *
+ * Context: process.
+ * Return: true if the process is killed.
+ */
+bool pcn_process_lose(u64 number, unsigned int kid, const char *why)
+{
+	struct process *p;
+	bool killed = false;
+
+	spin_lock(&processes_lock);
+	p = find_process(number);
+	if (p && p->signal)
+		killed = lose(p, kid, why);
+	spin_unlock(&processes_lock);
+	return killed;
+}
+
+static void on_lost(const struct pcn_message *msg)
+{
+	const u64 *number = msg->payload;
+
+	if (msg->length == sizeof(*number))
+		pcn_process_lose(*number, msg->kid, "has lost its part of it");
 }
 
 /* Processes of an origin that is down end, and those that it had a part of. */
@@ -671,8 +704,8 @@ static void peer_down(struct pcn_peer_watch *watch, unsigned int kid)
 			WRITE_ONCE(p->end, true);
 			wake_up(&p->wake);
 			pcn_space_break(p->number);
-		} else if (p->signal && depends_on(p, kid)) {
-			kill_process(p, kid, "is down, with threads or pages of it");
+		} else if (p->signal) {
+			lose(p, kid, "is down, with threads or pages of it");
 		}
 	}
 	spin_unlock(&processes_lock);

@@ -107,8 +107,7 @@ static int prepare(struct pcn_thread *t, unsigned int kid)
 	err = pcn_process_share(&t->process);
 	if (err || t->number)
 		return err;
-	return pcn_thread_enlist(t, (u64)pcn_self() << 56 |
-				    atomic64_inc_return(&numbers));
+	return pcn_thread_enlist(t, pcn_number(atomic64_inc_return(&numbers)));
 }
 
 static int send_away(struct pcn_thread *t, unsigned int kid)
@@ -117,7 +116,7 @@ static int send_away(struct pcn_thread *t, unsigned int kid)
 	int err;
 
 	memset(m, 0, offsetof(struct pcn_thread_msg, gprs));
-	err = pcn_arch_state_save(m);
+	err = pcn_arch_state_save(m) ?: pcn_process_host(t->process, kid);
 	if (err)
 		return err;
 	m->thread = t->number;
@@ -127,7 +126,6 @@ static int send_away(struct pcn_thread *t, unsigned int kid)
 	pcn_affinity_get(t, m->cpus);
 	t->op = PCN_OP_NONE;
 	t->at = kid;
-	pcn_process_host(t->process, t->at);
 	err = pcn_msg_call(t->at, PCN_CONTROL, PCN_TYPE_ARRIVE, m,
 			   offsetof(struct pcn_thread_msg, xstate) +
 			   ALIGN(m->xsize, 8), NULL, NULL, ARRIVE_LIMIT_MS);

@@ -71,14 +71,11 @@ void pcn_visitor_end(struct pcn_thread *t)
 /* Registers and signals of a new visitor. */
 static int become(struct pcn_thread *t, const struct pcn_arrival *a)
 {
-	sigset_t all;
 	int err;
 
 	err = pcn_arch_state_load(&a->msg, true);
 	if (err)
 		return err;
-	sigfillset(&all);
-	sigprocmask(SIG_SETMASK, &all, NULL);
 	strscpy(current->comm, a->msg.comm, sizeof(current->comm));
 	set_task_syscall_work(current, POPCORN);
 	t->visitor = true;

@@ -328,8 +328,9 @@ static int tell_one(struct pcn_space *s, unsigned int kid, enum round_phase phas
 
 /*
  * A member that is down uses no pages; what was lost with it is known elsewhere. One
- * that lives and has not done its part may still use what is to change: the process
- * is killed. -EINTR: that, or a fatal signal.
+ * that lives and has not done its part may still use what is to change, if there ever
+ * was a thread: then the process is killed. If not it is a member no more, as one that
+ * has started again and knows nothing of the process. -EINTR: killed, by whomever.
  */
 static int tell(struct pcn_space *s, enum round_phase phase)
 {
@@ -343,10 +344,10 @@ static int tell(struct pcn_space *s, enum round_phase phase)
 		err = tell_one(s, kid, phase);
 		if (!err || err == -EHOSTDOWN)
 			continue;
-		if (err != -EINTR && !READ_ONCE(s->broken))
-			pcn_process_kill(s->number, kid,
-					 "is up and does not follow a change of the memory layout");
-		result = -EINTR;
+		if (err == -EINTR || READ_ONCE(s->broken) ||
+		    pcn_process_lose(s->number, kid,
+				     "is up and does not follow a change of the memory layout"))
+			result = -EINTR;
 	}
 	return result;
 }

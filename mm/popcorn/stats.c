@@ -94,10 +94,7 @@ struct pcn_tally {
 	struct numbers			last;
 };
 
-/*
- * Those that have begun or ended last come first. Numbers come again when a kernel has
- * started again: the first one with a number is meant.
- */
+/* Those that have begun or ended last come first. */
 static LIST_HEAD(tallies);
 static unsigned int kept;
 static DEFINE_SPINLOCK(tallies_lock);

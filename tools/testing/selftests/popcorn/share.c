@@ -2,13 +2,15 @@
 /*
  * A thread does something known to pages of its own on another kernel.
  *
- *	share PAGES KID
+ *	share PAGES KID [NEW]
  *
  * It writes the pages at home, goes to kernel KID, reads the first half of them and
- * writes the others, says "ready", and waits there for a line of input. Then it comes
- * home, checks all pages, unmaps them and ends.
+ * writes the others, says "ready", and waits there for a line of input. Kernel NEW
+ * must then refuse it, having been started meanwhile. It comes home, checks all pages,
+ * unmaps them and ends.
  */
 #include <err.h>
+#include <errno.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <sys/mman.h>
@@ -22,6 +24,14 @@
 static void go_to(unsigned int kid)
 {
 	if (syscall(__NR_popcorn_migrate, kid, 0))
+		err(1, "popcorn_migrate(%u)", kid);
+}
+
+static void be_refused(unsigned int kid)
+{
+	if (!syscall(__NR_popcorn_migrate, kid, 0))
+		errx(1, "kernel %u knows the process", kid);
+	if (errno != EHOSTUNREACH)
 		err(1, "popcorn_migrate(%u)", kid);
 }
 
@@ -56,11 +66,11 @@ static void check(const char *pages, size_t count)
 
 int main(int argc, char **argv)
 {
-	size_t count = argc == 3 ? strtoul(argv[1], NULL, 10) : 0, i;
+	size_t count = argc > 2 ? strtoul(argv[1], NULL, 10) : 0, i;
 	char *pages, line[16];
 
-	if (!count)
-		errx(2, "usage: share PAGES KID");
+	if (!count || argc > 4)
+		errx(2, "usage: share PAGES KID [NEW]");
 	pages = mmap(NULL, count * PAGE, PROT_READ | PROT_WRITE,
 		     MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	if (pages == MAP_FAILED)
@@ -71,6 +81,8 @@ int main(int argc, char **argv)
 	use(pages, count);
 	if (write(1, "ready\n", 6) != 6 || read(0, line, sizeof(line)) <= 0)
 		err(1, "input or output");
+	if (argc == 4)
+		be_refused(strtoul(argv[3], NULL, 10));
 	go_to(0);
 	check(pages, count);
 	if (munmap(pages, count * PAGE))

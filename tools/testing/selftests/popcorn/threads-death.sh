@@ -2,30 +2,11 @@
 # SPDX-License-Identifier: GPL-2.0
 # vm: --kernels 3 --mem 160M --timeout 200 --add build/tools/selftests:/programs
 #
-# A kernel that has threads of a program is killed, or stops: the program ends, with
-# a message that says why, and others go on.
+# A kernel that has threads of a program is killed, or stops, or they are killed there:
+# the program ends, with a message that says why, and others go on.
 
 . /selftests/lib.sh
 . /selftests/threads-lib.sh
-
-# on_kernel KID COUNT: so many threads are there
-on_kernel()
-{
-	[ "$(awk -v kid="$1" 'NR > 1 && $4 == "shadow" && $5 == kid' \
-		/proc/popcorn/threads | wc -l)" = "$2" ]
-}
-
-# killed PID: it was ended by SIGKILL
-killed()
-{
-	wait "$1"
-	[ $? = 137 ]
-}
-
-has_message()
-{
-	dmesg | grep -q "popcorn: process $1 is killed: kernel 1 is down"
-}
 
 /programs/threads --spin 1 1 1 1 &
 victim=$!
@@ -35,7 +16,7 @@ check "four threads compute on kernel 1" await 10 on_kernel 1 4
 check "and two on kernel 2" await 10 on_kernel 2 2
 check "kernel 1 is killed" exits 0 popcorn kill 1
 check "the program is killed" killed $victim
-check "and the log says why" has_message $victim
+check "and the log says why" says_why $victim
 check "the other goes on" on_kernel 2 2
 check "a new program runs on what is there" /programs/hop 4 0,2 10
 check "one that wants to go to kernel 1 is refused" \
@@ -46,4 +27,19 @@ check "no thread is left" no_thread
 check "no space is left" await 5 no_space
 check "kernel 1 starts again" exits 0 popcorn restart 1
 check "and is used" await 20 /programs/hop 4 0,1,2 10
+
+# The others of its threads, or its keeper, may be the first to say so.
+ends_it='until [ "$(ls /proc/$(pidof threads)/task 2>/dev/null | wc -l)" = 3 ]; do
+	usleep 10000; done; killall -9 threads'
+check "kernel 1 stops" exits 0 popcorn stop 1
+check "it has stopped" await 20 is 1 loaded
+check "it is to kill two threads when they are there" load_script 1 "$ends_it"
+check "it starts" exits 0 popcorn start 1
+check "it is used again" await 20 /programs/hop 4 0,1,2 10
+/programs/threads --spin 1 1 &
+victim=$!
+check "the program is killed there, and ends" killed $victim
+check "the log says so" eval 'dmesg | grep -qE \
+	"thread on kernel 1 was killed there|kernel 1 has lost its part of it"'
+check "nothing of it is left" await 5 quiet
 plan

@@ -42,6 +42,26 @@ no_thread()
 	[ "$(wc -l </proc/popcorn/threads)" = 1 ]
 }
 
+# on_kernel KID COUNT: so many threads are there
+on_kernel()
+{
+	[ "$(awk -v kid="$1" 'NR > 1 && $4 == "shadow" && $5 == kid' \
+		/proc/popcorn/threads | wc -l)" = "$2" ]
+}
+
+# killed PID: it was ended by SIGKILL
+killed()
+{
+	wait "$1"
+	[ $? = 137 ]
+}
+
+# says_why PID: that a program was killed for kernel 1
+says_why()
+{
+	dmesg | grep -q "popcorn: process $1 is killed: kernel 1 is down"
+}
+
 # objects: what each kernel that is up has of threads, records and so on
 objects()
 {
@@ -51,6 +71,12 @@ objects()
 has_objects()
 {
 	[ "$(objects)" = "$1" ]
+}
+
+# quiet: nothing that has ended is left on any kernel
+quiet()
+{
+	! objects | grep -qv ' threads=0 processes=0 spaces=0 '
 }
 
 all_threads_tests()
