@@ -25,7 +25,6 @@
 #include <linux/pagewalk.h>
 #include <linux/pkeys.h>
 #include <linux/security.h>
-#include <linux/slab.h>
 #include <linux/string.h>
 
 #include <popcorn/hooks.h>

@@ -50,22 +50,10 @@ has_mounted()
 	logged "$1" "init: mounted"
 }
 
-# of COMM KID NAME: a number of the newest process with that name
-of()
-{
-	awk -v comm="comm=$1" -v kernel="kernel=$2" -v name="$3=" '
-		$5 == comm && $6 == kernel {
-			for (i = 1; i <= NF; i++)
-				if (index($i, name) == 1)
-					print substr($i, length(name) + 1)
-			exit
-		}' /proc/popcorn/stats
-}
-
 # mapped COMM KID: how many parts of files the kernel has mapped from its own
 mapped()
 {
-	of "$1" "$2" files
+	of "comm=$1" "$2" files
 }
 
 # tests FILE: the program's results
@@ -102,7 +90,7 @@ compress()
 		/files/lib64/ld-linux-x86-64.so.2 --library-path "$libraries" \
 		/files/pigz -p 2 -c /tmp/text >/tmp/text.gz &&
 		gzip -dc /tmp/text.gz | cmp - /tmp/text || return
-	fetched=$(sum "$(of ld-linux-x86-64 "$1" read_waits)")
+	fetched=$(sum "$(of comm=ld-linux-x86-64 "$1" read_waits)")
 	echo "# kernel $1: $fetched pages fetched to be read," \
 	     "$(mapped ld-linux-x86-64 "$1") parts of files mapped"
 }

@@ -10,24 +10,12 @@
 
 stats=/proc/popcorn/stats
 
-# of PID KID NAME: a number of the newest process with that number
-of()
-{
-	awk -v tgid="tgid=$1" -v kernel="kernel=$2" -v name="$3=" '
-		$3 == tgid && $6 == kernel {
-			for (i = 1; i <= NF; i++)
-				if (index($i, name) == 1)
-					print substr($i, length(name) + 1)
-			exit
-		}' $stats
-}
-
 # between PID KID NAME FIRST LAST: it is in this range
 between()
 {
 	local value
 
-	value=$(of "$1" "$2" "$3")
+	value=$(of "tgid=$1" "$2" "$3")
 	echo "# kernel $2: $3=$value, $4 to $5 wanted"
 	[ -n "$value" ] && [ "$value" -ge "$4" ] && [ "$value" -le "$5" ]
 }
@@ -70,7 +58,7 @@ total()
 	local kid sum=0
 
 	for kid in 0 1 2; do
-		sum=$((sum + $(of "$1" $kid "$2")))
+		sum=$((sum + $(of "tgid=$1" $kid "$2")))
 	done
 	echo $sum
 }
@@ -142,7 +130,7 @@ exec 3>&-
 wait "$pid"
 check "the program has found its pages" [ $? = 0 ]
 check "the numbers are there when it has ended" \
-	await 5 eval "[ \"\$(of $pid 0 ended)\$(of $pid 1 ended)\" = 11 ]"
+	await 5 eval "[ \"\$(of tgid=$pid 0 ended)\$(of tgid=$pid 1 ended)\" = 11 ]"
 check "  the round has called its pages home" between "$pid" 0 rounds 1 99
 check "  and add up" consistent 2
 

@@ -32,6 +32,18 @@ counter()
 		$1 == "ended" { print $column }' /proc/popcorn/spaces
 }
 
+# of KEY KID NAME: a number of the newest process of that comm=NAME or tgid=PID
+of()
+{
+	awk -v key="$1" -v kernel="kernel=$2" -v name="$3=" '
+		($3 == key || $5 == key) && $6 == kernel {
+			for (i = 1; i <= NF; i++)
+				if (index($i, name) == 1)
+					print substr($i, length(name) + 1)
+			exit
+		}' /proc/popcorn/stats
+}
+
 no_space()
 {
 	[ "$(wc -l </proc/popcorn/spaces)" = 2 ]
