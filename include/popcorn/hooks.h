@@ -115,6 +115,17 @@ static inline void pcn_mm_init(struct mm_struct *mm)
 	mm->popcorn = NULL;
 }
 
+/**
+ * pcn_mm_is_shared - do other kernels have a part in an address space?
+ * @mm:	the address space
+ *
+ * Context: any; for an answer that stays, with mmap_lock held and a hold on @mm.
+ */
+static inline bool pcn_mm_is_shared(const struct mm_struct *mm)
+{
+	return READ_ONCE(mm->popcorn);
+}
+
 #else /* !CONFIG_POPCORN */
 
 #define VISIBLE_IF_POPCORN static
@@ -176,6 +187,7 @@ static inline ssize_t pcn_show_cpus(char *buf, const struct cpumask *own)
 }
 
 static inline void pcn_mm_init(struct mm_struct *mm) { }
+static inline bool pcn_mm_is_shared(const struct mm_struct *mm) { return false; }
 static inline void pcn_mm_exit(struct mm_struct *mm) { }
 static inline int pcn_remote_access(struct mm_struct *mm, unsigned int gup_flags)
 {

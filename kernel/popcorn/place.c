@@ -170,7 +170,7 @@ static bool is_a_kernel(unsigned int kid)
  *
  * Return: 0; -EINVAL no such kernel, or a flag; -EHOSTDOWN it is not up;
  * -EHOSTUNREACH it was not, all the time since the process was shared; -EBUSY the
- * thread is traced, or its address space used by another process, or watched;
+ * thread is traced, or its address space used by another process, watched or probed;
  * -EOPNOTSUPP the thread has state or code that cannot travel; -ENOMEM.
  */
 SYSCALL_DEFINE2(popcorn_migrate, unsigned int, kid, unsigned int, flags)

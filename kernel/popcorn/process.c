@@ -473,7 +473,8 @@ static int share(u64 *number)
 	struct process *p;
 	int err;
 
-	if (has_strangers())
+	/* Probes: pcn_space_create_mm() asks again, when no more can come. */
+	if (has_strangers() || test_bit(MMF_HAS_UPROBES, &current->mm->flags))
 		return -EBUSY;
 	p = new_process(pcn_number(++last_number),
 			pcn_peers_up() | BIT_ULL(pcn_self()));
@@ -539,8 +540,8 @@ static int get_ready(u64 number)
  * @number:	receives its number
  *
  * Context: process; sleeps, with no lock held.
- * Return: 0; -EBUSY its memory is used by another process, or watched; -ENOMEM;
- * -EINTR a signal; errors of pcn_msg_call() and of what other kernels did.
+ * Return: 0; -EBUSY its memory is used by another process, or watched, or has probes;
+ * -ENOMEM; -EINTR a signal; errors of pcn_msg_call() and of what other kernels did.
  */
 int pcn_process_share(u64 *number)
 {

@@ -209,7 +209,9 @@ struct pcn_space *pcn_space_create(u64 number, u64 members, unsigned int origin)
 
 /*
  * Who is in a fault has not seen the space and must be through before a page is
- * given away. Huge pages would have to be split again and again.
+ * given away. Huge pages would have to be split again and again. Probes in its code
+ * (uprobes) are pages that were replaced for this kernel alone; with mmap_lock held
+ * there are some, or there will be none.
  */
 static int attach(struct pcn_space *s, struct mm_struct *mm)
 {
@@ -218,6 +220,10 @@ static int attach(struct pcn_space *s, struct mm_struct *mm)
 
 	if (mmap_write_lock_killable(mm))
 		return -EINTR;
+	if (test_bit(MMF_HAS_UPROBES, &mm->flags)) {
+		mmap_write_unlock(mm);
+		return -EBUSY;
+	}
 	s->mm = mm;
 	if (pcn_is_origin(s))
 		set_bit(MMF_DISABLE_THP, &mm->flags);
@@ -237,7 +243,7 @@ static int attach(struct pcn_space *s, struct mm_struct *mm)
  *
  * Context: process; takes mmap_lock.
  * Return: the space, which goes with @mm; an ERR_PTR: -EEXIST, -EINVAL, -ENOMEM,
- * -EINTR; -EBUSY somebody watches @mm with an MMU notifier.
+ * -EINTR; -EBUSY somebody watches @mm with an MMU notifier, or has probes in it.
  */
 struct pcn_space *pcn_space_create_mm(u64 number, u64 members,
 				      unsigned int origin, struct mm_struct *mm)
