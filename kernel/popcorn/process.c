@@ -582,6 +582,7 @@ void pcn_process_end(u64 number)
 	free_process(p);
 }
 
+/* The members that have a part of it still. With processes_lock held. */
 static u64 present(const struct process *p)
 {
 	return p->members & ~p->lost;
@@ -594,7 +595,8 @@ static u64 present(const struct process *p)
  *
  * Context: process.
  * Return: 0; -EHOSTUNREACH the kernel has no part of the process: it was started, or
- * started again, after the process was shared; -ESRCH there is no such process.
+ * started again, after the process was shared, or has lost its part; -ESRCH there is no
+ * such process.
  */
 int pcn_process_host(u64 number, unsigned int kid)
 {
@@ -633,7 +635,7 @@ u64 pcn_process_members(struct task_struct *task)
 	return members;
 }
 
-/* In "vote" every member is asked about every page. */
+/* In "vote" every member is asked about every page. With processes_lock held. */
 static bool depends_on(const struct process *p, unsigned int kid)
 {
 	u64 kernels = pcn_proto_chosen() == &pcn_proto_vote ? p->members :
@@ -642,6 +644,7 @@ static bool depends_on(const struct process *p, unsigned int kid)
 	return kernels & BIT_ULL(kid);
 }
 
+/* With processes_lock held. */
 static void kill_process(struct process *p, unsigned int kid, const char *why)
 {
 	struct pid *pid = p->signal->pids[PIDTYPE_TGID];
@@ -654,11 +657,12 @@ static void kill_process(struct process *p, unsigned int kid, const char *why)
 /* With processes_lock held. Is the process killed? */
 static bool lose(struct process *p, unsigned int kid, const char *why)
 {
-	if (depends_on(p, kid))
-		kill_process(p, kid, why);
-	else
+	if (!depends_on(p, kid)) {
 		p->lost |= BIT_ULL(kid);
-	return depends_on(p, kid);
+		return false;
+	}
+	kill_process(p, kid, why);
+	return true;
 }
 
 /**
