@@ -29,7 +29,6 @@
 #include <linux/percpu.h>
 #include <linux/ptrace.h>
 #include <linux/sched.h>
-#include <linux/sched/stat.h>
 #include <linux/slab.h>
 #include <linux/timer.h>
 #include <linux/vmalloc.h>
@@ -363,15 +362,6 @@ static unsigned int poll_group(struct pcn_poll_group *group, unsigned int budget
 	return handled;
 }
 
-/*
- * Nobody else has a use for this CPU: as kvm_vcpu_can_poll(), and a softirq may have
- * come to an idle one, where no task is running.
- */
-static bool may_spin(void)
-{
-	return (is_idle_task(current) || single_task_running()) && !need_resched();
-}
-
 /* Spin a little; true if there is something to do. */
 static bool linger(struct pcn_poll_group *group, u64 limit_ns)
 {
@@ -386,7 +376,7 @@ static bool linger(struct pcn_poll_group *group, u64 limit_ns)
 			return true;
 		}
 		cpu_relax();
-	} while (ktime_get_ns() < end && may_spin());
+	} while (ktime_get_ns() < end && pcn_cpu_is_spare());
 	return false;
 }
 
@@ -502,7 +492,7 @@ void pcn_msg_look(const struct pcn_linger *linger,
 	do {
 		if (!poll_locked(group, BATCH))
 			cpu_relax();
-	} while (!is_over(arg) && ktime_get_ns() < end && may_spin());
+	} while (!is_over(arg) && ktime_get_ns() < end && pcn_cpu_is_spare());
 	/* The thread may have slept all the time: so it is to be rung again. */
 	if (group->asleep && !arm(group))
 		pcn_poll_kick(group->id);

@@ -12,6 +12,7 @@ struct pcn_window;
 struct pcn_window *pcn_window(void);
 struct pcn_check_table *pcn_window_check(void);
 bool pcn_checks_wanted(void);
+bool pcn_cpu_is_spare(void);
 u32 pcn_generation(void);
 struct kobject *pcn_kobject(void);
 void pcn_attach_doorbell(void (*fn)(void));

@@ -1,0 +1,32 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Is the time of a CPU anybody else's?
+ *
+ * Whoever waits for another kernel would rather spin than sleep, for a while, if
+ * nobody else can use the CPU meanwhile (drivers/msg_layer/poll.c).
+ * single_task_running() tells less than that: since Linux 6.12 a task that has gone to
+ * sleep stays in its run queue until its lag is used up (the scheduler's feature
+ * DELAY_DEQUEUE), and is counted there for milliseconds. It cannot use the CPU, so it
+ * is left out, as wake_affine_idle() does.
+ */
+#include <linux/mmu_context.h>
+
+#include <popcorn/core.h>
+
+#include "../sched/sched.h"
+
+/**
+ * pcn_cpu_is_spare - has nobody else a use for this CPU?
+ *
+ * A softirq may have come to an idle one, where no task is running.
+ *
+ * Context: any; the answer is about the CPU at this moment, for those who ask in a loop.
+ * Return: true if it has only the caller, or nobody, to run.
+ */
+bool pcn_cpu_is_spare(void)
+{
+	const struct rq *rq = raw_rq();
+	unsigned int running = rq->nr_running - rq->cfs.h_nr_delayed;
+
+	return running == !is_idle_task(current) && !need_resched();
+}
