@@ -65,8 +65,11 @@ struct pcn_poll_group pcn_groups[PCN_GROUPS] = {
 	},
 };
 
-/* KVM's default for the same question. */
-static unsigned int linger_us = 200;
+/*
+ * More than KVM's default for the same question, 200: of two kernels that wait for each
+ * other both may have to be woken, which takes 100 us each where CPUs are virtual.
+ */
+static unsigned int linger_us = 300;
 module_param(linger_us, uint, 0644);
 MODULE_PARM_DESC(linger_us, "look for more messages for up to so long before sleeping (us)");
 
@@ -108,13 +111,16 @@ struct pcn_reserve *pcn_handler_reserve(void)
 	return READ_ONCE(thread->runner) == current ? &thread->reserve : NULL;
 }
 
-/* Shorter sleeps than lingering costs: linger longer; and the other way round. */
+/*
+ * Shorter sleeps than lingering costs: linger longer, at least twice as long as this
+ * one has taken; and the other way round.
+ */
 static void adapt(struct pcn_linger *linger, u64 slept_ns)
 {
 	u64 max = READ_ONCE(linger_us) * (u64)NSEC_PER_USEC, ns = linger->ns;
 
 	if (slept_ns < max)
-		ns = clamp(ns * 2, min_t(u64, LINGER_MIN_NS, max), max);
+		ns = clamp(2 * max(ns, slept_ns), min_t(u64, LINGER_MIN_NS, max), max);
 	else
 		ns = ns / 2 < LINGER_MIN_NS ? 0 : min(ns / 2, max);
 	WRITE_ONCE(linger->ns, ns);
