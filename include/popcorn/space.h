@@ -30,7 +30,7 @@ struct pt_regs;
  * @hops:	how often it was forwarded
  * @flags:	PCN_DATA: PAGE_SIZE bytes follow this structure
  * @heir:	who takes the place of @who
- * @pad:	zero
+ * @early:	with PCN_DATA, 1 if the page was asked for too early, before it was used
  * @cs:		copyset
  * @stamp:	Lamport time
  * @version:	of the data
@@ -46,7 +46,7 @@ struct pcn_page_msg {
 	u8	hops;
 	u8	flags;
 	u8	heir;
-	u16	pad;
+	u16	early;
 	u64	cs;
 	u64	stamp;
 	u64	version;

@@ -13,10 +13,16 @@
 #include "internal.h"
 
 /*
- * A thread that gets a page has mostly used it after so long: it is not asked for
- * earlier by the kernel that it comes from, nor is it looked earlier whether it has.
+ * A thread that gets a page has used it after a while: it is not asked for earlier by
+ * the kernel that it comes from. How long it takes depends on whether the thread has to
+ * be woken up, and what that costs: it is learnt, within these limits, from what comes
+ * with the page (pcn_learn_use()). And so long it takes until it is first looked whether
+ * a page that somebody wants has been used.
  */
 #define USE_NS		(20 * NSEC_PER_USEC)
+#define USE_MAX_NS	(400 * NSEC_PER_USEC)
+/* It shrinks by such a part each time. */
+#define USE_SHRINK	8
 
 /* For how long a thread looks for its page by itself. */
 static struct pcn_linger page_linger;
@@ -160,27 +166,47 @@ static int wait_for_change(struct pcn_record *r)
 	return err || READ_ONCE(r->space->broken) ? -EINTR : 0;
 }
 
-static bool is_time(const void *arg)
+/**
+ * struct patience - a page is left to somebody
+ * @change:	for so long at most
+ * @until:	and until then
+ */
+struct patience {
+	struct change	change;
+	u64		until;
+};
+
+static bool is_over(const void *arg)
 {
-	return ktime_get_ns() >= *(const u64 *)arg;
+	const struct patience *p = arg;
+
+	return ktime_get_ns() >= p->until || has_come(&p->change);
 }
 
 /*
  * The page has just gone from here, to somebody who is about to use it. Asked for it
- * before that, its kernel would have to wait, by a timer; to wait here costs less.
+ * before that, its kernel would have to wait, by a timer; to wait here costs less. One
+ * thread does, for all of this kernel.
  */
 static void let_use(struct pcn_record *r)
 	__must_hold(&r->lock)
 {
-	static const struct pcn_linger enough = { .ns = 2 * USE_NS };
-	u64 until = r->gone_at + USE_NS;
+	static const struct pcn_linger enough = { .ns = 2 * USE_MAX_NS };
+	struct patience p = {
+		.change = { .r = r, .seen = r->changes },
+		.until = r->gone_at + max_t(u32, r->use_ns, USE_NS),
+	};
 
 	r->gone_at = 0;
-	if (is_time(&until))
-		return;
-	spin_unlock(&r->lock);
-	pcn_msg_look(&enough, is_time, &until);
-	spin_lock(&r->lock);
+	if (!is_over(&p)) {
+		r->leaving = true;
+		spin_unlock(&r->lock);
+		pcn_msg_look(&enough, is_over, &p);
+		spin_lock(&r->lock);
+		r->leaving = false;
+		pcn_changed(r);
+	}
+	r->left_to = ktime_get_ns() >= p.until ? r->taker : PCN_NOBODY;
 }
 
 /* What an earlier attempt has used up. */
@@ -210,7 +236,7 @@ int pcn_enter(struct pcn_record *r, bool write, struct pcn_context *c)
 	while (!err && !pcn_may_enter(r, write, c->locked)) {
 		if (r->lost)
 			err = -EIO;
-		else if (r->pending || r->holding || r->granted)
+		else if (r->pending || r->holding || r->granted || r->leaving)
 			err = wait_for_change(r);
 		else if (!c->spare || c->reserve.count < full_reserve(r->space))
 			refill_unlocked(r, c);
@@ -272,8 +298,54 @@ void pcn_leave_mapped(struct pcn_record *r, u64 ns)
 	spin_lock(&r->lock);
 	r->mapped_at = ktime_get_ns();
 	r->keep_until = r->mapped_at + ns;
+	r->early = false;
 	spin_unlock(&r->lock);
 	pcn_leave(r);
+}
+
+/**
+ * pcn_forget_use - a record of a page that nobody has used yet
+ * @r:	the record
+ *
+ * Context: the record's lock is held, or nobody else knows of the record.
+ */
+void pcn_forget_use(struct pcn_record *r)
+{
+	r->gone_at = 0;
+	r->use_ns = 0;
+	r->keep_until = 0;
+	r->early = false;
+	r->left_to = PCN_NOBODY;
+	r->taker = PCN_NOBODY;
+}
+
+/**
+ * pcn_learn_use - learn for how long a page is to be left to those who get it
+ * @r:		the record
+ * @from:	the kernel that it has come from
+ * @early:	it had been asked for before it was used there
+ *
+ * To ask too early costs a timer, and the switch to the thread that it wakes up; to ask
+ * late costs no more than the time itself. If even the longest time is too short, none
+ * is any use.
+ *
+ * Context: the record's lock is held.
+ */
+void pcn_learn_use(struct pcn_record *r, u8 from, bool early)
+{
+	u32 ns = max_t(u32, r->use_ns, USE_NS);
+
+	lockdep_assert_held(&r->lock);
+	/* From others it comes early, or late, for other reasons. */
+	if (from != r->left_to)
+		return;
+	r->left_to = PCN_NOBODY;
+	if (!early)
+		r->use_ns = max_t(u32, ns - ns / USE_SHRINK, USE_NS);
+	else if (ns < USE_MAX_NS)
+		r->use_ns = min_t(u32, ns * 2, USE_MAX_NS);
+	else
+		r->use_ns = USE_NS;
 }
 
 /**
@@ -290,10 +362,11 @@ void pcn_linger(struct pcn_record *r)
 	u64 now = ktime_get_ns(), until = r->keep_until;
 
 	lockdep_assert_held(&r->lock);
+	r->early = true;
 	if (r->lingers)
 		return;
 	if (now >= until)
-		until = now + max(USE_NS, now - r->mapped_at);
+		until = now + max3(USE_NS, (u64)r->use_ns, now - r->mapped_at);
 	/* A user until the time is over. */
 	atomic_inc(&r->users);
 	r->lingers = true;

@@ -70,6 +70,12 @@ struct pcn_queued {
  * @holding:	events wait until nobody uses the page, or for memory
  * @lost:	the content of the page is lost
  * @gone_at:	when it was taken away (ktime_get_ns()), until it is asked for again
+ * @use_ns:	how long it is not asked for then: whoever has got it is to use it
+ * @leaving:	a thread waits for that time, the others wait for it
+ * @left_to:	the kernel that has been left it for that time, or PCN_NOBODY
+ * @taker:	another kernel that the protocol has last heard of: it goes to that one
+ * @early:	it was asked for before the thread that it is mapped for had used it,
+ *		until it is sent
  * @keep_until:	a thread has the page until then, whoever wants it:
  *		it needs others with it
  * @mapped_at:	when that was mapped; it is kept for a while if it has not been used
@@ -105,6 +111,11 @@ struct pcn_record {
 	bool			holding;
 	bool			lost;
 	u64			gone_at;
+	u32			use_ns;
+	bool			leaving;
+	bool			early;
+	u8			left_to;
+	u8			taker;
 	u64			keep_until;
 	u64			mapped_at;
 	bool			lingers;
@@ -252,6 +263,8 @@ bool pcn_may_enter(struct pcn_record *r, bool write, bool hurry);
 int pcn_enter(struct pcn_record *r, bool write, struct pcn_context *c);
 void pcn_leave(struct pcn_record *r);
 void pcn_leave_mapped(struct pcn_record *r, u64 ns);
+void pcn_forget_use(struct pcn_record *r);
+void pcn_learn_use(struct pcn_record *r, u8 from, bool early);
 void pcn_linger(struct pcn_record *r);
 enum hrtimer_restart pcn_linger_over(struct hrtimer *timer);
 void pcn_stop_lingering(struct pcn_record *r);

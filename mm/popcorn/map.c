@@ -756,6 +756,7 @@ void pcn_release(struct pcn_record *r, struct vm_area_struct *vma)
 		make_exclusive(r, vma);
 	pcn_set_frame(r, NULL);
 	r->plain = true;
+	pcn_forget_use(r);
 	spin_unlock(&r->lock);
 	if (frame && r->mapped && vma)
 		folio_add_lru_vma(page_folio(frame), vma);

@@ -309,6 +309,7 @@ static void init_record(struct pcn_record *r, struct pcn_space *s, u64 page)
 	r->space = s;
 	r->page = page;
 	r->plain = s->mm && pcn_is_origin(s);
+	pcn_forget_use(r);
 	pcn_replica_init(&r->replica, &s->group);
 }
 

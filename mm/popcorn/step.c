@@ -116,6 +116,7 @@ static void send(struct pcn_record *r, const struct pcn_msg *m, unsigned int to,
 	if (!(m->flags & PCN_DATA))
 		return post(r, to, &copy->head, sizeof(copy->head), reserve);
 	atomic64_inc(&r->space->stats.copies);
+	copy->head.early = r->early;
 	memcpy(copy->data, page_address(r->frame), PAGE_SIZE);
 	post(r, to, copy, sizeof(*copy), reserve);
 }
@@ -135,6 +136,8 @@ static void send_all(struct pcn_record *r, const struct pcn_action *a,
 			send(r, &m, to, reserve);
 		}
 	}
+	if (m.flags & PCN_DATA)
+		r->early = false;
 }
 
 /* The access that waited is over for the protocol. */
@@ -261,6 +264,8 @@ static void step(struct pcn_record *r, const struct pcn_msg *m,
 	}
 	trace_pcn_page_step(s->number, r->page, m->type, m->from, state,
 			    r->replica.state, out.count);
+	if (m->who != s->group.self)
+		r->taker = m->who;
 	if (do_actions(r, &out, data, c))
 		drop_frame(r);
 	else
@@ -393,6 +398,8 @@ static void take_message(struct pcn_space *s, const struct pcn_message *msg)
 	struct pcn_msg m = from_wire(w);
 
 	spin_lock(&r->lock);
+	if (m.flags & PCN_DATA)
+		pcn_learn_use(r, w->from, w->early);
 	if (r->plain)
 		end_plain(r);
 	if (r->holding || !list_empty(&r->queue))
