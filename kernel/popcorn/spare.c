@@ -9,7 +9,7 @@
  * DELAY_DEQUEUE), and is counted there for milliseconds. It cannot use the CPU, so it
  * is left out, as wake_affine_idle() does.
  */
-#include <linux/mmu_context.h>
+#include <linux/mmu_context.h>	/* sched.h needs it */
 
 #include <popcorn/core.h>
 

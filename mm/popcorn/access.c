@@ -168,8 +168,8 @@ static int wait_for_change(struct pcn_record *r)
 
 /**
  * struct patience - a page is left to somebody
- * @change:	for so long at most
- * @until:	and until then
+ * @change:	as long as nothing changes here
+ * @until:	and for so long at most, ktime_get_ns()
  */
 struct patience {
 	struct change	change;

@@ -4,9 +4,9 @@
 # vm: --append popcorn_msg.linger_us=0 --secondary-append popcorn_msg.linger_us=0
 #
 # A page that two threads write in turns, which have to be woken up each time, as
-# nobody looks for messages instead of sleeping. Asked for at once, the page comes back before
-# it has been used, nearly always, and is held until a timer fires: so each kernel
-# learns for how long to leave it to the other one (pcn_learn_use()).
+# nobody looks for messages instead of sleeping. Asked for at once, the page has nearly
+# never been used yet, and is held until a timer fires: so each kernel learns for how
+# long to leave it to the other one (pcn_learn_use()).
 
 . /selftests/lib.sh
 . /selftests/threads-lib.sh
