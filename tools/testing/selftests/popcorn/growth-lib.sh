@@ -72,8 +72,8 @@ steady()
 
 # no_growth RUNS COMMAND...: when the command has run as often as that, and again, there
 # are on all kernels the objects that there were before, and no more memory is in use
-# than there was. How many of its tasks there are at the same time differs, so caches
-# may still grow when it runs once more; but a leak grows each time.
+# than there was. How many of its objects wait to be freed at the same time differs, so
+# caches may still grow when it runs once more; but a leak grows each time.
 no_growth()
 {
 	local runs=$1 try
@@ -128,7 +128,9 @@ all_growth_tests()
 	check "four kernels tell what they use" all_answer 4
 	check "growth would be seen" judges_growth
 	check "objects of a program are seen" finds_objects
-	check "a program has run on 4 kernels" note /programs/hop 8 0,1,2,3 50
+	# As many tasks on each kernel as there will ever be: caches have their size then.
+	check "64 threads were on each of 4 kernels" \
+		note /programs/hop 64 0,1,2,3 4 together
 	await 10 no_thread
 	check "$((4 * $1)) migrations in a ring of 4 kernels leave nothing" \
 		no_growth 1 /programs/hop 4 0,1,2,3 "$1"
