@@ -150,9 +150,12 @@ get_busy()
 	start_watch
 }
 
-# No error of the loads, and no lost tick worth noticing.
+# No error of the loads, and no lost tick worth noticing. How fast the loads get on is
+# the host's affair.
 check_busy()
 {
+	await 60 at_least $busy/computed 10 >/dev/null
+	await 60 at_least $busy/used 5 >/dev/null
 	end_watch
 	end_loads
 	set_gap_limit

@@ -53,15 +53,16 @@ killed_while()
 	return 1
 }
 
-# Kills it after a part of the time that its last boot took. A boot that is so
-# much faster that the kill finds it running counts for the next attempt.
+# Kills it after a part of the time that its last boot took. A kill that finds it
+# running, as it was late or the boot faster, is tried again, and aims at an earlier
+# time.
 killed_in_boot()
 {
 	local tries=0 boot_ms
 
 	while [ $tries != 5 ]; do
 		boot_ms=$(($(cat $kernels/1/boot_us) / 1000))
-		killed_while booting $((boot_ms * $1 / 100)) start && return
+		killed_while booting $((boot_ms * $1 / 100 / (tries + 1))) start && return
 		grep -q . /tmp/out && return 1
 		tries=$((tries + 1))
 	done
