@@ -165,6 +165,9 @@ struct pcn_placement {
  * @migrations:	how often it has left
  * @calls:	system calls done for it while it was away
  * @visits:	how often it came home for one thing, to leave again
+ * @left_at:	shadow: when it left, ns
+ * @stay_until:	shadow: when it may leave, ns; 0: at once
+ * @stay_ns:	shadow: for how long it stays if it comes home for an access
  */
 struct pcn_thread {
 	struct hlist_node	node;
@@ -200,6 +203,9 @@ struct pcn_thread {
 	u64			migrations;
 	u64			calls;
 	u64			visits;
+	u64			left_at;
+	u64			stay_until;
+	u64			stay_ns;
 };
 
 /* thread.c */
@@ -215,6 +221,8 @@ void pcn_thread_want_stack(struct pcn_thread *t);
 /* shadow.c, visitor.c */
 void pcn_shadow_leave(struct pcn_thread *t, struct pt_regs *regs);
 void pcn_shadow_end(struct pcn_thread *t);
+bool pcn_shadow_stays(const struct pcn_thread *t);
+void pcn_shadow_forget_stay(struct pcn_thread *t);
 int pcn_visitor_start(void *arrival);
 long pcn_visitor_call(struct pcn_thread *t, struct pt_regs *regs, long nr);
 void pcn_visitor_go(struct pcn_thread *t, struct pt_regs *regs);

@@ -89,7 +89,7 @@ void pcn_syscall_done(void)
  * @regs:	its registers
  *
  * Context: process; sleeps. A thread that is wanted elsewhere leaves, unless it has
- * signals to handle first.
+ * signals to handle first, or stays (pcn_shadow_stays()).
  */
 void pcn_syscall_exit(struct pt_regs *regs)
 {
@@ -99,7 +99,8 @@ void pcn_syscall_exit(struct pt_regs *regs)
 		return;
 	if (t->visitor)
 		return pcn_visitor_go(t, regs);
-	if (t->wanted != pcn_self() && !signal_pending(current))
+	if (t->wanted != pcn_self() && !signal_pending(current) &&
+	    !pcn_shadow_stays(t))
 		pcn_shadow_leave(t, regs);
 	/* And it has while it was away. */
 	t->hold_ip = 0;
@@ -194,6 +195,7 @@ SYSCALL_DEFINE2(popcorn_migrate, unsigned int, kid, unsigned int, flags)
 	if (pcn_affinity_place(t, kid) != kid)
 		pcn_affinity_lift(t);
 	t->wanted = kid;
+	pcn_shadow_forget_stay(t);
 	set_task_syscall_work(current, POPCORN);
 	return 0;
 }
@@ -289,6 +291,7 @@ void pcn_exec(void)
 		return;
 	t->process = 0;
 	t->changing = false;
+	pcn_shadow_forget_stay(t);
 	if (!t->bound)
 		t->wanted = pcn_self();
 	if (t->placement) {

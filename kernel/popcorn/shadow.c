@@ -24,6 +24,8 @@
 #define pr_fmt(fmt) "popcorn: " fmt
 
 #include <linux/errno.h>
+#include <linux/ktime.h>
+#include <linux/minmax.h>
 #include <linux/resume_user_mode.h>
 #include <linux/rseq.h>
 #include <linux/sched.h>
@@ -230,6 +232,51 @@ static void do_call(struct pcn_thread *t, struct pt_regs *regs)
 	answer(t, regs);
 }
 
+/* --- it stays for a while --- */
+
+/*
+ * A thread that has come home for an access leaves at the end of its next system call,
+ * and if the next access is again one that is made at home, it does nothing but come
+ * and go, at two migrations each. So one that comes back soon stays for twice as long as
+ * the last time. Away for longer, it has work there: it stays for half as long.
+ */
+#define SOON_NS		(10 * NSEC_PER_MSEC)
+#define STAY_MIN_NS	NSEC_PER_MSEC
+#define STAY_MAX_NS	(100 * NSEC_PER_MSEC)
+
+static void begin_stay(struct pcn_thread *t)
+{
+	u64 now = ktime_get_ns();
+
+	t->stay_until = now + t->stay_ns;
+	if (now - t->left_at < SOON_NS)
+		t->stay_ns = clamp(2 * t->stay_ns, STAY_MIN_NS, STAY_MAX_NS);
+	else
+		t->stay_ns = t->stay_ns > STAY_MIN_NS ? t->stay_ns / 2 : 0;
+}
+
+/**
+ * pcn_shadow_stays - does a thread that is at home stay there for the time being?
+ * @t:	the current thread, which is wanted elsewhere
+ *
+ * Context: process.
+ */
+bool pcn_shadow_stays(const struct pcn_thread *t)
+{
+	return t->stay_until && ktime_get_ns() < t->stay_until;
+}
+
+/**
+ * pcn_shadow_forget_stay - a thread is to leave at once
+ * @t:	the current thread
+ *
+ * Context: process.
+ */
+void pcn_shadow_forget_stay(struct pcn_thread *t)
+{
+	t->stay_until = 0;
+}
+
 /* --- back --- */
 
 static void lost(struct pcn_thread *t, const char *how)
@@ -265,6 +312,8 @@ static void end_absence(struct pcn_thread *t)
 					       "is lost, that kernel is down");
 	if (t->op == PCN_OP_HOME && t->msg->reason != PCN_HOME_RESULT)
 		t->visits++;
+	if (t->op == PCN_OP_HOME && t->msg->reason == PCN_HOME_FAULT)
+		begin_stay(t);
 	if (t->op == PCN_OP_HOME && !fatal_signal_pending(current))
 		pcn_thread_want_stack(t);
 	t->at = pcn_self();
@@ -314,6 +363,8 @@ void pcn_shadow_leave(struct pcn_thread *t, struct pt_regs *regs)
 		t->wanted = pcn_self();
 		return;
 	}
+	t->left_at = ktime_get_ns();
+	t->stay_until = 0;
 	for (;;) {
 		await_message(t);
 		if (t->op != PCN_OP_CALL)

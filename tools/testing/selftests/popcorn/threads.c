@@ -219,6 +219,46 @@ static bool test_shared(void)
 	return ok;
 }
 
+/* own_line: of the calling thread in /proc/popcorn/threads */
+static bool own_line(unsigned int *kernel, unsigned long *migrations)
+{
+	FILE *f = fopen("/proc/popcorn/threads", "r");
+	char line[256];
+	bool found = false;
+	int tid;
+
+	while (f && !found && fgets(line, sizeof(line), f))
+		found = sscanf(line, "%*s %*s %d shadow %u %lu", &tid, kernel,
+			       migrations) == 3 && tid == (int)syscall(SYS_gettid);
+	if (f)
+		fclose(f);
+	return found;
+}
+
+/* Who needs such memory all the time is not moved each time. */
+static bool test_shared_often(void)
+{
+	volatile int *p = mmap(NULL, PAGE, PROT_READ | PROT_WRITE,
+			       MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	bool ok = p != MAP_FAILED && !leave();
+	unsigned long before, after;
+	unsigned int kernel;
+	int i;
+
+	ok = ok && own_line(&kernel, &before);
+	for (i = 0; i < 2000; i++) {
+		p[i % 2]++;
+		getppid();
+	}
+	/* Longer than it stays; then it is where it was to be. */
+	usleep(200000);
+	ok = ok && own_line(&kernel, &after) && kernel == (unsigned int)away[0];
+	printf("2000 accesses: %lu migrations\n", after - before);
+	ok = ok && !go(0) && after - before < 1000 && p[0] == 1000 && p[1] == 1000;
+	munmap((void *)p, PAGE);
+	return ok;
+}
+
 /* A call that is done there, with a buffer that is not. */
 static bool test_call_with_shared(void)
 {
@@ -685,6 +725,7 @@ static const struct {
 	{ test_stack, "the stack grows" },
 	{ test_file, "private files" },
 	{ test_shared, "shared memory, accessed at home" },
+	{ test_shared_often, "many accesses: it stays at home for a while" },
 	{ test_call_with_shared, "and given to a call that is done there" },
 	{ test_held, "pages that a pipe holds on to" },
 	{ test_end_of_file, "behind the end of a file is SIGBUS, until it grows" },
