@@ -241,7 +241,7 @@ static bool test_shared_often(void)
 	volatile int *p = mmap(NULL, PAGE, PROT_READ | PROT_WRITE,
 			       MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	bool ok = p != MAP_FAILED && !leave();
-	unsigned long before, after;
+	unsigned long before = 0, after = 0;
 	unsigned int kernel;
 	int i;
 
