@@ -6,20 +6,55 @@
 #ifndef _POPCORN_HOOKS_H
 #define _POPCORN_HOOKS_H
 
-#include <linux/types.h>
-
+#include <linux/bits.h>
+#include <linux/mmap_lock.h>
 #include <linux/mm_types.h>
+#include <linux/types.h>
 
 struct clocksource;
 struct cpumask;
 struct kimage;
 struct page_ext_operations;
+struct zap_details;
 struct pt_regs;
 struct task_struct;
 
 /* What Linux does about a page fault. */
 typedef vm_fault_t (*pcn_linux_fault_t)(struct vm_area_struct *vma,
 					unsigned long address, unsigned int flags);
+
+/* What a change of an address space is like: pcn_change_lock(). */
+#define PCN_CHANGE_VMAS		BIT(0)	/* VMAs change, not only pages */
+#define PCN_CHANGE_KEEP		BIT(1)	/* what is in the pages is needed */
+#define PCN_CHANGE_READ		BIT(2)	/* mmap_lock is taken to read */
+#define PCN_CHANGE_NOTHING	BIT(3)	/* nothing changes for other kernels */
+#define PCN_CHANGE_BELOW	BIT(4)	/* addresses below may change as well */
+#define PCN_CHANGE_TORN		BIT(5)	/* it has changed already */
+
+/* Only what replaces others' memory concerns them: what is new they ask for. */
+#define pcn_change_of_mmap(flags)	\
+	((flags) & MAP_FIXED ? PCN_CHANGE_VMAS : PCN_CHANGE_NOTHING)
+#define pcn_change_of_shmat(flags)	\
+	((flags) & SHM_REMAP ? PCN_CHANGE_VMAS : PCN_CHANGE_NOTHING)
+#define pcn_change_of_mprotect(grows)	\
+	(PCN_CHANGE_VMAS | PCN_CHANGE_KEEP | ((grows) ? PCN_CHANGE_BELOW : 0))
+
+/* mmap_lock as a change wants it. */
+static inline int pcn_mmap_lock(struct mm_struct *mm, unsigned int flags)
+{
+	if (!(flags & PCN_CHANGE_READ))
+		return mmap_write_lock_killable(mm);
+	mmap_read_lock(mm);
+	return 0;
+}
+
+static inline void pcn_mmap_unlock(struct mm_struct *mm, unsigned int flags)
+{
+	if (flags & PCN_CHANGE_READ)
+		mmap_read_unlock(mm);
+	else
+		mmap_write_unlock(mm);
+}
 
 #ifdef CONFIG_POPCORN
 
@@ -81,8 +116,20 @@ int pcn_kexec_load(struct kimage *image, unsigned long flags);
 int pcn_kexec_result(int ret);
 void pcn_mm_exit(struct mm_struct *mm);
 void pcn_process_end(u64 number);
-vm_fault_t pcn_handle_mm_fault(struct vm_area_struct *vma, unsigned long address,
-			       unsigned int flags, pcn_linux_fault_t linux_fault);
+vm_fault_t pcn_fault_shared(struct vm_area_struct *vma, unsigned long address,
+			    unsigned int flags, pcn_linux_fault_t linux_fault);
+int pcn_change_begin_shared(struct mm_struct *mm, unsigned long start,
+			    unsigned long length, unsigned int flags);
+int pcn_change_lock_shared(struct mm_struct *mm, unsigned long start,
+			   unsigned long length, unsigned int flags);
+void pcn_change_end_shared(struct mm_struct *mm, bool failed);
+int pcn_change_lock_brk(struct mm_struct *mm, unsigned long brk);
+int pcn_change_lock_mremap(struct mm_struct *mm, unsigned long addr,
+			   unsigned long old_len, unsigned long new_len,
+			   unsigned long flags, unsigned long new_addr);
+unsigned int pcn_change_of_advice(int behavior, bool write);
+void pcn_unmap_shared(struct vm_area_struct *vma, unsigned long start,
+		      unsigned long end, const struct zap_details *details);
 int pcn_remote_access(struct mm_struct *mm, unsigned int gup_flags);
 
 u64 pcn_hold_ns(u64 page, bool of_use, bool *several);
@@ -92,7 +139,6 @@ void pcn_exec(void);
 void pcn_exit(struct task_struct *p);
 void pcn_free(struct task_struct *p);
 long pcn_syscall_enter(struct pt_regs *regs, long nr);
-void pcn_syscall_done(void);
 void pcn_syscall_exit(struct pt_regs *regs);
 void pcn_visitor_signal(void);
 bool pcn_bad_area(struct pt_regs *regs, unsigned long address, bool missing);
@@ -124,6 +170,100 @@ static inline void pcn_mm_init(struct mm_struct *mm)
 static inline bool pcn_mm_is_shared(const struct mm_struct *mm)
 {
 	return READ_ONCE(mm->popcorn);
+}
+
+/**
+ * pcn_handle_mm_fault - a page fault, perhaps in a shared address space
+ * @vma:	the VMA
+ * @address:	where
+ * @flags:	FAULT_FLAG_*
+ * @linux_fault: what is to be done if it is not, or the page is plain; a constant
+ *
+ * Context: as handle_mm_fault(), whose middle this is.
+ * Return: VM_FAULT_*; with RETRY and COMPLETED the lock of the fault is released.
+ */
+static __always_inline vm_fault_t pcn_handle_mm_fault(struct vm_area_struct *vma,
+						      unsigned long address,
+						      unsigned int flags,
+						      pcn_linux_fault_t linux_fault)
+{
+	if (unlikely(READ_ONCE(vma->vm_mm->popcorn)))
+		return pcn_fault_shared(vma, address, flags, linux_fault);
+	return linux_fault(vma, address, flags);
+}
+
+/**
+ * pcn_change_begin_mm - begin to change a range of an address space
+ * @mm:		the address space
+ * @start:	first address
+ * @length:	bytes
+ * @flags:	PCN_CHANGE_*
+ *
+ * Context: process, with no lock held; sleeps, killably.
+ * Return: 0, to be followed by pcn_change_end(); -EINTR a fatal signal; -ENOMEM.
+ */
+static inline int pcn_change_begin_mm(struct mm_struct *mm, unsigned long start,
+				      unsigned long length, unsigned int flags)
+{
+	return likely(!READ_ONCE(mm->popcorn)) ? 0 :
+	       pcn_change_begin_shared(mm, start, length, flags);
+}
+
+/**
+ * pcn_change_lock - begin to change a range of an address space, and take mmap_lock
+ * @mm:		the address space
+ * @start:	first address
+ * @length:	bytes
+ * @flags:	PCN_CHANGE_*
+ *
+ * An address space comes to be shared with mmap_lock held to write: what this sees
+ * when it has the lock stays. If it has become shared meanwhile, begin again.
+ *
+ * Context: process, with no lock held; sleeps, killably.
+ * Return: 0, with mmap_lock held, to be followed by pcn_change_end() when it is let go;
+ * -EINTR a fatal signal; -ENOMEM.
+ */
+static inline int pcn_change_lock(struct mm_struct *mm, unsigned long start,
+				  unsigned long length, unsigned int flags)
+{
+	int err;
+
+	if (likely(!READ_ONCE(mm->popcorn))) {
+		err = pcn_mmap_lock(mm, flags);
+		if (err || likely(!READ_ONCE(mm->popcorn)))
+			return err;
+		pcn_mmap_unlock(mm, flags);
+	}
+	return pcn_change_lock_shared(mm, start, length, flags);
+}
+
+/**
+ * pcn_change_end - a change is over
+ * @mm:		the address space
+ * @failed:	nothing has changed
+ *
+ * Context: process, with no lock held; sleeps if the address space is shared.
+ */
+static inline void pcn_change_end(struct mm_struct *mm, bool failed)
+{
+	if (unlikely(READ_ONCE(mm->popcorn)))
+		pcn_change_end_shared(mm, failed);
+}
+
+/**
+ * pcn_unmap - entries of page tables are about to be removed
+ * @vma:	the VMA
+ * @start:	first address
+ * @end:	the first one behind
+ * @details:	what stays, or NULL
+ *
+ * Context: as unmap_page_range().
+ */
+static inline void pcn_unmap(struct vm_area_struct *vma, unsigned long start,
+			     unsigned long end, const struct zap_details *details)
+{
+	if (unlikely(READ_ONCE(vma->vm_mm->popcorn)))
+		pcn_unmap_shared(vma, start, end, details);
 }
 
 #else /* !CONFIG_POPCORN */
@@ -158,7 +298,6 @@ static inline void pcn_exec(void) { }
 static inline void pcn_exit(struct task_struct *p) { }
 static inline void pcn_free(struct task_struct *p) { }
 static inline long pcn_syscall_enter(struct pt_regs *regs, long nr) { return nr; }
-static inline void pcn_syscall_done(void) { }
 static inline void pcn_syscall_exit(struct pt_regs *regs) { }
 static inline void pcn_visitor_signal(void) { }
 static inline bool pcn_bad_area(struct pt_regs *regs, unsigned long address,
@@ -201,6 +340,39 @@ static inline vm_fault_t pcn_handle_mm_fault(struct vm_area_struct *vma,
 {
 	return linux_fault(vma, address, flags);
 }
+
+static inline int pcn_change_begin_mm(struct mm_struct *mm, unsigned long start,
+				      unsigned long length, unsigned int flags)
+{
+	return 0;
+}
+
+static inline int pcn_change_lock(struct mm_struct *mm, unsigned long start,
+				  unsigned long length, unsigned int flags)
+{
+	return pcn_mmap_lock(mm, flags);
+}
+
+static inline int pcn_change_lock_brk(struct mm_struct *mm, unsigned long brk)
+{
+	return mmap_write_lock_killable(mm);
+}
+
+static inline int pcn_change_lock_mremap(struct mm_struct *mm, unsigned long addr,
+					 unsigned long old_len, unsigned long new_len,
+					 unsigned long flags, unsigned long new_addr)
+{
+	return mmap_write_lock_killable(mm);
+}
+
+static inline unsigned int pcn_change_of_advice(int behavior, bool write)
+{
+	return write ? 0 : PCN_CHANGE_READ;
+}
+
+static inline void pcn_change_end(struct mm_struct *mm, bool failed) { }
+static inline void pcn_unmap(struct vm_area_struct *vma, unsigned long start,
+			     unsigned long end, const struct zap_details *details) { }
 
 #endif /* CONFIG_POPCORN */
 #endif /* _POPCORN_HOOKS_H */

@@ -139,8 +139,6 @@ struct pcn_placement {
  * @visitor:	is it a visitor?
  * @arriving:	a visitor that has not been in user mode yet
  * @left:	a visitor that has told its shadow of its end
- * @changing:	the system call under way changes the layout
- * @awaits:	it waits in pcn_await_calls()
  * @home:	where the shadow is
  * @at:		where the thread runs
  * @wanted:	where it is to run
@@ -177,8 +175,6 @@ struct pcn_thread {
 	bool			visitor;
 	bool			arriving;
 	bool			left;
-	bool			changing;
-	bool			awaits;
 	unsigned int		home;
 	unsigned int		at;
 	unsigned int		wanted;
@@ -263,12 +259,8 @@ bool pcn_process_lose(u64 number, unsigned int kid, const char *why);
 void pcn_arrival_end(struct pcn_arrival *a, int err);
 u64 pcn_process_members(struct task_struct *task);
 
-/* inflight.c */
-int pcn_await_calls(void);
-
 /* place.c */
 int pcn_may_go(unsigned int kid);
-void pcn_layout_done(struct pcn_thread *t);
 
 /* arch */
 int pcn_arch_state_save(struct pcn_thread_msg *m);

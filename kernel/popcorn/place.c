@@ -20,35 +20,15 @@
 
 #include <asm/syscall.h>
 
-/**
- * pcn_layout_done - a system call that may have changed the layout is over
- * @t:	the current thread, or NULL
- *
- * Context: process.
- */
-void pcn_layout_done(struct pcn_thread *t)
-{
-	if (!t || !t->changing)
-		return;
-	t->changing = false;
-	pcn_layout_leave(current->mm->popcorn);
-}
-
 static long enter_at_home(struct pt_regs *regs, long nr)
 {
 	struct pcn_space *s = current->mm ? READ_ONCE(current->mm->popcorn) : NULL;
-	struct pcn_thread *t = s ? pcn_thread_self() : NULL;
-	int ret;
+	int err = s ? pcn_buffers_enter(s, regs) : 0;
 
-	if (!s)
+	if (!err)
 		return nr;
-	ret = t ? pcn_layout_enter(s, regs) : -ENOMEM;
-	if (ret < 0) {
-		syscall_set_return_value(current, regs, ret, 0);
-		return -1;
-	}
-	t->changing = ret;
-	return nr;
+	syscall_set_return_value(current, regs, err, 0);
+	return -1;
 }
 
 /**
@@ -69,19 +49,6 @@ long pcn_syscall_enter(struct pt_regs *regs, long nr)
 	if (t && t->visitor)
 		return pcn_visitor_call(t, regs, nr);
 	return enter_at_home(regs, nr);
-}
-
-/**
- * pcn_syscall_done - what its system call had to do is done
- *
- * Before a tracer may stop the task at the end of the call, for as long as it likes:
- * others wait for the layout, and so would the tracer (pcn_remote_access()).
- *
- * Context: process.
- */
-void pcn_syscall_done(void)
-{
-	pcn_layout_done(current->popcorn);
 }
 
 /**
@@ -290,7 +257,6 @@ void pcn_exec(void)
 	if (!t)
 		return;
 	t->process = 0;
-	t->changing = false;
 	pcn_shadow_forget_stay(t);
 	if (!t->bound)
 		t->wanted = pcn_self();

@@ -67,7 +67,6 @@ static_assert(sizeof(struct process_msg) == 56);
  * @signal:	at the origin: its thread group
  * @hosts:	at the origin: kernels that have had a thread of it, and so may have
  *		the only copies of pages
- * @ready:	at the origin: no change of the layout from before is under way
  * @arrivals:	elsewhere: visitors that are to be
  * @wake:	for the keeper
  * @end:	for the keeper: it has to end
@@ -79,7 +78,6 @@ struct process {
 	u64			lost;
 	struct signal_struct	*signal;
 	u64			hosts;
-	bool			ready;
 	struct list_head	arrivals;
 	wait_queue_head_t	wake;
 	bool			end;
@@ -498,10 +496,7 @@ static int share(u64 *number)
 	return 0;
 }
 
-/*
- * The number of the current task's process, if that is shared already. -EAGAIN: it
- * is, but threads must not leave yet.
- */
+/* The number of the current task's process, if that is shared already. */
 static int find_own(u64 *number)
 {
 	struct pcn_space *s = READ_ONCE(current->mm->popcorn);
@@ -515,24 +510,9 @@ static int find_own(u64 *number)
 	p = find_process(*number);
 	/* A child of vfork() uses its parent's memory, but is none of it. */
 	if (p && p->signal == current->signal)
-		err = p->ready ? 0 : -EAGAIN;
+		err = 0;
 	spin_unlock(&processes_lock);
 	return err;
-}
-
-static int get_ready(u64 number)
-{
-	struct process *p;
-	int err = pcn_await_calls();
-
-	if (err)
-		return err;
-	spin_lock(&processes_lock);
-	p = find_process(number);
-	if (p)
-		p->ready = true;
-	spin_unlock(&processes_lock);
-	return 0;
 }
 
 /**
@@ -547,16 +527,16 @@ int pcn_process_share(u64 *number)
 {
 	int err = find_own(number);
 
-	/* Not ready: another thread may be in the middle of it. */
-	if (err == -ENOENT || err == -EAGAIN) {
-		if (mutex_lock_killable(&share_lock))
-			return -EINTR;
-		err = find_own(number);
-		if (err == -ENOENT)
-			err = share(number) ?: -EAGAIN;
-		mutex_unlock(&share_lock);
-	}
-	return err == -EAGAIN ? get_ready(*number) : err;
+	if (err != -ENOENT)
+		return err;
+	if (mutex_lock_killable(&share_lock))
+		return -EINTR;
+	/* Another thread may have done it meanwhile. */
+	err = find_own(number);
+	if (err == -ENOENT)
+		err = share(number);
+	mutex_unlock(&share_lock);
+	return err;
 }
 
 /**

@@ -228,7 +228,6 @@ static void do_call(struct pcn_thread *t, struct pt_regs *regs)
 	trace_pcn_call_serve(t->process, t->number, t->at);
 	pcn_arch_gprs_load(t->msg->gprs);
 	pcn_arch_do_call(regs);
-	pcn_layout_done(t);
 	answer(t, regs);
 }
 

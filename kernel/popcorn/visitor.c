@@ -209,7 +209,8 @@ bool pcn_bad_area(struct pt_regs *regs, unsigned long address, bool missing)
 	if (!is_visitor(current) || !current->mm || pagefault_disabled() ||
 	    !(user_mode(regs) || search_exception_tables(instruction_pointer(regs))))
 		return false;
-	if (missing && !pcn_vma_fetch(current->mm, address))
+	if ((missing || pcn_vma_is_void(current->mm, address)) &&
+	    !pcn_vma_fetch(current->mm, address))
 		return true;
 	if (!user_mode(regs) || fatal_signal_pending(current))
 		return false;

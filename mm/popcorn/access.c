@@ -367,8 +367,10 @@ void pcn_linger(struct pcn_record *r)
 		return;
 	if (now >= until)
 		until = now + max3(USE_NS, (u64)r->use_ns, now - r->mapped_at);
-	/* A user until the time is over. */
-	atomic_inc(&r->users);
+	if (READ_ONCE(r->space->ending))
+		return;
+	/* The timer has a reference until the time is over. */
+	refcount_inc(&r->refs);
 	r->lingers = true;
 	hrtimer_start(&r->linger, ns_to_ktime(until), HRTIMER_MODE_ABS);
 }
@@ -402,8 +404,8 @@ void pcn_stop_lingering(struct pcn_record *r)
 		return;
 	r->lingers = false;
 	r->lingered = false;
-	/* Whoever calls this is a user as well. */
-	atomic_dec(&r->users);
+	/* The timer's; the caller has one of its own. */
+	refcount_dec(&r->refs);
 }
 
 /* Kernel memory is there as long as the space is. */

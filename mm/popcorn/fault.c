@@ -5,8 +5,8 @@
  * handle_mm_fault() asks here first. A fault is an access to a page: it gets hold
  * of the page's record, waits without the lock of the fault until the protocol
  * lets it in, and changes the page table itself. Only plain pages, which the
- * protocol has not touched, are Linux's business; while Linux is at it the access
- * counts as under way, and nobody adopts the page.
+ * protocol has not touched, are Linux's business; most have no record. While Linux is at
+ * it the access counts as under way, and nobody adopts the page.
  *
  * Who has waited completes the fault before the record's next event, so that no
  * page passes by without having been used. A fault that may not let its lock go
@@ -70,20 +70,16 @@ static vm_fault_t retry(struct fault *f)
 	return VM_FAULT_RETRY;
 }
 
-/*
- * The layout here is being changed. Not for the one who does that, and not after
- * this kernel has been told to forget the pages.
- */
+/* The page is shut: its range is being changed, or it is torn. */
 static vm_fault_t wait_for_thaw(struct fault *f, struct pcn_space *s)
 {
 	u64 page = f->address >> PAGE_SHIFT;
 
-	if (!may_unlock(f))
-		return VM_FAULT_SIGBUS;
 	if (f->flags & FAULT_FLAG_RETRY_NOWAIT)
 		return VM_FAULT_RETRY;
 	unlock(f);
-	wait_event_killable(s->thawed, !pcn_is_frozen(s, page));
+	wait_event_killable(s->thawed, !pcn_is_shut(s, page) ||
+				       READ_ONCE(s->broken));
 	return VM_FAULT_RETRY;
 }
 
@@ -250,33 +246,90 @@ static bool is_intrusion(const struct fault *f, struct pcn_space *s)
 	       !READ_ONCE(s->files_forbidden) && pcn_files_forbid(s);
 }
 
+/* As without Popcorn: no other kernel has asked for the page. */
+static vm_fault_t fault_on_plain(struct fault *f, struct pcn_space *s,
+				 struct pcn_plain_fault *plain)
+{
+	vm_fault_t ret = f->linux_fault(f->vma, f->address, f->flags);
+
+	pcn_plain_fault_end(s, plain);
+	pcn_saw_fault(s, writes(f), true, true);
+	return ret;
+}
+
+/* A page that is here can be had even while its range is frozen, but not if it is torn. */
+static bool is_here(struct fault *f)
+{
+	struct pcn_record *r = f->r;
+	bool here;
+
+	spin_lock(&r->lock);
+	here = !r->torn && (r->plain || r->may >= (writes(f) ? PCN_MAP_RDWR :
+							       PCN_MAP_RDONLY));
+	spin_unlock(&r->lock);
+	return here;
+}
+
+/*
+ * The lock is kept, and the thread that has frozen the range may wait for it. What can
+ * be repeated without the lock is: see fault_in_user_writeable().
+ */
+static vm_fault_t fault_on_shut(struct fault *f, struct pcn_space *s)
+{
+	struct pcn_record *none = NULL;
+	vm_fault_t ret = VM_FAULT_SIGBUS;
+
+	if (may_unlock(f))
+		return wait_for_thaw(f, s);
+	f->r = pcn_record_find(s, f->address >> PAGE_SHIFT, &none);
+	if (!f->r)
+		return ret;
+	if (is_here(f))
+		ret = fault_on(f);
+	pcn_record_put(f->r);
+	return ret;
+}
+
+static struct pcn_record *get_record(struct fault *f, struct pcn_space *s,
+				     struct pcn_plain_fault *plain)
+{
+	u64 page = f->address >> PAGE_SHIFT;
+
+	return pcn_is_origin(s) ? pcn_record_get_or_plain(s, page, plain) :
+				  pcn_record_get(s, page);
+}
+
 /**
- * pcn_handle_mm_fault - a page fault, perhaps in a shared address space
+ * pcn_fault_shared - a page fault in a shared address space
  * @vma:	the VMA
  * @address:	where
  * @flags:	FAULT_FLAG_*
- * @linux_fault: what is to be done if it is not, or the page is plain
+ * @linux_fault: what is to be done if the page is plain
  *
  * Context: as handle_mm_fault(), whose middle this is.
  * Return: VM_FAULT_*; with RETRY and COMPLETED the lock of the fault is released.
  */
-vm_fault_t pcn_handle_mm_fault(struct vm_area_struct *vma, unsigned long address,
-			       unsigned int flags, pcn_linux_fault_t linux_fault)
+vm_fault_t pcn_fault_shared(struct vm_area_struct *vma, unsigned long address,
+			    unsigned int flags, pcn_linux_fault_t linux_fault)
 {
 	struct pcn_space *s = READ_ONCE(vma->vm_mm->popcorn);
 	struct fault f = {
 		.mm = vma->vm_mm, .vma = vma, .address = address,
 		.flags = flags, .linux_fault = linux_fault,
 	};
+	struct pcn_plain_fault plain;
 	vm_fault_t ret;
 
+	/* The address space may be at its end. */
 	if (!s || !pcn_vma_replicates(vma))
 		return linux_fault(vma, address, flags);
 	if (is_intrusion(&f, s))
 		return VM_FAULT_SIGBUS;
-	f.r = pcn_record_get(s, address >> PAGE_SHIFT);
+	f.r = get_record(&f, s, &plain);
+	if (!f.r)
+		return fault_on_plain(&f, s, &plain);
 	if (IS_ERR(f.r))
-		return PTR_ERR(f.r) == -EAGAIN ? wait_for_thaw(&f, s) :
+		return PTR_ERR(f.r) == -EAGAIN ? fault_on_shut(&f, s) :
 						 VM_FAULT_OOM;
 	ret = fault_on(&f);
 	pcn_record_put(f.r);

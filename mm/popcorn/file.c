@@ -83,7 +83,6 @@ static bool may_be_elsewhere(struct vm_area_struct *vma)
 /* Either this sees that files are forbidden, or pcn_files_forbid() that there are. */
 static bool may_give(struct pcn_space *s)
 {
-	lockdep_assert_held(&s->layout);
 	if (READ_ONCE(s->files_forbidden))
 		return false;
 	WRITE_ONCE(s->files_given, true);
@@ -119,7 +118,7 @@ static bool get_path(struct file *file, struct pcn_file *f)
 
 /**
  * pcn_file_describe - which file is in a VMA, if others may have it, too
- * @s:		the space, at the origin; its layout is locked to read
+ * @s:		the space, at the origin
  * @vma:	the VMA, which replicates
  * @f:		receives the answer
  *

@@ -135,15 +135,16 @@ static void show_record(struct seq_file *m, struct pcn_space *s, u64 page,
 			unsigned long pfn)
 {
 	static const char * const may[] = { "none", "read", "write" };
+	struct pcn_shard *shard = pcn_shard_of(s, page);
 	struct pcn_record *r;
 
-	spin_lock(&s->lock);
-	r = pcn_record_next(s, page);
+	spin_lock(&shard->lock);
+	r = pcn_record_next(shard, page);
 	if (r && r->page == page && r->frame == pfn_to_page(pfn))
 		seq_printf(m, " process=%d state=%s may=%s mapped=%s",
 			   pcn_tally_tgid(s), pcn_state_name(r->replica.state),
 			   may[r->may], may[r->mapped]);
-	spin_unlock(&s->lock);
+	spin_unlock(&shard->lock);
 }
 
 static int frame_show(struct seq_file *m, void *unused)

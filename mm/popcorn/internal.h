@@ -2,12 +2,12 @@
 /*
  * What the files of the page layer share. See Documentation/popcorn/pages.rst.
  *
- * Locks, outermost first: pcn_space.layout; mmap_lock and VMA locks, to read;
- * pcn_record.lock; page table locks, and the ports' locks of the messaging
- * layer. spaces_lock, and pcn_space.lock within, are for lookups alone, with nothing
- * taken inside but locks of wait queues. A thread waits for another kernel with none
- * of them but the layout mutex, except in a fault that may not let go of mmap_lock,
- * as when /proc/PID/mem is read.
+ * Locks, outermost first: pcn_space.round; mmap_lock and VMA locks; i_mmap_rwsem of
+ * a file; pcn_record.lock; page table locks, and the ports' locks of the messaging
+ * layer. spaces_lock, pcn_space.changes_lock and pcn_shard.lock are for lookups alone,
+ * with nothing taken inside but locks of wait queues. A thread waits for another
+ * kernel with none of them but pcn_space.round, except in a fault that may not let go
+ * of mmap_lock, as when /proc/PID/mem is read.
  *
  * Whoever such a fault waits for must not wait for mmap_lock, since a writer may
  * queue between the two. So threads that have been granted a page, and work items,
@@ -55,7 +55,9 @@ struct pcn_queued {
  * @node:	in pcn_space.records
  * @space:	whose page it is
  * @page:	its number: of a process, its address by PAGE_SIZE
- * @users:	threads and work items that have got hold of the record
+ * @refs:	references: one of the space as long as the record is in it, and one each
+ *		of threads, work items, timers and handlers that use it. The last one
+ *		frees the record
  * @run:	goes on where a handler could not
  * @work:	likewise, where somebody has to be waited for, or time to pass
  * @lock:	protects everything that follows
@@ -69,6 +71,9 @@ struct pcn_queued {
  * @granted:	@poster may use the page, whatever @may says
  * @holding:	events wait until nobody uses the page, or for memory
  * @lost:	the content of the page is lost
+ * @torn:	at the origin: Linux has taken the page out of the address space, and
+ *		members have not been told yet; the shard's lock
+ * @dropped:	it is in its space no more
  * @gone_at:	when it was taken away (ktime_get_ns()), until it is asked for again
  * @use_ns:	how long it is not asked for then: whoever has got it is to use it
  * @leaving:	a thread waits for that time, the others wait for it
@@ -91,13 +96,12 @@ struct pcn_queued {
  * @queue:	events that come after it
  * @wait:	threads that wait for a change
  * @frame:	the page; there once a thread here has wanted it
- * @forgotten:	in a list of those that are to be freed
  */
 struct pcn_record {
 	struct rb_node		node;
 	struct pcn_space	*space;
 	u64			page;
-	atomic_t		users;
+	refcount_t		refs;
 	struct kthread_work	run;
 	struct delayed_work	work;
 	spinlock_t		lock;
@@ -110,6 +114,8 @@ struct pcn_record {
 	bool			granted;
 	bool			holding;
 	bool			lost;
+	bool			torn;
+	bool			dropped;
 	u64			gone_at;
 	u32			use_ns;
 	bool			leaving;
@@ -130,7 +136,6 @@ struct pcn_record {
 	struct list_head	queue;
 	wait_queue_head_t	wait;
 	struct page		*frame;
-	struct list_head	forgotten;
 };
 
 /**
@@ -148,24 +153,58 @@ struct pcn_range {
 };
 
 /**
+ * struct pcn_plain_fault - Linux handles a fault of a page without a record
+ * @node:	in pcn_shard.faults
+ * @page:	number of the page
+ */
+struct pcn_plain_fault {
+	struct hlist_node	node;
+	u64			page;
+};
+
+/** PCN_SHARDS - parts that the records of a space are divided into */
+#define PCN_SHARDS	16
+
+/**
+ * struct pcn_shard - the records of some pages of a space
+ * @lock:	protects what follows. Faults of pages in different shards do not meet
+ * @records:	the records, by page
+ * @faults:	at the origin: faults of pages that have no record. A record that is
+ *		made meanwhile waits for them before the page is adopted
+ * @frozen:	no access to these pages begins; the same in all shards
+ */
+struct pcn_shard {
+	spinlock_t		lock;
+	struct rb_root		records;
+	struct hlist_head	faults;
+	struct pcn_range	frozen;
+} ____cacheline_aligned_in_smp;
+
+/**
  * struct pcn_space - pages that some kernels share
  * @node:	in spaces
  * @number:	the same on all of them
  * @group:	the kernels
  * @proto:	the protocol
  * @mm:		the address space here, or NULL for pages of kernel memory
- * @lock:	protects @records and @frozen
- * @records:	the pages that this kernel has to do with, by number
- * @frozen:	no access begins here
- * @thawed:	threads that wait for the end of that
- * @quiet:	who waits for the last user of a record
+ * @pid:	at the origin: the process that the address space belongs to, or NULL
+ * @shard:	the pages that this kernel has to do with
+ * @thawed:	threads that wait for the end of pcn_shard.frozen, or of a torn page
+ * @quiet:	threads and work items that wait until a record is not used
  * @broken:	the process ends: nobody waits any more
- * @epoch:	counts changes of the layout
- * @layout:	at the origin: to write, one change at a time; to read, who tells others
- *		of VMAs. Fair: whoever asks is answered before the next change begins
+ * @ending:	the space is being destroyed: nothing is begun with a record
+ * @epoch:	of the VMAs. At the origin it counts changes of VMAs that others know;
+ *		written with @changes_lock held, at a member with mmap_lock held to write
+ * @round:	at the origin: one round at a time (layout.c)
+ * @changes_lock: protects the lists that follow
+ * @changes:	at the origin: changes of the layout that are under way
+ * @asks:	at the origin: questions about VMAs that are to be answered
+ * @parked:	at the origin: those that wait for the end of a change
+ * @asks_count:	how many are in either
+ * @ask_work:	at the origin: answers them
+ * @torn_work:	at the origin: tells members of torn pages
  * @rest_until:	at the origin: no round begins before, ns of CLOCK_MONOTONIC. Set by those
  *		who ask again and again, as their VMAs go before they can be used
- * @dropped:	at the origin: members are frozen, and are to be told of the end
  * @published:	at the origin: addresses whose VMAs other kernels know
  * @home_only:	at the origin: addresses that they must not know
  * @files_given: at the origin: some may have mapped files of their own
@@ -179,38 +218,28 @@ struct pcn_space {
 	struct pcn_group	group;
 	const struct pcn_proto	*proto;
 	struct mm_struct	*mm;
-	spinlock_t		lock;
-	struct rb_root		records;
-	struct pcn_range	frozen;
+	struct pid		*pid;
+	struct pcn_shard	shard[PCN_SHARDS];
 	wait_queue_head_t	thawed;
 	wait_queue_head_t	quiet;
 	bool			broken;
+	bool			ending;
 	u64			epoch;
-	struct rw_semaphore	layout;
+	struct mutex		round;
+	spinlock_t		changes_lock;
+	struct list_head	changes;
+	struct list_head	asks;
+	struct list_head	parked;
+	unsigned int		asks_count;
+	struct work_struct	ask_work;
+	struct work_struct	torn_work;
 	atomic64_t		rest_until;
-	bool			dropped;
 	struct maple_tree	published;
 	struct maple_tree	home_only;
 	bool			files_given;
 	bool			files_forbidden;
 	struct pcn_space_stats	stats;
 	struct pcn_tally	*tally;
-};
-
-/**
- * struct pcn_change - what a system call does to the layout
- * @start:	first address
- * @end:	the first one behind
- * @keep:	the content of the pages is still needed
- * @unmaps:	what has been there is there no more
- * @before:	members need only have forgotten the pages when the call begins
- */
-struct pcn_change {
-	u64	start;
-	u64	end;
-	bool	keep;
-	bool	unmaps;
-	bool	before;
 };
 
 /**
@@ -241,14 +270,53 @@ static inline bool pcn_in_use(const struct pcn_record *r)
 
 /* space.c */
 struct pcn_space *pcn_space_find(u64 number);
+
+/* record.c */
+struct pcn_shard *pcn_shard_of(struct pcn_space *s, u64 page);
+void pcn_shards_init(struct pcn_space *s);
 struct pcn_record *pcn_record_new(gfp_t gfp);
+void pcn_record_discard(struct pcn_record *r);
 struct pcn_record *pcn_record_find(struct pcn_space *s, u64 page,
 				   struct pcn_record **spare);
 struct pcn_record *pcn_record_get(struct pcn_space *s, u64 page);
-struct pcn_record *pcn_record_next(struct pcn_space *s, u64 page);
-bool pcn_is_frozen(struct pcn_space *s, u64 page);
+struct pcn_record *pcn_record_get_or_plain(struct pcn_space *s, u64 page,
+					   struct pcn_plain_fault *fault);
+void pcn_plain_fault_end(struct pcn_space *s, struct pcn_plain_fault *fault);
+bool pcn_has_plain_fault(struct pcn_space *s, u64 page);
+struct pcn_record *pcn_record_next(struct pcn_shard *shard, u64 page);
+struct pcn_record *pcn_record_next_get(struct pcn_shard *shard, u64 page);
+bool pcn_is_shut(struct pcn_space *s, u64 page);
+void pcn_freeze(struct pcn_space *s, u64 first, u64 last);
+void pcn_thaw(struct pcn_space *s);
+bool pcn_tear(struct pcn_space *s, u64 first, u64 last);
 void pcn_record_put(struct pcn_record *r);
-void pcn_record_free(struct pcn_record *r);
+void pcn_record_drop(struct pcn_record *r, bool released);
+void pcn_records_end(struct pcn_space *s);
+
+/**
+ * for_each_record - walk through the records of a range, in each shard by page
+ * @r:		the record, with a reference that the walk gives back. To leave the
+ *		walk early is to leave the function, after pcn_record_put(@r)
+ * @shard:	the shard
+ * @s:		the space
+ * @first:	number of the first page
+ * @last:	number of the last one
+ */
+#define for_each_record(r, shard, s, first, last)				\
+	for ((shard) = (s)->shard; (shard) < (s)->shard + PCN_SHARDS; (shard)++)\
+		for ((r) = pcn_record_next_get(shard, first);			\
+		     (r) && ((r)->page <= (last) || (pcn_record_put(r), false));\
+		     (r) = pcn_record_after(shard, r))
+
+/* The record behind one that is put. */
+static inline struct pcn_record *pcn_record_after(struct pcn_shard *shard,
+						  struct pcn_record *r)
+{
+	u64 page = r->page;
+
+	pcn_record_put(r);
+	return pcn_record_next_get(shard, page + 1);
+}
 
 /* step.c */
 void pcn_changed(struct pcn_record *r);
@@ -280,9 +348,12 @@ bool pcn_reduce(struct pcn_record *r, enum pcn_mapping to,
 void pcn_record_work(struct work_struct *work);
 void pcn_record_run(struct kthread_work *work);
 void pcn_record_kick(struct pcn_record *r, unsigned long delay);
+void pcn_record_cancel(struct pcn_record *r);
 void pcn_release(struct pcn_record *r, struct vm_area_struct *vma);
+void pcn_remove(struct pcn_record *r, struct vm_area_struct *vma);
 bool pcn_vma_replicates(struct vm_area_struct *vma);
 extern const struct vm_operations_struct pcn_vm_ops;
+extern const struct vm_operations_struct pcn_void_ops;
 
 /* stats.c */
 int pcn_tally_new(struct pcn_space *s, bool mm);
@@ -328,15 +399,49 @@ struct file *pcn_file_open(const struct pcn_file *f, u32 length, unsigned long p
 int pcn_file_map(struct pcn_space *s, struct file *file, const struct pcn_file *f,
 		 u64 start, u64 end, unsigned long prot);
 
-/* calls.c */
-struct pcn_change pcn_change_of(struct pcn_space *s, struct pt_regs *regs);
+/* layout.c */
+
+/**
+ * struct pcn_change - a change of the layout of an address space that is under way
+ * @node:	in pcn_space.changes
+ * @first:	number of the first page
+ * @last:	number of the last one
+ * @owner:	the task that makes it
+ * @flags:	PCN_CHANGE_*
+ * @depth:	changes that @owner has begun within this one
+ * @round:	members know of the range, and take part
+ * @dropped:	they have dropped it before Linux changes it
+ */
+struct pcn_change {
+	struct list_head	node;
+	u64			first;
+	u64			last;
+	struct task_struct	*owner;
+	unsigned int		flags;
+	unsigned int		depth;
+	bool			round;
+	bool			dropped;
+};
+
+int pcn_change_begin(struct pcn_space *s, u64 start, u64 end, unsigned int flags);
+void pcn_change_end_space(struct pcn_space *s, bool failed);
+int pcn_layout_recall(struct pcn_space *s);
+void pcn_tell_of_torn(struct work_struct *work);
+
+/* round.c */
+int pcn_round_init(void);
+int pcn_round_begin(struct pcn_space *s, u64 first, u64 last, bool vmas, bool keep);
+void pcn_round_end(struct pcn_space *s, u64 first, u64 last, bool vmas, bool dropped);
+void pcn_vmas_forget(struct mm_struct *mm);
+
+/* buffers.c */
 void pcn_home_only(struct pcn_space *s, u64 start, u64 end, bool on);
 
-/* vma.c, layout.c */
+/* vma.c */
 int pcn_vma_init(void);
-int pcn_layout_init(void);
-int pcn_layout_recall(struct pcn_space *s);
-bool pcn_range_has(const struct pcn_range *range, u64 page);
+void pcn_vma_answer(struct work_struct *work);
+void pcn_vma_unpark(struct pcn_space *s);
+void pcn_vma_end_asks(struct pcn_space *s);
 
 #include "check.h"
 

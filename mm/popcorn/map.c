@@ -545,8 +545,7 @@ static struct page *adopt(struct mm_struct *mm, unsigned long address,
 	return frame;
 }
 
-/* Whoever gets it makes the page the protocol's: nobody else uses it then. */
-static bool become_adopter(struct pcn_record *r)
+static bool claim_adoption(struct pcn_record *r)
 {
 	bool may;
 
@@ -556,6 +555,23 @@ static bool become_adopter(struct pcn_record *r)
 		WRITE_ONCE(r->adopter, current);
 	spin_unlock(&r->lock);
 	return may;
+}
+
+/*
+ * True: the current task makes the page the protocol's, and nobody else uses it. False:
+ * whatever is in the way kicks the record when it ends. A fault that Linux handles
+ * might do so while this task still has the claim, so look again without it.
+ */
+static bool become_adopter(struct pcn_record *r)
+{
+	do {
+		if (!claim_adoption(r))
+			return false;
+		if (!pcn_has_plain_fault(r->space, r->page))
+			return true;
+		WRITE_ONCE(r->adopter, NULL);
+	} while (!pcn_has_plain_fault(r->space, r->page));
+	return false;
 }
 
 /* By its adopter. False: it is not, for somebody would have to be waited for. */
@@ -601,8 +617,8 @@ static void go_on(struct pcn_record *r)
 	c->delay = 1;
 	spin_lock(&r->lock);
 	pcn_stop_lingering(r);
-	/* An adopter goes on by itself afterwards. */
-	if (!r->adopter)
+	/* An adopter, or what is in its way, kicks the record afterwards. */
+	if (!r->adopter && !r->plain)
 		pcn_resume(r, c);
 	spin_unlock(&r->lock);
 	if (c->locked)
@@ -632,11 +648,12 @@ void pcn_record_work(struct work_struct *work)
 	pcn_record_put(r);
 }
 
+/* The caller has a reference, and one that was not needed is not the last. */
 static void kick_later(struct pcn_record *r, unsigned long delay)
 {
-	atomic_inc(&r->users);
+	refcount_inc(&r->refs);
 	if (!queue_delayed_work(system_unbound_wq, &r->work, delay))
-		atomic_dec(&r->users);
+		refcount_dec(&r->refs);
 }
 
 /* False: somebody would have to be waited for. */
@@ -666,7 +683,7 @@ void pcn_record_run(struct kthread_work *work)
 
 	if (adopt_if_wanted(r))
 		go_on(r);
-	else
+	else if (!READ_ONCE(r->space->ending))
 		kick_later(r, 0);
 	pcn_record_put(r);
 }
@@ -680,11 +697,36 @@ void pcn_record_run(struct kthread_work *work)
  */
 void pcn_record_kick(struct pcn_record *r, unsigned long delay)
 {
+	if (READ_ONCE(r->space->ending))
+		return;
 	if (delay)
 		return kick_later(r, delay);
-	atomic_inc(&r->users);
+	refcount_inc(&r->refs);
 	if (!kthread_queue_work(worker, &r->run))
-		atomic_dec(&r->users);
+		refcount_dec(&r->refs);
+}
+
+static void cancel_run(struct pcn_record *r)
+{
+	if (kthread_cancel_work_sync(&r->run))
+		pcn_record_put(r);
+}
+
+/**
+ * pcn_record_cancel - do not go on with a record
+ * @r:	the record, of a space that is ending, and no timer of it runs
+ *
+ * What began before the space was ending may still ask for more, each of the two for
+ * the other one; what begins later does not.
+ *
+ * Context: process; waits for what runs just now.
+ */
+void pcn_record_cancel(struct pcn_record *r)
+{
+	cancel_run(r);
+	if (cancel_delayed_work_sync(&r->work))
+		pcn_record_put(r);
+	cancel_run(r);
 }
 
 /**
@@ -703,6 +745,12 @@ int __init pcn_map_init(void)
 	return 0;
 }
 
+static bool is_poisoned(pte_t pte)
+{
+	return is_pte_marker(pte) &&
+	       is_poisoned_swp_entry(pte_to_swp_entry(pte));
+}
+
 static void clear_marker(struct vm_area_struct *vma, unsigned long address)
 {
 	spinlock_t *ptl;
@@ -710,7 +758,7 @@ static void clear_marker(struct vm_area_struct *vma, unsigned long address)
 
 	if (!pte)
 		return;
-	if (is_pte_marker(ptep_get(pte)))
+	if (is_poisoned(ptep_get(pte)))
 		pte_clear(vma->vm_mm, address, pte);
 	pte_unmap_unlock(pte, ptl);
 }
@@ -763,4 +811,37 @@ void pcn_release(struct pcn_record *r, struct vm_area_struct *vma)
 	if (frame)
 		put_page(frame);
 	r->mapped = PCN_MAP_NONE;
+}
+
+/**
+ * pcn_remove - at the origin, a page is no part of the address space any more
+ * @r:		the record: no other kernel has the page, nothing is under way
+ * @vma:	the VMA at its address, which need not be the page's; or NULL
+ *
+ * Linux has taken the page away. A thread that was about to map it may have done so
+ * since, and a marker may be left.
+ *
+ * Context: process; mmap_lock is held, to read.
+ */
+void pcn_remove(struct pcn_record *r, struct vm_area_struct *vma)
+{
+	unsigned long address = address_of(r);
+	spinlock_t *ptl;
+	pte_t *pte, old;
+
+	if (!vma || !pcn_vma_replicates(vma))
+		return;
+	pte = lock_pte(vma->vm_mm, address, &ptl);
+	if (!pte)
+		return;
+	old = ptep_get(pte);
+	if (r->frame && pte_present(old) && pte_pfn(old) == page_to_pfn(r->frame)) {
+		ptep_clear_flush(vma, address, pte);
+		folio_remove_rmap_pte(page_folio(r->frame), r->frame, vma);
+		dec_mm_counter(vma->vm_mm, MM_ANONPAGES);
+		put_page(r->frame);
+	} else if (is_poisoned(old)) {
+		pte_clear(vma->vm_mm, address, pte);
+	}
+	pte_unmap_unlock(pte, ptl);
 }

@@ -1,12 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Spaces and their records: what is where, and for how long.
+ * Spaces: which there are, and for how long.
  *
- * A record comes into being when a thread or a message first asks for its page,
- * and goes when its range is dropped, or with the space. Threads and work items
- * hold on to it with pcn_record_get(), which does not let anybody in while the
- * range is frozen. Handlers need no hold: a range is dropped only when no message
- * about it can be under way any more.
+ * A space of an address space goes with that: a reference to its mm, which
+ * pcn_space_get() takes, keeps both. Handlers have none, and a space waits for those
+ * that may have found it before it goes.
  */
 #define pr_fmt(fmt) "popcorn: " fmt
 
@@ -15,6 +13,7 @@
 #include <linux/init.h>
 #include <linux/list.h>
 #include <linux/mmu_notifier.h>
+#include <linux/pid.h>
 #include <linux/proc_fs.h>
 #include <linux/seq_file.h>
 #include <linux/sched/coredump.h>
@@ -33,17 +32,7 @@ static DEFINE_SPINLOCK(spaces_lock);
 static struct pcn_space_stats ended;
 
 /* What there is, to see that nothing is left behind. */
-static atomic_long_t records_in_use, spaces_in_use;
-
-/**
- * pcn_records_in_use - how many records there are
- *
- * Context: any.
- */
-long pcn_records_in_use(void)
-{
-	return atomic_long_read(&records_in_use);
-}
+static atomic_long_t spaces_in_use;
 
 /**
  * pcn_spaces_in_use - how many spaces there are
@@ -139,11 +128,16 @@ static struct pcn_space *new_space(u64 number, u64 members, unsigned int origin)
 		.members = members, .self = pcn_self(),
 		.count = hweight64(members), .origin = origin,
 	};
-	spin_lock_init(&s->lock);
-	s->records = RB_ROOT;
+	pcn_shards_init(s);
 	init_waitqueue_head(&s->thawed);
 	init_waitqueue_head(&s->quiet);
-	init_rwsem(&s->layout);
+	mutex_init(&s->round);
+	spin_lock_init(&s->changes_lock);
+	INIT_LIST_HEAD(&s->changes);
+	INIT_LIST_HEAD(&s->asks);
+	INIT_LIST_HEAD(&s->parked);
+	INIT_WORK(&s->ask_work, pcn_vma_answer);
+	INIT_WORK(&s->torn_work, pcn_tell_of_torn);
 	mt_init(&s->published);
 	mt_init(&s->home_only);
 	atomic_long_inc(&spaces_in_use);
@@ -152,6 +146,7 @@ static struct pcn_space *new_space(u64 number, u64 members, unsigned int origin)
 
 static void free_space(struct pcn_space *s)
 {
+	put_pid(s->pid);
 	mtree_destroy(&s->published);
 	mtree_destroy(&s->home_only);
 	atomic_long_dec(&spaces_in_use);
@@ -208,8 +203,9 @@ struct pcn_space *pcn_space_create(u64 number, u64 members, unsigned int origin)
 }
 
 /*
- * Who is in a fault has not seen the space and must be through before a page is
- * given away. Huge pages would have to be split again and again. Probes in its code
+ * Faults in flight have not seen the space; write-lock every VMA to drain them before a
+ * page is given away. Changes of the layout look again once they have mmap_lock
+ * (pcn_change_lock()). Huge pages would have to be split again and again. Probes in its code
  * (uprobes) are pages that were replaced for this kernel alone; with mmap_lock held
  * there are some, or there will be none.
  */
@@ -225,8 +221,10 @@ static int attach(struct pcn_space *s, struct mm_struct *mm)
 		return -EBUSY;
 	}
 	s->mm = mm;
-	if (pcn_is_origin(s))
+	if (pcn_is_origin(s)) {
+		s->pid = get_pid(task_tgid(current));
 		set_bit(MMF_DISABLE_THP, &mm->flags);
+	}
 	WRITE_ONCE(mm->popcorn, s);
 	for_each_vma(vmi, vma)
 		vma_start_write(vma);
@@ -281,233 +279,6 @@ u64 pcn_space_number(const struct pcn_space *s)
 }
 
 /**
- * pcn_record_new - a record of no page yet
- * @gfp:	how to get memory
- *
- * Context: as @gfp says.
- * Return: the record, or NULL.
- */
-struct pcn_record *pcn_record_new(gfp_t gfp)
-{
-	struct pcn_record *r = kzalloc(sizeof(*r), gfp | __GFP_NOWARN);
-
-	if (!r)
-		return NULL;
-	atomic_long_inc(&records_in_use);
-	spin_lock_init(&r->lock);
-	INIT_LIST_HEAD(&r->queue);
-	INIT_DELAYED_WORK(&r->work, pcn_record_work);
-	kthread_init_work(&r->run, pcn_record_run);
-	init_waitqueue_head(&r->wait);
-	hrtimer_init(&r->linger, CLOCK_MONOTONIC, HRTIMER_MODE_ABS);
-	r->linger.function = pcn_linger_over;
-	return r;
-}
-
-static void init_record(struct pcn_record *r, struct pcn_space *s, u64 page)
-{
-	r->space = s;
-	r->page = page;
-	r->plain = s->mm && pcn_is_origin(s);
-	pcn_forget_use(r);
-	pcn_replica_init(&r->replica, &s->group);
-}
-
-static struct pcn_record *find_or_insert(struct pcn_space *s, u64 page,
-					 struct pcn_record **spare)
-{
-	struct rb_node **link = &s->records.rb_node, *parent = NULL;
-	struct pcn_record *r;
-
-	lockdep_assert_held(&s->lock);
-	while (*link) {
-		parent = *link;
-		r = rb_entry(parent, struct pcn_record, node);
-		if (r->page == page)
-			return r;
-		link = page < r->page ? &parent->rb_left : &parent->rb_right;
-	}
-	r = *spare;
-	if (r) {
-		init_record(r, s, page);
-		rb_link_node(&r->node, parent, link);
-		rb_insert_color(&r->node, &s->records);
-		*spare = NULL;
-	}
-	return r;
-}
-
-/**
- * pcn_record_find - the record of a page, for a handler
- * @s:		the space
- * @page:	number of the page
- * @spare:	becomes the record if there is none, and is then NULL
- *
- * Context: a handler that does not sleep.
- * Return: the record; NULL if there is none and no spare.
- */
-struct pcn_record *pcn_record_find(struct pcn_space *s, u64 page,
-				   struct pcn_record **spare)
-{
-	struct pcn_record *r;
-
-	spin_lock(&s->lock);
-	r = find_or_insert(s, page, spare);
-	spin_unlock(&s->lock);
-	return r;
-}
-
-/**
- * pcn_record_next - the first record at or behind a page
- * @s:		the space
- * @page:	number of the page
- *
- * Context: pcn_space.lock, for as long as the record is looked at, unless its range is
- * frozen.
- * Return: the record, or NULL.
- */
-struct pcn_record *pcn_record_next(struct pcn_space *s, u64 page)
-{
-	struct rb_node *node = s->records.rb_node;
-	struct pcn_record *r, *best = NULL;
-
-	lockdep_assert_held(&s->lock);
-	while (node) {
-		r = rb_entry(node, struct pcn_record, node);
-		if (r->page >= page)
-			best = r;
-		node = r->page >= page ? node->rb_left : node->rb_right;
-	}
-	return best;
-}
-
-/**
- * pcn_range_has - is a page in a range?
- * @range:	the range
- * @page:	number of the page
- *
- * Context: pcn_space.lock.
- */
-bool pcn_range_has(const struct pcn_range *range, u64 page)
-{
-	return range->on && page >= range->first && page <= range->last;
-}
-
-/* Whoever adopts a page has Linux bring it in, and is let through. */
-static bool is_shut(struct pcn_space *s, u64 page)
-{
-	struct pcn_record *none = NULL, *r;
-
-	if (!pcn_range_has(&s->frozen, page) || s->frozen.owner == current)
-		return false;
-	r = find_or_insert(s, page, &none);
-	return !r || READ_ONCE(r->adopter) != current;
-}
-
-/**
- * pcn_is_frozen - does pcn_record_get() refuse the current task a page for now?
- * @s:		the space
- * @page:	number of the page
- *
- * Context: process; does not sleep, so it can be waited for.
- */
-bool pcn_is_frozen(struct pcn_space *s, u64 page)
-{
-	bool shut;
-
-	spin_lock(&s->lock);
-	shut = is_shut(s, page);
-	spin_unlock(&s->lock);
-	return shut;
-}
-
-/**
- * pcn_record_get - get hold of the record of a page, in order to use the page
- * @s:		the space
- * @page:	number of the page
- *
- * Context: process; may sleep for memory.
- * Return: the record, to be given to pcn_record_put(); -ENOMEM; -EAGAIN the page
- * is frozen: wait for &pcn_space.thawed with no lock held, and try again.
- */
-struct pcn_record *pcn_record_get(struct pcn_space *s, u64 page)
-{
-	struct pcn_record *spare = NULL, *r;
-
-	for (;;) {
-		spin_lock(&s->lock);
-		r = is_shut(s, page) ? ERR_PTR(-EAGAIN) :
-				       find_or_insert(s, page, &spare);
-		if (!IS_ERR_OR_NULL(r))
-			atomic_inc(&r->users);
-		spin_unlock(&s->lock);
-		if (r)
-			break;
-		spare = pcn_record_new(GFP_KERNEL);
-		if (!spare)
-			return ERR_PTR(-ENOMEM);
-	}
-	if (spare)
-		pcn_record_free(spare);
-	return r;
-}
-
-/**
- * pcn_record_put - give up the hold on a record
- * @r:	the record
- *
- * Context: any.
- */
-void pcn_record_put(struct pcn_record *r)
-{
-	struct pcn_space *s = r->space;
-
-	/* Under the lock: a space that is quiet may go at once. */
-	spin_lock(&s->lock);
-	if (atomic_dec_and_test(&r->users))
-		wake_up_all(&s->quiet);
-	spin_unlock(&s->lock);
-}
-
-/**
- * pcn_record_free - the end of a record
- * @r:	the record, out of its space or never in one, without users
- *
- * Context: any.
- */
-void pcn_record_free(struct pcn_record *r)
-{
-	struct pcn_queued *e, *next;
-	struct page *frame = r->frame;
-
-	list_for_each_entry_safe(e, next, &r->queue, node)
-		kfree(e);
-	kfree(r->rest);
-	hrtimer_cancel(&r->linger);
-	/* None if two threads made one for the same page, and this came second. */
-	if (r->space)
-		pcn_check_end(r, false);
-	if (frame) {
-		pcn_set_frame(r, NULL);
-		put_page(frame);
-	}
-	atomic_long_dec(&records_in_use);
-	kfree(r);
-}
-
-static bool is_unused(struct pcn_space *s)
-{
-	struct pcn_record *r, *next;
-	bool unused = true;
-
-	spin_lock(&s->lock);
-	rbtree_postorder_for_each_entry_safe(r, next, &s->records, node)
-		unused = unused && !atomic_read(&r->users);
-	spin_unlock(&s->lock);
-	return unused;
-}
-
-/**
  * pcn_space_destroy - give up this kernel's part of a space
  * @s:	the space; no thread here uses it, and no member will send for it
  *
@@ -517,30 +288,38 @@ static bool is_unused(struct pcn_space *s)
  */
 void pcn_space_destroy(struct pcn_space *s)
 {
-	struct pcn_record *r, *next;
-
 	spin_lock(&spaces_lock);
 	list_del(&s->node);
 	spin_unlock(&spaces_lock);
+	WRITE_ONCE(s->ending, true);
+	/* No handler, and no poll in place of one, has it then. */
 	pcn_msg_sync();
-	wait_event(s->quiet, is_unused(s));
+	pcn_vma_end_asks(s);
 	pcn_tally_end(s);
-	rbtree_postorder_for_each_entry_safe(r, next, &s->records, node)
-		pcn_record_free(r);
+	pcn_records_end(s);
 	add_up(&ended, &s->stats);
 	free_space(s);
 }
 
+static void wake_shard(struct pcn_shard *shard)
+{
+	struct rb_node *node;
+
+	spin_lock(&shard->lock);
+	for (node = rb_first(&shard->records); node; node = rb_next(node))
+		wake_up_all(&rb_entry(node, struct pcn_record, node)->wait);
+	spin_unlock(&shard->lock);
+}
+
 static void break_space(struct pcn_space *s)
 {
-	struct pcn_record *r, *next;
+	struct pcn_shard *shard;
 
 	WRITE_ONCE(s->broken, true);
-	spin_lock(&s->lock);
-	rbtree_postorder_for_each_entry_safe(r, next, &s->records, node)
-		wake_up_all(&r->wait);
+	for (shard = s->shard; shard < s->shard + PCN_SHARDS; shard++)
+		wake_shard(shard);
 	wake_up_all(&s->quiet);
-	spin_unlock(&s->lock);
+	wake_up_all(&s->thawed);
 }
 
 /**
@@ -633,6 +412,6 @@ static int __init pcn_space_init(void)
 		err = pcn_step_init();
 	if (!err)
 		err = pcn_vma_init();
-	return err ?: pcn_layout_init();
+	return err ?: pcn_round_init();
 }
 subsys_initcall_sync(pcn_space_init);

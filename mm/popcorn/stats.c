@@ -193,30 +193,34 @@ static void count_page(const struct pcn_record *r, struct numbers *n)
 }
 
 /* Some pages from *page on. Returns true if there may be more, with *page the next. */
-static bool count_some(struct pcn_space *s, u64 *page, struct numbers *n)
+static bool count_some(struct pcn_shard *shard, u64 *page, struct numbers *n)
 {
 	struct pcn_record *r;
 	struct rb_node *node;
 	unsigned int left = WALK_BATCH;
 
-	spin_lock(&s->lock);
-	r = pcn_record_next(s, *page);
+	spin_lock(&shard->lock);
+	r = pcn_record_next(shard, *page);
 	for (node = r ? &r->node : NULL; node && left; node = rb_next(node)) {
 		r = rb_entry(node, struct pcn_record, node);
 		count_page(r, n);
 		*page = r->page + 1;
 		left--;
 	}
-	spin_unlock(&s->lock);
+	spin_unlock(&shard->lock);
 	return node;
 }
 
 static void count_pages(struct pcn_space *s, struct numbers *n)
 {
-	u64 page = 0;
+	struct pcn_shard *shard;
+	u64 page;
 
-	while (count_some(s, &page, n))
-		cond_resched();
+	for (shard = s->shard; shard < s->shard + PCN_SHARDS; shard++) {
+		page = 0;
+		while (count_some(shard, &page, n))
+			cond_resched();
+	}
 }
 
 /* --- all numbers of a space --- */

@@ -222,14 +222,15 @@ static bool do_actions(struct pcn_record *r, const struct pcn_out *out,
 
 /*
  * A frame without data that nobody is about to fill is memory. The data may still be
- * on its way for a thread that was killed meanwhile.
+ * on its way for a thread that was killed meanwhile. One reference is the space's, one
+ * the caller's.
  */
 static void drop_frame(struct pcn_record *r)
 {
 	struct page *frame;
 
 	if (!r->frame || !r->space->mm || r->replica.flags & PCN_HELD ||
-	    r->mapped || r->pending || atomic_read(&r->users))
+	    r->mapped || r->pending || refcount_read(&r->refs) > 2)
 		return;
 	frame = r->frame;
 	pcn_set_frame(r, NULL);
@@ -390,6 +391,19 @@ static void end_plain(struct pcn_record *r)
 		pcn_record_kick(r, 0);
 }
 
+static void take_event(struct pcn_record *r, const struct pcn_msg *m,
+		       const struct pcn_page_msg *w, struct pcn_context *c)
+{
+	if (m->flags & PCN_DATA)
+		pcn_learn_use(r, w->from, w->early);
+	if (r->plain)
+		end_plain(r);
+	if (r->holding || !list_empty(&r->queue))
+		queue_event(r, m, w + 1);
+	else
+		step(r, m, w + 1, c);
+}
+
 static void take_message(struct pcn_space *s, const struct pcn_message *msg)
 {
 	const struct pcn_page_msg *w = msg->payload;
@@ -398,15 +412,11 @@ static void take_message(struct pcn_space *s, const struct pcn_message *msg)
 	struct pcn_msg m = from_wire(w);
 
 	spin_lock(&r->lock);
-	if (m.flags & PCN_DATA)
-		pcn_learn_use(r, w->from, w->early);
-	if (r->plain)
-		end_plain(r);
-	if (r->holding || !list_empty(&r->queue))
-		queue_event(r, &m, w + 1);
-	else
-		step(r, &m, w + 1, &c);
+	/* A message for a page that was dropped is late: nobody waits for it. */
+	if (!r->dropped)
+		take_event(r, &m, w, &c);
 	spin_unlock(&r->lock);
+	pcn_record_put(r);
 	spare_out = c.spare;
 }
 

@@ -4,10 +4,14 @@
  *
  * The origin's VMAs are the truth. A member makes a VMA of its own for what the
  * origin has answered, without file and flags beyond access rights: it holds bare
- * frames, see map.c; or it has the same file and maps that, see file.c. Before the
- * origin changes addresses that it has told others of, they forget them (layout.c); an
+ * frames, see map.c; or it has the same file and maps that, see file.c. When the
+ * origin changes addresses that it has told others of, they forget them (round.c); an
  * answer that has met such a change on its way is known by its epoch, and asked for
  * again.
+ *
+ * Questions about a process are answered one after the other, by a work item of its
+ * space: a process whose mmap_lock cannot be had keeps no other one waiting. A question
+ * about addresses that are being changed is parked until the change is over.
  */
 #define pr_fmt(fmt) "popcorn: " fmt
 
@@ -17,6 +21,7 @@
 #include <linux/ktime.h>
 #include <linux/mm.h>
 #include <linux/mman.h>
+#include <linux/pid.h>
 #include <linux/sched/mm.h>
 #include <linux/sched/signal.h>
 #include <linux/slab.h>
@@ -25,8 +30,14 @@
 
 #include "internal.h"
 
-/* For how long a member waits for the origin, which may be changing its layout. */
-#define ASK_LIMIT_MS	(10 * MSEC_PER_SEC)
+/*
+ * For how long a member waits for the origin, whose change of the layout may wait for the
+ * rest of the process.
+ */
+#define ASK_LIMIT_MS	(60 * MSEC_PER_SEC)
+
+/* Questions about a process that may wait: each is a thread's of a member. */
+#define ASKS_MAX	(1 << 16)
 
 /**
  * struct vma_ask - which VMA is there? On the wire
@@ -80,19 +91,36 @@ static_assert(offsetof(struct answer, file) == 32);
 
 /* --- at the origin --- */
 
+/* The stack may grow so far, whoever touches it. */
+static bool may_grow(struct pcn_space *s, struct vm_area_struct *vma,
+		     unsigned long address)
+{
+	struct task_struct *task;
+	bool may = false;
+
+	if (!(vma->vm_flags & VM_GROWSDOWN))
+		return false;
+	rcu_read_lock();
+	task = pid_task(s->pid, PIDTYPE_TGID);
+	if (task)
+		may = vma->vm_end - address <= task_rlimit(task, RLIMIT_STACK);
+	rcu_read_unlock();
+	return may;
+}
+
 /* With mmap_lock held if there is one. */
-static struct vm_area_struct *find_or_expand(struct mm_struct *mm,
+static struct vm_area_struct *find_or_expand(struct pcn_space *s,
 					     unsigned long address)
 {
 	struct vm_area_struct *vma;
 
-	mmap_read_lock(mm);
-	vma = find_vma(mm, address);
+	mmap_read_lock(s->mm);
+	vma = find_vma(s->mm, address);
 	if (vma && vma->vm_start <= address)
 		return vma;
-	if (vma && vma->vm_flags & VM_GROWSDOWN)
-		return expand_stack(mm, address);
-	mmap_read_unlock(mm);
+	if (vma && may_grow(s, vma, address))
+		return expand_stack(s->mm, address);
+	mmap_read_unlock(s->mm);
 	return NULL;
 }
 
@@ -146,7 +174,7 @@ static int describe(struct pcn_space *s, struct vm_area_struct *vma,
 		return -ENXIO;
 	*a = (struct vma_answer) {
 		.start = vma->vm_start, .end = end_of_file(vma),
-		.flags = vma->vm_flags & KEPT_FLAGS, .epoch = s->epoch,
+		.flags = vma->vm_flags & KEPT_FLAGS,
 	};
 	err = clip(s, address, a);
 	if (err)
@@ -167,51 +195,200 @@ static void keep_rounds_off(struct pcn_space *s, u64 ns)
 		atomic64_set(&s->rest_until, until);
 }
 
+/*
+ * Nobody is told of pages that are being changed: EAGAIN if the address is among them.
+ * Either this sees a change, or the change sees that the VMA is published.
+ */
+static int avoid_changes(struct pcn_space *s, u64 address, struct vma_answer *a)
+{
+	u64 page = address >> PAGE_SHIFT;
+	struct pcn_change *c;
+
+	lockdep_assert_held(&s->changes_lock);
+	list_for_each_entry(c, &s->changes, node) {
+		if (page >= c->first && page <= c->last)
+			return -EAGAIN;
+		if (c->first > page)
+			a->end = min(a->end, c->first << PAGE_SHIFT);
+		else
+			a->start = max(a->start, (c->last + 1) << PAGE_SHIFT);
+	}
+	a->epoch = s->epoch;
+	return 0;
+}
+
 /* The length of the answer, or an error. */
 static int look_up(struct pcn_space *s, const struct vma_ask *ask, struct answer *a)
 {
-	struct vm_area_struct *vma;
-	int ret = -EFAULT;
+	struct vm_area_struct *vma = find_or_expand(s, ask->address);
+	int ret;
 
-	down_read(&s->layout);
-	vma = find_or_expand(s->mm, ask->address);
-	if (vma) {
-		ret = describe(s, vma, ask->address, &a->vma);
-		if (!ret)
-			ret = sizeof(a->vma) +
-			      pcn_file_describe(s, vma, &a->file);
-		mmap_read_unlock(s->mm);
-	}
+	if (!vma)
+		return -EFAULT;
+	ret = describe(s, vma, ask->address, &a->vma);
+	if (!ret)
+		ret = sizeof(a->vma) + pcn_file_describe(s, vma, &a->file);
+	mmap_read_unlock(s->mm);
 	keep_rounds_off(s, ask->need);
-	up_read(&s->layout);
 	return ret;
 }
 
-static int find_answer(const struct vma_ask *ask, struct answer *a)
-{
-	struct pcn_space *s = pcn_space_get(ask->space);
-	int ret = -ESRCH;
+/**
+ * struct asked - a question that is to be answered
+ * @node:	in pcn_space.asks, or .parked
+ * @msg:	the request
+ * @ask:	its payload
+ */
+struct asked {
+	struct list_head	node;
+	struct pcn_message	msg;
+	struct vma_ask		ask;
+};
 
-	if (!s)
-		return ret;
-	if (pcn_is_origin(s))
-		ret = look_up(s, ask, a);
+static struct asked *next_asked(struct pcn_space *s)
+{
+	struct asked *q;
+
+	spin_lock(&s->changes_lock);
+	q = list_first_entry_or_null(&s->asks, struct asked, node);
+	if (q) {
+		list_del(&q->node);
+		s->asks_count--;
+	}
+	spin_unlock(&s->changes_lock);
+	return q;
+}
+
+/* False: it is parked. */
+static bool is_final(struct pcn_space *s, struct asked *q, struct answer *a)
+{
+	int err;
+
+	spin_lock(&s->changes_lock);
+	err = avoid_changes(s, q->ask.address, &a->vma);
+	if (err) {
+		list_add_tail(&q->node, &s->parked);
+		s->asks_count++;
+	}
+	spin_unlock(&s->changes_lock);
+	return !err;
+}
+
+static void answer(struct pcn_space *s, struct asked *q)
+{
+	struct answer *a = kzalloc(sizeof(*a), GFP_KERNEL);
+	int ret = a ? look_up(s, &q->ask, a) : -ENOMEM;
+
+	/* What is not there, or home-only, may be about to change as well. */
+	if (a && !is_final(s, q, a)) {
+		kfree(a);
+		return;
+	}
+	pcn_msg_reply(&q->msg, min(ret, 0), a, max(ret, 0));
+	kfree(a);
+	kfree(q);
+}
+
+/**
+ * pcn_vma_answer - answer those who have asked for VMAs
+ * @work:	&pcn_space.ask_work
+ *
+ * Context: work item, with a reference to the space's mm, which is given up.
+ */
+void pcn_vma_answer(struct work_struct *work)
+{
+	struct pcn_space *s = container_of(work, struct pcn_space, ask_work);
+	struct asked *q;
+
+	while ((q = next_asked(s))) {
+		answer(s, q);
+		cond_resched();
+	}
 	pcn_space_put(s);
-	return ret;
+}
+
+static struct workqueue_struct *ask_wq __ro_after_init;
+
+/* With a reference to the mm; the work item takes another one. */
+static void begin_answers(struct pcn_space *s)
+{
+	if (mmget_not_zero(s->mm) && !queue_work(ask_wq, &s->ask_work))
+		mmput_async(s->mm);
+}
+
+/**
+ * pcn_vma_unpark - a change is over: answer those who wait for that
+ * @s:	the space, at the origin
+ *
+ * Context: process.
+ */
+void pcn_vma_unpark(struct pcn_space *s)
+{
+	bool any;
+
+	spin_lock(&s->changes_lock);
+	any = !list_empty(&s->parked);
+	list_splice_tail_init(&s->parked, &s->asks);
+	spin_unlock(&s->changes_lock);
+	if (any)
+		begin_answers(s);
+}
+
+/**
+ * pcn_vma_end_asks - the space goes: nobody answers any more
+ * @s:	the space; no handler finds it
+ *
+ * Context: process; sleeps.
+ */
+void pcn_vma_end_asks(struct pcn_space *s)
+{
+	struct asked *q;
+
+	pcn_vma_unpark(s);
+	while ((q = next_asked(s))) {
+		pcn_msg_reply(&q->msg, -ESRCH, NULL, 0);
+		kfree(q);
+	}
+}
+
+static int queue_ask(struct asked *q)
+{
+	struct pcn_space *s = pcn_space_get(q->ask.space);
+	int err = -ESRCH;
+
+	if (s && pcn_is_origin(s)) {
+		err = -ENOBUFS;
+		spin_lock(&s->changes_lock);
+		if (s->asks_count < ASKS_MAX) {
+			list_add_tail(&q->node, &s->asks);
+			s->asks_count++;
+			err = 0;
+		}
+		spin_unlock(&s->changes_lock);
+		begin_answers(s);
+	}
+	if (s)
+		pcn_space_put(s);
+	return err;
 }
 
 static void on_ask(const struct pcn_message *msg)
 {
-	const struct vma_ask *ask = msg->payload;
-	struct answer *a = kmalloc(sizeof(*a), GFP_KERNEL);
-	int ret = -EINVAL;
+	struct asked *q = kmalloc(sizeof(*q), GFP_KERNEL);
+	int err = -EINVAL;
 
-	if (!a)
-		ret = -ENOMEM;
-	else if (msg->length == sizeof(*ask) && ask->address < TASK_SIZE_MAX)
-		ret = find_answer(ask, a);
-	pcn_msg_reply(msg, min(ret, 0), a, max(ret, 0));
-	kfree(a);
+	if (!q) {
+		err = -ENOMEM;
+	} else if (msg->length == sizeof(q->ask) && msg->request) {
+		q->msg = *msg;
+		memcpy(&q->ask, msg->payload, sizeof(q->ask));
+		if (q->ask.address < TASK_SIZE_MAX)
+			err = queue_ask(q);
+	}
+	if (!err)
+		return;
+	pcn_msg_reply(msg, err, NULL, 0);
+	kfree(q);
 }
 
 static const struct pcn_msg_type ask_type = {
@@ -231,6 +408,11 @@ static vm_fault_t no_fault(struct vm_fault *vmf)
 }
 
 const struct vm_operations_struct pcn_vm_ops = {
+	.fault	= no_fault,
+};
+
+/* Of VMAs that are to be forgotten, and could not be removed yet. */
+const struct vm_operations_struct pcn_void_ops = {
 	.fault	= no_fault,
 };
 
@@ -272,6 +454,22 @@ static unsigned long prot_of(const struct vma_answer *a)
 	return PROT_READ | (a->flags & VM_EXEC ? PROT_EXEC : 0);
 }
 
+/*
+ * What is known of VMAs is a copy: if it comes to be as much as there can be, begin anew.
+ * A void VMA at the address is removed, which could not be done before.
+ */
+static int make_place(struct mm_struct *mm, unsigned long address)
+{
+	struct vm_area_struct *vma;
+
+	if (mm->map_count >= sysctl_max_map_count)
+		pcn_vmas_forget(mm);
+	vma = vma_lookup(mm, address);
+	if (!vma || vma->vm_ops != &pcn_void_ops)
+		return 0;
+	return do_munmap(mm, vma->vm_start, vma->vm_end - vma->vm_start, NULL);
+}
+
 /* A part of what is answered may be known: the rest is around @address. */
 static int insert(struct pcn_space *s, unsigned long address, struct answer *answer,
 		  struct file *file)
@@ -279,8 +477,12 @@ static int insert(struct pcn_space *s, unsigned long address, struct answer *ans
 	struct vma_answer *a = &answer->vma;
 	struct vm_area_struct *prev, *vma;
 	struct mm_struct *mm = s->mm;
+	int err;
 
 	mmap_assert_write_locked(mm);
+	err = make_place(mm, address);
+	if (err)
+		return err;
 	vma = find_vma_prev(mm, address, &prev);
 	if (vma && vma->vm_start <= address)
 		return 0;
@@ -308,10 +510,10 @@ static bool is_valid(const struct vma_answer *a, u64 address)
 static int ask(struct pcn_space *s, u64 address, struct answer *a)
 {
 	bool several;
+	u64 ns = pcn_hold_ns(address >> PAGE_SHIFT, false, &several);
 	struct vma_ask ask = {
 		.space = s->number, .address = address,
-		.need = pcn_hold_ns(address >> PAGE_SHIFT, false, &several) *
-			MARGIN,
+		.need = several ? ns * MARGIN : 0,
 	};
 	u32 length = sizeof(*a);
 	int err = pcn_msg_call(s->group.origin, PCN_CONTROL, PCN_TYPE_VMA, &ask,
@@ -383,9 +585,30 @@ int pcn_vma_fetch(struct mm_struct *mm, unsigned long address)
  * pcn_vma_init - answer those who ask about VMAs
  *
  * Context: initcall.
- * Return: 0; errors of pcn_msg_register().
+ * Return: 0; -ENOMEM; errors of pcn_msg_register().
  */
 int __init pcn_vma_init(void)
 {
-	return pcn_msg_register(&ask_type);
+	ask_wq = alloc_workqueue("popcorn_vmas", WQ_UNBOUND, WQ_UNBOUND_MAX_ACTIVE);
+	return ask_wq ? pcn_msg_register(&ask_type) : -ENOMEM;
+}
+
+/**
+ * pcn_vma_is_void - is what this kernel knows of an address void?
+ * @mm:		the address space
+ * @address:	in user space
+ *
+ * Context: process, with no lock held; sleeps.
+ * Return: true: ask for it, although there seems to be something.
+ */
+bool pcn_vma_is_void(struct mm_struct *mm, unsigned long address)
+{
+	struct vm_area_struct *vma;
+	bool is_void;
+
+	mmap_read_lock(mm);
+	vma = vma_lookup(mm, address);
+	is_void = vma && vma->vm_ops == &pcn_void_ops;
+	mmap_read_unlock(mm);
+	return is_void;
 }

@@ -1,0 +1,568 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Records: what this kernel knows of a page.
+ *
+ * A record is made when a message first comes for its page or, away from the origin
+ * and in kernel memory, when a thread wants it. A page that only its origin has touched
+ * has none: it is Linux's, and a fault of it is entered in a list for as long as Linux
+ * handles it. A record that is made meanwhile waits until the page is not in that list
+ * (become_adopter() in map.c). So Linux never works on an entry that is the protocol's.
+ *
+ * Everything that uses a record has a reference: threads, work items, timers,
+ * handlers. The space has one as long as the record is in it. A record leaves its space
+ * when its range is dropped, or with the space; the last reference frees it. Nobody has
+ * to wait for a grace period.
+ *
+ * Records are in shards, by page: accesses to different pages seldom meet at a lock.
+ */
+#define pr_fmt(fmt) "popcorn: " fmt
+
+#include <linux/errno.h>
+#include <linux/hash.h>
+#include <linux/list.h>
+#include <linux/sched.h>
+#include <linux/slab.h>
+#include <linux/wait.h>
+
+#include "internal.h"
+
+/* Neighbours are in one shard: a walk through a small range meets few records twice. */
+#define SHARD_PAGES_SHIFT	4
+
+/* What there is, to see that nothing is left behind. */
+static atomic_long_t records_in_use;
+
+/**
+ * pcn_records_in_use - how many records there are
+ *
+ * Context: any.
+ */
+long pcn_records_in_use(void)
+{
+	return atomic_long_read(&records_in_use);
+}
+
+/**
+ * pcn_shard_of - the shard that a page belongs to
+ * @s:		the space
+ * @page:	number of the page
+ *
+ * Context: any.
+ */
+struct pcn_shard *pcn_shard_of(struct pcn_space *s, u64 page)
+{
+	return &s->shard[hash_64(page >> SHARD_PAGES_SHIFT, ilog2(PCN_SHARDS))];
+}
+
+/**
+ * pcn_shards_init - make the shards of a new space
+ * @s:	the space
+ *
+ * Context: any.
+ */
+void pcn_shards_init(struct pcn_space *s)
+{
+	struct pcn_shard *shard;
+
+	for (shard = s->shard; shard < s->shard + PCN_SHARDS; shard++) {
+		spin_lock_init(&shard->lock);
+		shard->records = RB_ROOT;
+		INIT_HLIST_HEAD(&shard->faults);
+	}
+}
+
+/* --- one record --- */
+
+/**
+ * pcn_record_new - a record of no page yet
+ * @gfp:	how to get memory
+ *
+ * Context: as @gfp says.
+ * Return: the record, or NULL.
+ */
+struct pcn_record *pcn_record_new(gfp_t gfp)
+{
+	struct pcn_record *r = kzalloc(sizeof(*r), gfp | __GFP_NOWARN);
+
+	if (!r)
+		return NULL;
+	atomic_long_inc(&records_in_use);
+	refcount_set(&r->refs, 1);
+	spin_lock_init(&r->lock);
+	INIT_LIST_HEAD(&r->queue);
+	INIT_DELAYED_WORK(&r->work, pcn_record_work);
+	kthread_init_work(&r->run, pcn_record_run);
+	init_waitqueue_head(&r->wait);
+	hrtimer_init(&r->linger, CLOCK_MONOTONIC, HRTIMER_MODE_ABS);
+	r->linger.function = pcn_linger_over;
+	return r;
+}
+
+/**
+ * pcn_record_discard - the end of a record that has not come to be in a space
+ * @r:	the record, or NULL
+ *
+ * Context: any.
+ */
+void pcn_record_discard(struct pcn_record *r)
+{
+	if (!r)
+		return;
+	atomic_long_dec(&records_in_use);
+	kfree(r);
+}
+
+static void free_record(struct pcn_record *r)
+{
+	struct pcn_queued *e, *next;
+	struct page *frame = r->frame;
+
+	list_for_each_entry_safe(e, next, &r->queue, node)
+		kfree(e);
+	kfree(r->rest);
+	if (frame) {
+		pcn_set_frame(r, NULL);
+		put_page(frame);
+	}
+	atomic_long_dec(&records_in_use);
+	kfree(r);
+}
+
+static void init_record(struct pcn_record *r, struct pcn_space *s, u64 page)
+{
+	r->space = s;
+	r->page = page;
+	r->plain = s->mm && pcn_is_origin(s);
+	pcn_forget_use(r);
+	pcn_replica_init(&r->replica, &s->group);
+}
+
+/* --- finding --- */
+
+static struct pcn_record *find(struct pcn_shard *shard, u64 page)
+{
+	struct rb_node *node = shard->records.rb_node;
+	struct pcn_record *r;
+
+	lockdep_assert_held(&shard->lock);
+	while (node) {
+		r = rb_entry(node, struct pcn_record, node);
+		if (r->page == page)
+			return r;
+		node = page < r->page ? node->rb_left : node->rb_right;
+	}
+	return NULL;
+}
+
+static void insert(struct pcn_shard *shard, struct pcn_record *new)
+{
+	struct rb_node **link = &shard->records.rb_node, *parent = NULL;
+	struct pcn_record *r;
+
+	lockdep_assert_held(&shard->lock);
+	while (*link) {
+		parent = *link;
+		r = rb_entry(parent, struct pcn_record, node);
+		link = new->page < r->page ? &parent->rb_left : &parent->rb_right;
+	}
+	rb_link_node(&new->node, parent, link);
+	rb_insert_color(&new->node, &shard->records);
+}
+
+/* With a reference for the caller; NULL: there is none, and no spare. */
+static struct pcn_record *get_or_insert(struct pcn_space *s, struct pcn_shard *shard,
+					u64 page, struct pcn_record **spare)
+{
+	struct pcn_record *r = find(shard, page);
+
+	if (!r && *spare) {
+		r = *spare;
+		*spare = NULL;
+		init_record(r, s, page);
+		insert(shard, r);
+	}
+	if (r)
+		refcount_inc(&r->refs);
+	return r;
+}
+
+/**
+ * pcn_record_find - the record of a page, for a handler
+ * @s:		the space
+ * @page:	number of the page
+ * @spare:	becomes the record if there is none, and is then NULL
+ *
+ * Context: a handler that does not sleep.
+ * Return: the record, to be given to pcn_record_put(); NULL if there is none and no
+ * spare.
+ */
+struct pcn_record *pcn_record_find(struct pcn_space *s, u64 page,
+				   struct pcn_record **spare)
+{
+	struct pcn_shard *shard = pcn_shard_of(s, page);
+	struct pcn_record *r;
+
+	spin_lock(&shard->lock);
+	r = get_or_insert(s, shard, page, spare);
+	spin_unlock(&shard->lock);
+	return r;
+}
+
+/**
+ * pcn_record_next - the first record of a shard at or behind a page
+ * @shard:	the shard
+ * @page:	number of the page
+ *
+ * Context: the shard's lock, for as long as the record is looked at.
+ * Return: the record, or NULL.
+ */
+struct pcn_record *pcn_record_next(struct pcn_shard *shard, u64 page)
+{
+	struct rb_node *node = shard->records.rb_node;
+	struct pcn_record *r, *best = NULL;
+
+	lockdep_assert_held(&shard->lock);
+	while (node) {
+		r = rb_entry(node, struct pcn_record, node);
+		if (r->page >= page)
+			best = r;
+		node = r->page >= page ? node->rb_left : node->rb_right;
+	}
+	return best;
+}
+
+/**
+ * pcn_record_next_get - the same, with a reference
+ * @shard:	the shard
+ * @page:	number of the page
+ *
+ * Context: any but hard interrupt.
+ * Return: the record, to be given to pcn_record_put(), or NULL.
+ */
+struct pcn_record *pcn_record_next_get(struct pcn_shard *shard, u64 page)
+{
+	struct pcn_record *r;
+
+	spin_lock(&shard->lock);
+	r = pcn_record_next(shard, page);
+	if (r)
+		refcount_inc(&r->refs);
+	spin_unlock(&shard->lock);
+	return r;
+}
+
+/* --- ranges that are shut --- */
+
+static bool range_has(const struct pcn_range *range, u64 page)
+{
+	return range->on && page >= range->first && page <= range->last;
+}
+
+/* The thread that adopts a page has Linux bring it in, and is let through. */
+static bool is_shut(struct pcn_shard *shard, u64 page, const struct pcn_record *r)
+{
+	if (r && READ_ONCE(r->adopter) == current)
+		return false;
+	if (r && r->torn)
+		return true;
+	return range_has(&shard->frozen, page) && shard->frozen.owner != current;
+}
+
+/**
+ * pcn_is_shut - is the current task refused a page for now?
+ * @s:		the space
+ * @page:	number of the page
+ *
+ * Context: process; does not sleep, so it can be waited for.
+ */
+bool pcn_is_shut(struct pcn_space *s, u64 page)
+{
+	struct pcn_shard *shard = pcn_shard_of(s, page);
+	struct pcn_record *r;
+	bool shut;
+
+	spin_lock(&shard->lock);
+	r = find(shard, page);
+	/* At the origin a page without a record is Linux's. */
+	shut = (r || !s->mm || !pcn_is_origin(s)) && is_shut(shard, page, r);
+	spin_unlock(&shard->lock);
+	return shut;
+}
+
+static void set_frozen(struct pcn_space *s, const struct pcn_range *range)
+{
+	struct pcn_shard *shard;
+
+	for (shard = s->shard; shard < s->shard + PCN_SHARDS; shard++) {
+		spin_lock(&shard->lock);
+		shard->frozen = *range;
+		spin_unlock(&shard->lock);
+	}
+}
+
+/**
+ * pcn_freeze - let no access to a range begin, but those of the current task
+ * @s:		the space
+ * @first:	number of the first page
+ * @last:	number of the last one
+ *
+ * Accesses that have begun have a reference to their record.
+ *
+ * Context: process. One range at a time: pcn_space.round, or the origin's phases.
+ */
+void pcn_freeze(struct pcn_space *s, u64 first, u64 last)
+{
+	const struct pcn_range range = {
+		.first = first, .last = last, .owner = current, .on = true,
+	};
+
+	set_frozen(s, &range);
+}
+
+/**
+ * pcn_thaw - let accesses begin again
+ * @s:	the space
+ *
+ * Context: process.
+ */
+void pcn_thaw(struct pcn_space *s)
+{
+	const struct pcn_range none = {};
+
+	set_frozen(s, &none);
+	wake_up_all(&s->thawed);
+}
+
+/**
+ * pcn_tear - Linux is about to take pages out of the address space
+ * @s:		the space, at the origin
+ * @first:	number of the first page
+ * @last:	number of the last one
+ *
+ * The records of these pages are of no use any more. They are dropped in a round.
+ *
+ * Context: any but hard interrupt.
+ * Return: true if there are any.
+ */
+bool pcn_tear(struct pcn_space *s, u64 first, u64 last)
+{
+	struct pcn_shard *shard;
+	struct pcn_record *r;
+	bool any = false;
+
+	for_each_record(r, shard, s, first, last) {
+		spin_lock(&shard->lock);
+		r->torn |= !READ_ONCE(r->plain) || READ_ONCE(r->adopter);
+		any |= r->torn;
+		spin_unlock(&shard->lock);
+	}
+	return any;
+}
+
+/* --- holding --- */
+
+/* r is as found; false: it is to be made. */
+static bool get_locked(struct pcn_space *s, struct pcn_shard *shard, u64 page,
+		       struct pcn_record **r, struct pcn_record **spare)
+{
+	if (is_shut(shard, page, find(shard, page)))
+		*r = ERR_PTR(-EAGAIN);
+	else
+		*r = get_or_insert(s, shard, page, spare);
+	return *r;
+}
+
+/**
+ * pcn_record_get - get hold of the record of a page, in order to use the page
+ * @s:		the space
+ * @page:	number of the page
+ *
+ * Context: process; may sleep for memory.
+ * Return: the record, to be given to pcn_record_put(); -ENOMEM; -EAGAIN the page
+ * is shut: wait for &pcn_space.thawed with no lock held, and try again.
+ */
+struct pcn_record *pcn_record_get(struct pcn_space *s, u64 page)
+{
+	struct pcn_shard *shard = pcn_shard_of(s, page);
+	struct pcn_record *spare = NULL, *r;
+	bool done;
+
+	for (;;) {
+		spin_lock(&shard->lock);
+		done = get_locked(s, shard, page, &r, &spare);
+		spin_unlock(&shard->lock);
+		if (done)
+			break;
+		spare = pcn_record_new(GFP_KERNEL_ACCOUNT);
+		if (!spare)
+			return ERR_PTR(-ENOMEM);
+	}
+	pcn_record_discard(spare);
+	return r;
+}
+
+/**
+ * pcn_record_get_or_plain - the record of a page, or leave to let Linux handle it
+ * @s:		the space, of an address space, at the origin
+ * @page:	number of the page
+ * @fault:	describes the fault
+ *
+ * Context: process.
+ * Return: the record, to be given to pcn_record_put(); NULL: there is none, and none
+ * takes effect before pcn_plain_fault_end(); -EAGAIN the page is shut.
+ */
+struct pcn_record *pcn_record_get_or_plain(struct pcn_space *s, u64 page,
+					   struct pcn_plain_fault *fault)
+{
+	struct pcn_shard *shard = pcn_shard_of(s, page);
+	struct pcn_record *r;
+
+	fault->page = page;
+	spin_lock(&shard->lock);
+	r = find(shard, page);
+	if (!r)
+		hlist_add_head(&fault->node, &shard->faults);
+	else if (is_shut(shard, page, r))
+		r = ERR_PTR(-EAGAIN);
+	else
+		refcount_inc(&r->refs);
+	spin_unlock(&shard->lock);
+	return r;
+}
+
+/**
+ * pcn_plain_fault_end - Linux has handled the fault
+ * @s:		the space
+ * @fault:	as filled in by pcn_record_get_or_plain()
+ *
+ * Context: process.
+ */
+void pcn_plain_fault_end(struct pcn_space *s, struct pcn_plain_fault *fault)
+{
+	struct pcn_shard *shard = pcn_shard_of(s, fault->page);
+	struct pcn_record *r;
+
+	spin_lock(&shard->lock);
+	hlist_del(&fault->node);
+	r = find(shard, fault->page);
+	if (r)
+		refcount_inc(&r->refs);
+	spin_unlock(&shard->lock);
+	if (!r)
+		return;
+	/* Another kernel has asked for the page meanwhile. */
+	pcn_record_kick(r, 0);
+	pcn_record_put(r);
+}
+
+/**
+ * pcn_has_plain_fault - does Linux handle a fault of a page?
+ * @s:		the space
+ * @page:	number of the page, which has a record
+ *
+ * Once it does not, it does not again: faults that begin find the record.
+ *
+ * Context: any but hard interrupt.
+ */
+bool pcn_has_plain_fault(struct pcn_space *s, u64 page)
+{
+	struct pcn_shard *shard = pcn_shard_of(s, page);
+	struct pcn_plain_fault *fault;
+	bool found = false;
+
+	spin_lock(&shard->lock);
+	hlist_for_each_entry(fault, &shard->faults, node)
+		found = found || fault->page == page;
+	spin_unlock(&shard->lock);
+	return found;
+}
+
+/**
+ * pcn_record_put - give up a reference to a record
+ * @r:	the record
+ *
+ * Context: any but hard interrupt, with no lock of a shard held.
+ */
+void pcn_record_put(struct pcn_record *r)
+{
+	struct pcn_shard *shard = pcn_shard_of(r->space, r->page);
+	bool last;
+
+	/* With the lock: a space that is quiet may go at once. */
+	spin_lock(&shard->lock);
+	last = refcount_dec_and_test(&r->refs);
+	if (!last && wq_has_sleeper(&r->space->quiet))
+		wake_up_all(&r->space->quiet);
+	spin_unlock(&shard->lock);
+	if (last)
+		free_record(r);
+}
+
+/* --- the end --- */
+
+/**
+ * pcn_record_drop - take a record out of its space
+ * @r:		the record, with a reference of the caller's; its page is not in use
+ * @everywhere:	all other kernels have forgotten the page
+ *
+ * What comes for the page from now on makes a new record.
+ *
+ * Context: process.
+ */
+void pcn_record_drop(struct pcn_record *r, bool everywhere)
+{
+	struct pcn_shard *shard = pcn_shard_of(r->space, r->page);
+
+	spin_lock(&r->lock);
+	r->dropped = true;
+	pcn_check_end(r, everywhere);
+	spin_unlock(&r->lock);
+	spin_lock(&shard->lock);
+	rb_erase(&r->node, &shard->records);
+	spin_unlock(&shard->lock);
+	pcn_record_put(r);
+}
+
+/* What was to be done later with a record is not done any more. */
+static void cancel(struct pcn_record *r)
+{
+	bool lingers;
+
+	hrtimer_cancel(&r->linger);
+	pcn_record_cancel(r);
+	spin_lock(&r->lock);
+	lingers = r->lingers;
+	r->lingers = false;
+	spin_unlock(&r->lock);
+	if (lingers)
+		pcn_record_put(r);
+}
+
+/* One reference is the space's, one of the walk through its records. */
+static bool is_idle(const struct pcn_record *r)
+{
+	return refcount_read(&r->refs) <= 2;
+}
+
+/**
+ * pcn_records_end - all records of a space go
+ * @s:	the space, ending: no thread uses it, and no handler finds it any more
+ *
+ * Nothing is waited for but what runs just now: steps that are held, as for a page that
+ * somebody has pinned, are given up.
+ *
+ * Context: process; sleeps.
+ */
+void pcn_records_end(struct pcn_space *s)
+{
+	struct pcn_shard *shard;
+	struct pcn_record *r;
+
+	for_each_record(r, shard, s, 0, U64_MAX) {
+		if (!is_idle(r))
+			cancel(r);
+		wait_event(s->quiet, is_idle(r));
+		pcn_record_drop(r, false);
+		cond_resched();
+	}
+}

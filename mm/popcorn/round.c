@@ -1,0 +1,616 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Rounds: all kernels forget pages of a range, before Linux changes it or afterwards.
+ *
+ *	freeze	every member lets no access to the range begin any more, and answers
+ *		when those that had begun are over: then nothing is under way about
+ *		its pages
+ *	recall	the origin reads the pages whose data is elsewhere
+ *	fence	"vote" alone: every kernel has an answer from every other to what it
+ *		sent after that, so no late answer about a page is under way (see
+ *		protocol.rst, "Late messages")
+ *	drop	the members forget the pages, and the VMAs if they change; the origin
+ *		gives the pages back to Linux
+ *	thaw	the members let accesses begin
+ *
+ * If Linux needs what is in the pages, recall and drop come before the change. If it
+ * may throw them away they come afterwards, when it is known which pages are gone: those
+ * that are torn (pcn_tear()) are not recalled. So a change that fails loses nothing.
+ *
+ * A member cannot fail to drop. What it has of VMAs is a copy of what the origin has,
+ * and may be forgotten at any time: where a part of a VMA cannot be unmapped, as for
+ * want of memory, all of it is, or it becomes void, and is asked for again.
+ *
+ * Each phase is a request, and the next one begins when all members have answered; at a
+ * member it is a work item, so that no process waits for another one's. A thaw needs no
+ * answer: the next freeze comes behind it. It comes when the origin has given up its
+ * records: a member that asked earlier for a page would get what is no more.
+ */
+#define pr_fmt(fmt) "popcorn: " fmt
+
+#include <linux/build_bug.h>
+#include <linux/errno.h>
+#include <linux/kthread.h>
+#include <linux/mm.h>
+#include <linux/sched.h>
+#include <linux/sched/mm.h>
+#include <linux/slab.h>
+
+#include <trace/events/popcorn.h>
+
+#include <popcorn/hooks.h>
+#include <popcorn/partition.h>
+#include <popcorn/thread.h>
+
+#include "internal.h"
+
+/* A member that does not answer for so long has died, and is declared dead. */
+#define ROUND_LIMIT_MS	(60 * MSEC_PER_SEC)
+
+/* In user space */
+#define LAST_PAGE	((TASK_SIZE_MAX >> PAGE_SHIFT) - 1)
+
+/**
+ * enum round_phase - phases of a round that members are told of
+ * @ROUND_FREEZE:	let no access begin, wait for those that have
+ * @ROUND_FENCE:	wait until nothing late is under way
+ * @ROUND_DROP:		forget pages, and with ROUND_VMAS VMAs
+ * @ROUND_THAW:		go on
+ */
+enum round_phase {
+	ROUND_FREEZE,
+	ROUND_FENCE,
+	ROUND_DROP,
+	ROUND_THAW,
+};
+
+/* With ROUND_DROP: forget the VMAs, too. */
+#define ROUND_VMAS	BIT(0)
+
+/**
+ * struct round_msg - a phase of a round. On the wire
+ * @space:	number of the space
+ * @first:	number of the first page
+ * @last:	number of the last one
+ * @epoch:	of the VMAs from now on
+ * @phase:	enum round_phase
+ * @flags:	ROUND_VMAS or 0
+ */
+struct round_msg {
+	u64	space;
+	u64	first;
+	u64	last;
+	u64	epoch;
+	u32	phase;
+	u32	flags;
+};
+
+static_assert(sizeof(struct round_msg) == 40);
+
+static struct workqueue_struct *round_wq __ro_after_init;
+
+/* --- on every kernel --- */
+
+/* One reference is the space's, one of the walk through its records. */
+static bool is_quiet(struct pcn_record *r)
+{
+	bool quiet;
+
+	if (refcount_read(&r->refs) > 2)
+		return false;
+	spin_lock(&r->lock);
+	quiet = !r->pending && !pcn_in_use(r) && !r->holding &&
+		pcn_settled(&r->replica);
+	spin_unlock(&r->lock);
+	return quiet;
+}
+
+static int wait_for_record(struct pcn_space *s, struct pcn_record *r)
+{
+	if (wait_event_killable(s->quiet, is_quiet(r) || READ_ONCE(s->broken)) ||
+	    READ_ONCE(s->broken))
+		return -EINTR;
+	return 0;
+}
+
+/*
+ * Accesses that have begun end: they need no thread that waits here. Unless a kernel has
+ * died that one of them waits for: then the process ends, and this with it.
+ */
+static int wait_until_quiet(struct pcn_space *s, u64 first, u64 last)
+{
+	struct pcn_shard *shard;
+	struct pcn_record *r;
+	int err;
+
+	for_each_record(r, shard, s, first, last) {
+		err = wait_for_record(s, r);
+		if (err) {
+			pcn_record_put(r);
+			return err;
+		}
+		cond_resched();
+	}
+	return 0;
+}
+
+static u64 others(const struct pcn_space *s)
+{
+	return s->group.members & ~BIT_ULL(s->group.self);
+}
+
+/* Page messages go by the same channel, and overtake nothing. */
+static void fence(struct pcn_space *s)
+{
+	u64 members = others(s);
+	unsigned int kid;
+	u64 word = 0;
+	u32 length;
+
+	for_each_set_bit(kid, (unsigned long *)&members, PCN_KERNELS_MAX) {
+		length = sizeof(word);
+		pcn_msg_call(kid, PCN_COHERENCY, PCN_TYPE_PING, &word,
+			     sizeof(word), &word, &length, ROUND_LIMIT_MS);
+	}
+}
+
+/* --- at a member --- */
+
+static bool is_ours(const struct vm_area_struct *vma)
+{
+	return vma->vm_ops == &pcn_vm_ops || vma->vm_ops == &pcn_void_ops ||
+	       vma->vm_file;
+}
+
+/* Nobody can use it, and a fault asks the origin what is there now. */
+static void make_void(struct vm_area_struct *vma)
+{
+	zap_page_range_single(vma, vma->vm_start, vma->vm_end - vma->vm_start, NULL);
+	vm_flags_clear(vma, VM_ACCESS_FLAGS);
+	vma->vm_ops = &pcn_void_ops;
+}
+
+static void drop_vma(struct vm_area_struct *vma, unsigned long start,
+		     unsigned long end)
+{
+	struct mm_struct *mm = vma->vm_mm;
+
+	start = max(start, vma->vm_start);
+	end = min(end, vma->vm_end);
+	if (!do_munmap(mm, start, end - start, NULL))
+		return;
+	/* A hole makes two of one VMA, and there may be as many as there can be. */
+	start = vma->vm_start;
+	if (do_munmap(mm, start, vma->vm_end - start, NULL))
+		make_void(vma);
+}
+
+static struct vm_area_struct *next_of_ours(struct mm_struct *mm, unsigned long start,
+					   unsigned long end)
+{
+	VMA_ITERATOR(vmi, mm, start);
+	struct vm_area_struct *vma;
+
+	for_each_vma_range(vmi, vma, end)
+		if (is_ours(vma))
+			return vma;
+	return NULL;
+}
+
+static void drop_vmas(struct mm_struct *mm, unsigned long start, unsigned long end)
+{
+	struct vm_area_struct *vma;
+	unsigned long behind;
+
+	while (start < end && (vma = next_of_ours(mm, start, end))) {
+		behind = vma->vm_end;
+		drop_vma(vma, start, end);
+		start = behind;
+	}
+}
+
+/**
+ * pcn_vmas_forget - at a member, forget all VMAs: they are asked for again
+ * @mm:	the address space
+ *
+ * Context: process, with mmap_lock held to write.
+ */
+void pcn_vmas_forget(struct mm_struct *mm)
+{
+	mmap_assert_write_locked(mm);
+	drop_vmas(mm, 0, TASK_SIZE_MAX);
+}
+
+static void zap_pages(struct mm_struct *mm, unsigned long start, unsigned long end)
+{
+	VMA_ITERATOR(vmi, mm, start);
+	struct vm_area_struct *vma;
+
+	for_each_vma_range(vmi, vma, end)
+		if (vma->vm_ops == &pcn_vm_ops)
+			zap_vma_ptes(vma, max(start, vma->vm_start),
+				     min(end, vma->vm_end) -
+				     max(start, vma->vm_start));
+}
+
+static void drop_mappings(struct pcn_space *s, const struct round_msg *m)
+{
+	unsigned long start = m->first << PAGE_SHIFT;
+	unsigned long end = min_t(u64, (m->last + 1) << PAGE_SHIFT, TASK_SIZE_MAX);
+
+	/* Unmapping is for the current task's memory only. */
+	kthread_use_mm(s->mm);
+	mmap_write_lock(s->mm);
+	if (m->flags & ROUND_VMAS) {
+		/* No VMA of before is inserted afterwards. */
+		s->epoch = m->epoch;
+		drop_vmas(s->mm, start, end);
+	} else {
+		zap_pages(s->mm, start, end);
+	}
+	mmap_write_unlock(s->mm);
+	kthread_unuse_mm(s->mm);
+}
+
+static void drop_records(struct pcn_space *s, u64 first, u64 last)
+{
+	struct pcn_shard *shard;
+	struct pcn_record *r;
+
+	for_each_record(r, shard, s, first, last) {
+		pcn_record_drop(r, false);
+		cond_resched();
+	}
+}
+
+static int obey(struct pcn_space *s, const struct round_msg *m)
+{
+	trace_pcn_round(s->number, m->first, m->last, m->epoch, m->phase);
+	switch (m->phase) {
+	case ROUND_FREEZE:
+		pcn_freeze(s, m->first, m->last);
+		return wait_until_quiet(s, m->first, m->last);
+	case ROUND_FENCE:
+		fence(s);
+		break;
+	case ROUND_DROP:
+		drop_mappings(s, m);
+		drop_records(s, m->first, m->last);
+		break;
+	default:
+		return -EINVAL;
+	}
+	return 0;
+}
+
+/**
+ * struct phase - a phase to be gone through
+ * @work:	for it
+ * @msg:	the request
+ * @round:	its payload
+ */
+struct phase {
+	struct work_struct	work;
+	struct pcn_message	msg;
+	struct round_msg	round;
+};
+
+static void do_phase(struct work_struct *work)
+{
+	struct phase *p = container_of(work, struct phase, work);
+	struct pcn_space *s = pcn_space_get(p->round.space);
+	int err = -ESRCH;
+
+	if (s && s->group.origin == p->msg.kid && !pcn_is_origin(s))
+		err = obey(s, &p->round);
+	if (s)
+		pcn_space_put(s);
+	pcn_msg_reply(&p->msg, err, NULL, 0);
+	kfree(p);
+}
+
+static bool is_valid(const struct round_msg *m)
+{
+	return m->first <= m->last && m->last <= LAST_PAGE &&
+	       m->phase <= ROUND_THAW && !(m->flags & ~ROUND_VMAS);
+}
+
+/* Nobody waits for that: it is done before the origin's next message is looked at. */
+static void thaw(const struct pcn_message *msg, const struct round_msg *m)
+{
+	struct pcn_space *s = pcn_space_get(m->space);
+
+	if (!s)
+		return;
+	if (s->group.origin == msg->kid && !pcn_is_origin(s))
+		pcn_thaw(s);
+	pcn_space_put(s);
+}
+
+/* Not in the handler: other messages must not wait for what a phase waits for. */
+static void on_round(const struct pcn_message *msg)
+{
+	const struct round_msg *m = msg->payload;
+	struct phase *p;
+
+	if (msg->length != sizeof(*m))
+		return;
+	if (!msg->request) {
+		if (m->phase == ROUND_THAW)
+			thaw(msg, m);
+		return;
+	}
+	p = kmalloc(sizeof(*p), GFP_KERNEL);
+	if (!p) {
+		pcn_msg_reply(msg, -ENOMEM, NULL, 0);
+		return;
+	}
+	INIT_WORK(&p->work, do_phase);
+	p->msg = *msg;
+	memcpy(&p->round, msg->payload, sizeof(p->round));
+	if (is_valid(&p->round)) {
+		queue_work(round_wq, &p->work);
+	} else {
+		pcn_msg_reply(msg, -EINVAL, NULL, 0);
+		kfree(p);
+	}
+}
+
+static const struct pcn_msg_type round_type = {
+	.name		= "round",
+	.channel	= PCN_CONTROL,
+	.type		= PCN_TYPE_ROUND,
+	.may_sleep	= true,
+	.handle		= on_round,
+};
+
+/* --- at the origin --- */
+
+static int tell_one(struct pcn_space *s, unsigned int kid, struct round_msg *m)
+{
+	int err;
+
+	if (m->phase == ROUND_THAW)
+		return pcn_msg_send(kid, PCN_CONTROL, PCN_TYPE_ROUND, m, sizeof(*m));
+	do {
+		err = pcn_msg_call(kid, PCN_CONTROL, PCN_TYPE_ROUND, m, sizeof(*m),
+				   NULL, NULL, ROUND_LIMIT_MS);
+		/* No memory for the request: nothing has been done there. */
+	} while (err == -ENOMEM && !fatal_signal_pending(current) &&
+		 !schedule_timeout_killable(1));
+	return err;
+}
+
+/*
+ * A member that is down uses no pages; what was lost with it is known elsewhere. One
+ * that lives and has not done its part may still use what is to change, if there ever
+ * was a thread: then the process is killed. If not it is a member no more, as one that
+ * has started again and knows nothing of the process. -EINTR: killed, by whomever.
+ */
+static int tell(struct pcn_space *s, u64 first, u64 last, enum round_phase phase,
+		u32 flags)
+{
+	struct round_msg m = {
+		.space = s->number, .first = first, .last = last,
+		.epoch = s->epoch, .phase = phase, .flags = flags,
+	};
+	u64 members = others(s);
+	unsigned int kid;
+	int err, result = 0;
+
+	trace_pcn_round(s->number, first, last, s->epoch, phase);
+	for_each_set_bit(kid, (unsigned long *)&members, PCN_KERNELS_MAX) {
+		err = tell_one(s, kid, &m);
+		if (!err || err == -EHOSTDOWN)
+			continue;
+		if (err == -EINTR || READ_ONCE(s->broken) ||
+		    pcn_process_lose(s->number, kid,
+				     "is up and does not follow a change of the memory layout"))
+			result = -EINTR;
+	}
+	return result;
+}
+
+static int recall_page(struct pcn_record *r)
+{
+	struct pcn_context *c;
+	struct vm_area_struct *vma;
+	int err = 0;
+
+	mmap_read_lock(r->space->mm);
+	vma = vma_lookup(r->space->mm, r->page << PAGE_SHIFT);
+	if (vma)
+		err = pcn_frame_alloc(r, vma);
+	mmap_read_unlock(r->space->mm);
+	if (err || !vma)
+		return err;
+	c = pcn_context_get(r->space);
+	spin_lock(&r->lock);
+	err = pcn_enter(r, false, c);
+	spin_unlock(&r->lock);
+	pcn_context_put(c);
+	if (!err)
+		pcn_leave(r);
+	return err;
+}
+
+static bool is_away(const struct pcn_record *r)
+{
+	return !r->torn && !r->plain && !r->may;
+}
+
+/* The range is frozen, but not for this thread. */
+static int recall(struct pcn_space *s, u64 first, u64 last)
+{
+	struct pcn_shard *shard;
+	struct pcn_record *r;
+	int err;
+
+	for_each_record(r, shard, s, first, last) {
+		err = is_away(r) ? recall_page(r) : 0;
+		if (err) {
+			pcn_record_put(r);
+			return err;
+		}
+		cond_resched();
+	}
+	return wait_until_quiet(s, first, last);
+}
+
+static void release_record(struct pcn_space *s, struct pcn_record *r)
+{
+	unsigned long address = r->page << PAGE_SHIFT;
+	struct vm_area_struct *vma;
+
+	if (r->plain && !r->torn)
+		return;
+	mmap_read_lock(s->mm);
+	vma = vma_lookup(s->mm, address);
+	if (r->torn) {
+		pcn_remove(r, vma);
+	} else {
+		if (vma && (!pcn_vma_replicates(vma) ||
+			    pcn_map_prepare(vma, address, true)))
+			vma = NULL;
+		pcn_release(r, vma);
+	}
+	mmap_read_unlock(s->mm);
+}
+
+static void release(struct pcn_space *s, u64 first, u64 last)
+{
+	struct pcn_shard *shard;
+	struct pcn_record *r;
+
+	for_each_record(r, shard, s, first, last) {
+		release_record(s, r);
+		pcn_record_drop(r, true);
+		cond_resched();
+	}
+}
+
+static void unpublish(struct pcn_space *s, u64 first, u64 last)
+{
+	mtree_store_range(&s->published, first << PAGE_SHIFT,
+			  ((last + 1) << PAGE_SHIFT) - 1, NULL,
+			  GFP_KERNEL | __GFP_NOFAIL);
+}
+
+static void begin_epoch(struct pcn_space *s)
+{
+	spin_lock(&s->changes_lock);
+	s->epoch++;
+	spin_unlock(&s->changes_lock);
+}
+
+/* After the last access of the round, which is a recall: its late answers come here. */
+static int fence_all(struct pcn_space *s, u64 first, u64 last)
+{
+	int err;
+
+	if (s->proto != &pcn_proto_vote)
+		return 0;
+	err = tell(s, first, last, ROUND_FENCE, 0);
+	fence(s);
+	return err;
+}
+
+static int drop(struct pcn_space *s, u64 first, u64 last, u32 flags)
+{
+	int err = fence_all(s, first, last);
+
+	if (err)
+		return err;
+	if (flags & ROUND_VMAS)
+		begin_epoch(s);
+	err = tell(s, first, last, ROUND_DROP, flags);
+	if (err)
+		return err;
+	if (flags & ROUND_VMAS) {
+		unpublish(s, first, last);
+		if (!first && last >= LAST_PAGE)
+			WRITE_ONCE(s->files_given, false);
+	}
+	release(s, first, last);
+	return 0;
+}
+
+/**
+ * pcn_round_begin - before Linux changes a range
+ * @s:		the space, at the origin
+ * @first:	number of the first page
+ * @last:	number of the last one
+ * @vmas:	VMAs change, not only pages
+ * @keep:	what is in the pages is needed: they are Linux's when this returns
+ *
+ * Context: process, with &pcn_space.round held, and no other lock; sleeps, killably.
+ * pcn_round_end() follows in any case.
+ * Return: 0; -EINTR a fatal signal: the process ends, and members may have dropped pages,
+ * which nobody will miss.
+ */
+int pcn_round_begin(struct pcn_space *s, u64 first, u64 last, bool vmas, bool keep)
+{
+	int err;
+
+	pcn_freeze(s, first, last);
+	err = wait_until_quiet(s, first, last);
+	if (!err)
+		err = tell(s, first, last, ROUND_FREEZE, 0);
+	if (!err && keep)
+		err = recall(s, first, last);
+	if (!err && keep)
+		err = drop(s, first, last, vmas ? ROUND_VMAS : 0);
+	atomic64_inc(&s->stats.rounds);
+	return err;
+}
+
+static bool has_torn(struct pcn_space *s, u64 first, u64 last)
+{
+	struct pcn_shard *shard;
+	struct pcn_record *r;
+
+	for_each_record(r, shard, s, first, last) {
+		if (r->torn) {
+			pcn_record_put(r);
+			return true;
+		}
+	}
+	return false;
+}
+
+/**
+ * pcn_round_end - Linux has changed the range, or has failed to
+ * @s:		the space
+ * @first:	as for pcn_round_begin(), as are
+ * @last:	this
+ * @vmas:	and this
+ * @dropped:	that has had everything dropped
+ *
+ * What Linux has taken away is dropped; what it has not is kept. VMAs are dropped in
+ * any case: members ask for them again.
+ *
+ * Context: process, with &pcn_space.round held, and no other lock; sleeps, killably.
+ */
+void pcn_round_end(struct pcn_space *s, u64 first, u64 last, bool vmas, bool dropped)
+{
+	u32 flags = vmas ? ROUND_VMAS : 0;
+
+	if (!dropped && (vmas || has_torn(s, first, last)) &&
+	    !recall(s, first, last))
+		drop(s, first, last, flags);
+	tell(s, first, last, ROUND_THAW, 0);
+	pcn_thaw(s);
+}
+
+/**
+ * pcn_round_init - obey the rounds of other kernels
+ *
+ * Context: initcall.
+ * Return: 0; -ENOMEM; errors of pcn_msg_register().
+ */
+int __init pcn_round_init(void)
+{
+	round_wq = alloc_workqueue("popcorn_rounds", WQ_UNBOUND | WQ_MEM_RECLAIM,
+				   WQ_UNBOUND_MAX_ACTIVE);
+	return round_wq ? pcn_msg_register(&round_type) : -ENOMEM;
+}
