@@ -1,0 +1,162 @@
+// SPDX-License-Identifier: GPL-2.0
+/* Unit tests of records: who holds them, who is kept out, and how they end. */
+#include <kunit/test.h>
+#include <linux/ktime.h>
+#include <linux/moduleparam.h>
+
+#include "internal.h"
+
+/* Of kernel memory, and this kernel alone. */
+#define NUMBER	0x7e57
+
+static unsigned int record_test_count = 20000;
+module_param(record_test_count, uint, 0444);
+MODULE_PARM_DESC(record_test_count, "records of a space that is destroyed in a unit test");
+
+static int init(struct kunit *test)
+{
+	struct pcn_space *s = pcn_space_create(NUMBER, BIT_ULL(pcn_self()), pcn_self());
+
+	test->priv = s;
+	return PTR_ERR_OR_ZERO(s);
+}
+
+static void leave(struct kunit *test)
+{
+	if (!IS_ERR_OR_NULL(test->priv))
+		pcn_space_destroy(test->priv);
+}
+
+static void test_references(struct kunit *test)
+{
+	struct pcn_space *s = test->priv;
+	long before = pcn_records_in_use();
+	struct pcn_record *r = pcn_record_get(s, 5), *same;
+
+	KUNIT_ASSERT_FALSE(test, IS_ERR(r));
+	same = pcn_record_get(s, 5);
+	KUNIT_EXPECT_PTR_EQ(test, r, same);
+	KUNIT_EXPECT_EQ(test, refcount_read(&r->refs), 3);
+	KUNIT_EXPECT_EQ(test, pcn_records_in_use(), before + 1);
+	/* Out of the space it stays until the last reference goes. */
+	pcn_record_drop(r, true);
+	KUNIT_EXPECT_EQ(test, pcn_records_in_use(), before + 1);
+	KUNIT_EXPECT_TRUE(test, r->dropped);
+	pcn_record_put(r);
+	pcn_record_put(same);
+	KUNIT_EXPECT_EQ(test, pcn_records_in_use(), before);
+}
+
+static void test_range(struct kunit *test)
+{
+	static const u64 pages[] = { 3, 16, 17, 400, 401, 1ULL << 34 };
+	struct pcn_space *s = test->priv;
+	struct pcn_shard *shard;
+	struct pcn_record *r;
+	unsigned int i, found = 0;
+
+	for (i = 0; i < ARRAY_SIZE(pages); i++)
+		pcn_record_put(pcn_record_get(s, pages[i]));
+	for_each_record(r, shard, s, 16, 400)
+		found++;
+	KUNIT_EXPECT_EQ(test, found, 3);
+	found = 0;
+	for_each_record(r, shard, s, 0, U64_MAX)
+		found += refcount_read(&r->refs) == 2;
+	KUNIT_EXPECT_EQ(test, found, ARRAY_SIZE(pages));
+}
+
+static void test_frozen(struct kunit *test)
+{
+	struct pcn_space *s = test->priv;
+	struct pcn_shard *shard;
+
+	pcn_freeze(s, 10, 20);
+	/* Not for the one who has frozen the range. */
+	KUNIT_EXPECT_FALSE(test, pcn_is_shut(s, 15));
+	for (shard = s->shard; shard < s->shard + PCN_SHARDS; shard++)
+		shard->frozen.owner = NULL;
+	KUNIT_EXPECT_TRUE(test, pcn_is_shut(s, 10));
+	KUNIT_EXPECT_TRUE(test, pcn_is_shut(s, 20));
+	KUNIT_EXPECT_FALSE(test, pcn_is_shut(s, 21));
+	KUNIT_EXPECT_PTR_EQ(test, pcn_record_get(s, 15), ERR_PTR(-EAGAIN));
+	pcn_thaw(s);
+	KUNIT_EXPECT_FALSE(test, pcn_is_shut(s, 15));
+}
+
+static void test_torn(struct kunit *test)
+{
+	struct pcn_space *s = test->priv;
+
+	pcn_record_put(pcn_record_get(s, 7));
+	KUNIT_EXPECT_FALSE(test, pcn_tear(s, 8, 100));
+	KUNIT_EXPECT_FALSE(test, pcn_is_shut(s, 7));
+	KUNIT_EXPECT_TRUE(test, pcn_tear(s, 0, 7));
+	KUNIT_EXPECT_TRUE(test, pcn_is_shut(s, 7));
+	KUNIT_EXPECT_PTR_EQ(test, pcn_record_get(s, 7), ERR_PTR(-EAGAIN));
+}
+
+static void test_plain_fault(struct kunit *test)
+{
+	struct pcn_plain_fault one, two;
+	struct pcn_space *s = test->priv;
+	struct pcn_record *r;
+
+	KUNIT_ASSERT_NULL(test, pcn_record_get_or_plain(s, 30, &one));
+	KUNIT_ASSERT_NULL(test, pcn_record_get_or_plain(s, 31, &two));
+	KUNIT_EXPECT_TRUE(test, pcn_has_plain_fault(s, 30));
+	KUNIT_EXPECT_FALSE(test, pcn_has_plain_fault(s, 32));
+	pcn_plain_fault_end(s, &two);
+	KUNIT_EXPECT_FALSE(test, pcn_has_plain_fault(s, 31));
+	/* A record that comes meanwhile is found by those that come later. */
+	pcn_record_put(pcn_record_get(s, 30));
+	r = pcn_record_get_or_plain(s, 30, &two);
+	KUNIT_ASSERT_FALSE(test, IS_ERR_OR_NULL(r));
+	KUNIT_EXPECT_TRUE(test, pcn_has_plain_fault(s, 30));
+	pcn_plain_fault_end(s, &one);
+	KUNIT_EXPECT_FALSE(test, pcn_has_plain_fault(s, 30));
+	pcn_record_put(r);
+}
+
+/* Time in the log; as many as a parameter says, for a run by hand. */
+static void test_destroy(struct kunit *test)
+{
+	struct pcn_space *s = test->priv;
+	long before = pcn_records_in_use();
+	struct pcn_record *r;
+	unsigned int i;
+	u64 since;
+
+	for (i = 0; i < record_test_count; i++) {
+		r = pcn_record_get(s, (u64)i * 3);
+		KUNIT_ASSERT_FALSE(test, IS_ERR(r));
+		pcn_record_put(r);
+		cond_resched();
+	}
+	KUNIT_EXPECT_EQ(test, pcn_records_in_use(), before + record_test_count);
+	test->priv = NULL;
+	since = ktime_get_ns();
+	pcn_space_destroy(s);
+	kunit_info(test, "%u records of %zu bytes destroyed in %llu ms\n",
+		   record_test_count, sizeof(*r),
+		   (ktime_get_ns() - since) / NSEC_PER_MSEC);
+	KUNIT_EXPECT_EQ(test, pcn_records_in_use(), before);
+}
+
+static struct kunit_case cases[] = {
+	KUNIT_CASE(test_references),
+	KUNIT_CASE(test_range),
+	KUNIT_CASE(test_frozen),
+	KUNIT_CASE(test_torn),
+	KUNIT_CASE(test_plain_fault),
+	KUNIT_CASE(test_destroy),
+	{}
+};
+
+static struct kunit_suite suite = {
+	.name = "popcorn_record",
+	.init = init,
+	.exit = leave,
+	.test_cases = cases,
+};
+kunit_test_suite(suite);
