@@ -37,7 +37,6 @@
 
 struct pcn_link *pcn_links[PCN_KERNELS_MAX];
 
-static struct pcn_layout layout __ro_after_init;
 static struct workqueue_struct *links_wq __ro_after_init;
 
 /* Links that wait for their peer to begin anew. */
@@ -235,7 +234,7 @@ static u64 pair_in(const struct pcn_link *link)
 static struct pcn_ring_shared *ring_in(struct pcn_lane *lane,
 				       enum pcn_channel channel)
 {
-	return (void *)lane + pcn_ring_offset(&layout, channel) -
+	return (void *)lane + pcn_ring_offset(&pcn_facts()->layout, channel) -
 	       sizeof(struct pcn_ring_shared);
 }
 
@@ -243,7 +242,7 @@ static void reset_port(struct pcn_link *link, enum pcn_channel channel)
 {
 	struct pcn_ring_shared *out = ring_in(link->out, channel);
 	struct pcn_ring_shared *in = ring_in(link->in, channel);
-	u64 size = 1ULL << layout.ring_order[channel];
+	u64 size = 1ULL << pcn_facts()->layout.ring_order[channel];
 	struct pcn_port *port = &link->port[channel];
 	u32 limit = pcn_msg_limit(channel);
 
@@ -336,10 +335,9 @@ static void close_link(struct pcn_link *link, int error,
 /* The life of the peer that there is to be a link to, or 0. */
 static u32 wanted_life(const struct pcn_link *link)
 {
-	const struct pcn_window *w = pcn_window();
-	u64 entry = READ_ONCE(w->roster[link->kid]);
+	u64 entry = pcn_roster_entry(link->kid);
 
-	if (READ_ONCE(w->roster[pcn_self()]) !=
+	if (pcn_roster_entry(pcn_self()) !=
 	    PCN_ROSTER(pcn_generation(), PCN_VERDICT_UP) ||
 	    PCN_ROSTER_VERDICT(entry) != PCN_VERDICT_UP)
 		return 0;
@@ -401,9 +399,7 @@ static void follow_roster(struct work_struct *work)
 
 static void hear_verdict(struct work_struct *work)
 {
-	const struct pcn_window *w = pcn_window();
-
-	if (PCN_ROSTER_VERDICT(READ_ONCE(w->roster[pcn_self()])) ==
+	if (PCN_ROSTER_VERDICT(pcn_roster_entry(pcn_self())) ==
 	    PCN_VERDICT_REFUSED)
 		pr_err("the primary refuses this kernel as a peer: its message ABI is not ours\n");
 }
@@ -462,43 +458,36 @@ static u64 __init abi_hash(void)
 }
 
 /* The layout is the primary's word; rings must hold what may be sent. */
-static bool __init learn_layout(void)
+static bool __init rings_are_large_enough(void)
 {
-	const struct pcn_window *w = pcn_window();
 	enum pcn_channel channel;
 
-	layout.areas = w->kernels;
-	layout.kernels = hweight64(w->present);
-	memcpy(layout.ring_order, w->ring_order, sizeof(layout.ring_order));
-	if (layout.areas > PCN_KERNELS_MAX || fls64(w->present) > layout.areas ||
-	    !(w->present & BIT_ULL(pcn_self())))
-		return false;
 	for (channel = 0; channel < PCN_CHANNELS; channel++)
-		if (layout.ring_order[channel] > 30 ||
-		    pcn_ring_record_size(pcn_msg_limit(channel)) >
-		    1ULL << layout.ring_order[channel])
+		if (pcn_ring_record_size(pcn_msg_limit(channel)) >
+		    1ULL << pcn_facts()->layout.ring_order[channel])
 			return false;
-	return pcn_layout_size(&layout) <= w->size;
+	return true;
 }
 
 static u32 __init rank(unsigned int kid)
 {
-	return hweight64(pcn_window()->present & (BIT_ULL(kid) - 1));
+	return hweight64(pcn_facts()->present & (BIT_ULL(kid) - 1));
 }
 
 static int __init make_link(unsigned int kid)
 {
 	struct pcn_link *link = kzalloc(sizeof(*link), GFP_KERNEL);
+	const struct pcn_layout *l = &pcn_facts()->layout;
 	void *window = pcn_window();
 	enum pcn_channel channel;
 
 	if (!link)
 		return -ENOMEM;
 	link->kid = kid;
-	link->apicid = pcn_window()->apicid[kid];
-	link->endpoint = window + pcn_endpoint_offset(&layout, kid);
-	link->out = window + pcn_lane_offset(&layout, rank(pcn_self()), rank(kid));
-	link->in = window + pcn_lane_offset(&layout, rank(kid), rank(pcn_self()));
+	link->apicid = pcn_facts()->apicid[kid];
+	link->endpoint = window + pcn_endpoint_offset(l, kid);
+	link->out = window + pcn_lane_offset(l, rank(pcn_self()), rank(kid));
+	link->in = window + pcn_lane_offset(l, rank(kid), rank(pcn_self()));
 	INIT_WORK(&link->work, follow_roster);
 	for (channel = 0; channel < PCN_CHANNELS; channel++)
 		pcn_port_init(&link->port[channel]);
@@ -511,8 +500,8 @@ static int __init make_links(void)
 	unsigned int kid;
 	int err = 0;
 
-	for (kid = 0; kid < layout.areas && !err; kid++)
-		if (kid != pcn_self() && pcn_window()->present & BIT_ULL(kid))
+	for (kid = 0; kid < pcn_facts()->layout.areas && !err; kid++)
+		if (kid != pcn_self() && pcn_facts()->present & BIT_ULL(kid))
 			err = make_link(kid);
 	return err;
 }
@@ -520,11 +509,15 @@ static int __init make_links(void)
 /* From here on others may begin to talk to this kernel. */
 static void __init check_in(struct pcn_endpoint *self)
 {
-	self->abi = abi_hash();
+	u64 abi = abi_hash();
+
+	WRITE_ONCE(self->abi, abi);
 	/* Pairs with the acquire in kernel/popcorn/roster.c. */
 	virt_store_release(&self->generation, pcn_generation());
 	if (pcn_is_secondary())
 		pcn_call_primary();
+	else
+		pcn_roster_open(abi);
 }
 
 static int __init pcn_msg_init(void)
@@ -534,9 +527,9 @@ static int __init pcn_msg_init(void)
 
 	if (!pcn_machine_is_shared() || !pcn_window())
 		return 0;
-	if (learn_layout()) {
+	if (rings_are_large_enough()) {
 		self = (void *)pcn_window() +
-		       pcn_endpoint_offset(&layout, pcn_self());
+		       pcn_endpoint_offset(&pcn_facts()->layout, pcn_self());
 		links_wq = alloc_workqueue("popcorn_links", WQ_UNBOUND, 0);
 		err = links_wq ? make_links() : -ENOMEM;
 		if (!err)

@@ -20,6 +20,7 @@
 #include <linux/build_bug.h>
 #include <linux/minmax.h>
 #include <linux/string.h>
+#include <linux/compiler.h>
 #include <asm/barrier.h>
 #endif
 
@@ -216,6 +217,8 @@ bool pcn_ring_peek(struct pcn_ring *ring, struct pcn_msg_header *header)
 	if (!look_at_head(ring))
 		return false;
 	copy_out(ring, ring->tail, header, sizeof(*header));
+	/* Only the copy is looked at: the compiler must not read again. */
+	barrier();
 	fault = header_fault(ring, header);
 	return fault ? break_ring(ring, fault) : true;
 }

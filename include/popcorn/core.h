@@ -7,9 +7,13 @@
 
 struct kobject;
 struct pcn_check_table;
+struct pcn_facts;
 struct pcn_window;
 
 struct pcn_window *pcn_window(void);
+const struct pcn_facts *pcn_facts(void);
+u64 pcn_roster_entry(unsigned int kid);
+void pcn_roster_open(u64 abi);
 struct pcn_check_table *pcn_window_check(void);
 bool pcn_checks_wanted(void);
 bool pcn_cpu_is_spare(void);

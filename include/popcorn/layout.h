@@ -57,6 +57,9 @@ struct pcn_layout {
 	u8	ring_order[PCN_CHANNELS];
 };
 
+/** PCN_RING_ORDER_MAX - log2 of the largest ring, bytes */
+#define PCN_RING_ORDER_MAX	30
+
 /** PCN_SIZES - levels of pcn_layout_of() */
 #define PCN_SIZES		5
 

@@ -10,7 +10,9 @@
  * version that a secondary checks before it believes anything.
  *
  * Every field has one writer. Fields written by the other side are read once,
- * with READ_ONCE() or smp_load_acquire(), copied and only then checked.
+ * with READ_ONCE() or smp_load_acquire(), copied and only then checked. A writer
+ * does not read its own fields back: what it needs later it keeps in its own memory,
+ * since any kernel can write anywhere in the window.
  */
 #ifndef _POPCORN_WINDOW_H
 #define _POPCORN_WINDOW_H
@@ -103,6 +105,27 @@ struct pcn_window {
 	u64	roster[PCN_KERNELS_MAX];
 	u32	apicid[PCN_KERNELS_MAX];
 	u8	owner[PCN_CPU_LIMIT];
+};
+
+/**
+ * struct pcn_facts - what is constant in the head of the window: a checked copy
+ * @layout:	sizes of the window
+ * @present:	bit kid is set for each kernel that there is
+ * @size:	bytes of the window
+ * @check:	offset of the table of page checks, 0: there is none
+ * @primary_apicid: physical APIC id that takes the doorbell for the primary
+ * @apicid:	[kid]: physical APIC id that takes its doorbell
+ *
+ * Every kernel copies it once, at boot. Later the head is not read for it: any
+ * kernel can write there.
+ */
+struct pcn_facts {
+	struct pcn_layout layout;
+	u64	present;
+	u64	size;
+	u64	check;
+	u32	primary_apicid;
+	u32	apicid[PCN_KERNELS_MAX];
 };
 
 /** enum pcn_group_id - channels that are polled together, and by what */

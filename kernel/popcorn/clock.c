@@ -26,6 +26,8 @@
 #include "internal.h"
 #include "secondary.h"
 
+/* No clocksource is shifted by more: its mult has 32 bits. */
+#define SHIFT_MAX	32
 /* How often a secondary looks, ms, and in how many ns it takes back 1 ns. */
 #define FOLLOW_MS	500
 #define SLEW_NS		(4LL * NSEC_PER_SEC)
@@ -39,6 +41,8 @@
 /* --- the primary: publish --- */
 
 static struct pcn_clock *published __ro_after_init;
+static u32 published_seq;
+static bool is_tsc;
 
 /* Called by the timekeeper, under its lock: no two at a time. */
 static int publish(struct notifier_block *nb, unsigned long was_set, void *priv)
@@ -49,7 +53,7 @@ static int publish(struct notifier_block *nb, unsigned long was_set, void *priv)
 	bool tsc = mono->clock->id == CSID_X86_TSC;
 
 	/* Odd while the fields change. */
-	WRITE_ONCE(c->seq, c->seq + 1);
+	WRITE_ONCE(c->seq, ++published_seq);
 	smp_wmb();	/* pairs with the second smp_rmb() in read_clock() */
 	c->shift = mono->shift;
 	c->mult = tsc ? mono->mult : 0;
@@ -59,7 +63,8 @@ static int publish(struct notifier_block *nb, unsigned long was_set, void *priv)
 	c->mono_ns = mono->base;
 	c->real_offset = tk->offs_real;
 	smp_wmb();	/* pairs with the first smp_rmb() in read_clock() */
-	WRITE_ONCE(c->seq, c->seq + 1);
+	WRITE_ONCE(c->seq, ++published_seq);
+	WRITE_ONCE(is_tsc, tsc);
 	return NOTIFY_OK;
 }
 
@@ -85,7 +90,7 @@ void __init pcn_clock_publish(struct pcn_window *window)
  */
 bool pcn_clock_is_tsc(void)
 {
-	return READ_ONCE(published->mult);
+	return READ_ONCE(is_tsc);
 }
 
 /* --- a secondary: start from there and follow --- */
@@ -98,7 +103,7 @@ static u64 start_tsc __ro_after_init;
 /*
  * A consistent copy of the primary's clock. The primary writes with interrupts
  * off and takes nanoseconds; if it does not come to an end it has died there,
- * and *c is not valid.
+ * and *c is not valid. Nor is it if no clock can be like that.
  */
 static bool read_clock(const struct pcn_clock *from, struct pcn_clock *c)
 {
@@ -114,7 +119,8 @@ static bool read_clock(const struct pcn_clock *from, struct pcn_clock *c)
 		*c = *from;
 		smp_rmb();	/* pairs with the first smp_wmb() in publish() */
 	} while ((seq & 1) || seq != READ_ONCE(from->seq));
-	return true;
+	/* Divided and shifted by. */
+	return c->mult_nominal && c->shift <= SHIFT_MAX;
 }
 
 /* CLOCK_MONOTONIC of the primary at TSC value @tsc, ns. */

@@ -9,6 +9,7 @@
 #include <linux/init.h>
 #include <linux/io.h>
 #include <linux/ioport.h>
+#include <linux/panic.h>
 #include <linux/slab.h>
 #include <linux/string.h>
 
@@ -22,6 +23,7 @@
 
 static struct pcn_kernel *kernels[PCN_KERNELS_MAX] __ro_after_init;
 static struct pcn_window *window __ro_after_init;
+static struct pcn_facts facts __ro_after_init;
 static u32 generation __ro_after_init = 1;
 static void (*layer_doorbell)(void);
 
@@ -37,6 +39,17 @@ struct pcn_window *pcn_window(void)
 }
 
 /**
+ * pcn_facts - what is constant in the head of the window
+ *
+ * Context: any, after subsys_initcall() of a machine that is shared.
+ * Return: a checked copy.
+ */
+const struct pcn_facts *pcn_facts(void)
+{
+	return &facts;
+}
+
+/**
  * pcn_checks_wanted - is popcorn_check=1 in force on this machine?
  *
  * For those who have to know before there is a window to look at.
@@ -45,7 +58,7 @@ struct pcn_window *pcn_window(void)
  */
 bool __init pcn_checks_wanted(void)
 {
-	return pcn_is_secondary() ? pcn_secondary_window()->check :
+	return pcn_is_secondary() ? READ_ONCE(pcn_secondary_window()->check) :
 				    pcn_arch_window_check();
 }
 
@@ -57,11 +70,7 @@ bool __init pcn_checks_wanted(void)
  */
 struct pcn_check_table *pcn_window_check(void)
 {
-	u64 at = window ? window->check : 0;
-
-	if (!at || at > window->size || window->size - at < PCN_CHECK_SIZE)
-		return NULL;
-	return (void *)window + at;
+	return window && facts.check ? (void *)window + facts.check : NULL;
 }
 
 /**
@@ -230,6 +239,17 @@ static void __init clear_window(const struct pcn_layout *l)
 				       0, PCN_LANE_HEAD);
 }
 
+/* How each kernel is reached. */
+static void __init publish_apicids(void)
+{
+	unsigned int kid;
+
+	for (kid = 1; kid < PCN_KERNELS_MAX; kid++)
+		if (kernels[kid])
+			window->apicid[kid] = kernels[kid]->apicid[0];
+	window->apicid[0] = pcn_arch_cpu_apicid(0);
+}
+
 static int __init map_window(const struct pcn_partitions *all)
 {
 	u64 size, start = pcn_arch_window(&size), check = pcn_arch_window_check();
@@ -268,6 +288,10 @@ static int __init init_primary(const struct pcn_partitions *all)
 			err = add_secondary(kid, &all->kernel[kid]);
 	if (err)
 		return err;
+	publish_apicids();
+	/* Nobody else runs yet: this is what was written just now. */
+	if (WARN_ON(!pcn_facts_copy(&facts, window, window->size)))
+		return -EINVAL;
 	pcn_cpus_init();
 	pcn_roster_init();
 	pcn_clock_publish(window);
@@ -292,6 +316,9 @@ static int __init init_self(const struct pcn_handoff *h)
 	k->generation = h->generation;
 	k->state = PCN_RUNNING;
 	generation = h->generation;
+	if (!pcn_facts_copy(&facts, pcn_secondary_window(), h->window_size) ||
+	    !(facts.present & BIT_ULL(h->kid)))
+		panic("the head of the message window cannot be right");
 	window = pcn_secondary_window();
 	kernels[h->kid] = k;
 	pcn_cpus_init();

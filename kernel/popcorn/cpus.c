@@ -47,11 +47,13 @@ void __init pcn_cpus_init(void)
 {
 	unsigned int cpu, number;
 	int found;
+	u8 owner;
 
 	if (!pcn_is_secondary())
 		publish(pcn_window());
 	for (number = 0; number < PCN_CPU_LIMIT; number++) {
-		owner_of[number] = READ_ONCE(pcn_window()->owner[number]);
+		owner = READ_ONCE(pcn_window()->owner[number]);
+		owner_of[number] = owner <= PCN_KERNELS_MAX ? owner : 0;
 		if (owner_of[number])
 			limit = number + 1;
 	}

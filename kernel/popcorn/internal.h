@@ -169,6 +169,10 @@ ssize_t pcn_log_read(const struct pcn_log *log, char *to, loff_t offset,
 void pcn_log_register_console(struct pcn_log *log);
 void pcn_log_move(struct pcn_log *log);
 
+/* window.c */
+bool pcn_facts_copy(struct pcn_facts *f, const struct pcn_window *w, u64 size);
+void pcn_copy_text(char *to, const char *from, size_t size);
+
 /* roster.c */
 void pcn_roster_init(void);
 void pcn_roster_expect(struct pcn_kernel *k);

@@ -174,8 +174,7 @@ static enum pcn_kernel_state collect_end(struct pcn_kernel *k)
 	unsigned int end = READ_ONCE(k->area->control.end);
 	char text[PCN_REASON_MAX];
 
-	memcpy(text, k->area->control.reason, sizeof(text));
-	text[sizeof(text) - 1] = '\0';
+	pcn_copy_text(text, k->area->control.reason, sizeof(text));
 	if (end >= PCN_END_MAX)
 		end = PCN_END_NONE;
 	if (end == PCN_END_NONE && k->hung_cpu >= 0) {

@@ -7,6 +7,8 @@
  * enters it, or refuses it. When a kernel has ended, the primary fences it and
  * then takes it off. The roster is a state that every kernel reads when it is
  * rung, not a series of messages: no full ring stands in the way of a death.
+ *
+ * The primary goes by its own copy, and only writes the one in the window.
  */
 #define pr_fmt(fmt) "popcorn: " fmt
 
@@ -20,18 +22,36 @@
 
 static DEFINE_SPINLOCK(roster_lock);
 
-static struct pcn_layout layout __ro_after_init;
+/* The primary's roster; written with roster_lock held. */
+static u64 entries[PCN_KERNELS_MAX];
+static u32 changes;
+
+/* The primary has its own endpoint ready, with this ABI: roster_lock. */
+static bool is_open;
+static u64 own_abi;
 
 static struct pcn_endpoint *endpoint_of(unsigned int kid)
 {
-	return (void *)pcn_window() + pcn_endpoint_offset(&layout, kid);
+	return (void *)pcn_window() +
+	       pcn_endpoint_offset(&pcn_facts()->layout, kid);
+}
+
+/**
+ * pcn_roster_entry - what the roster says of a kernel
+ * @kid:	the kernel, below PCN_KERNELS_MAX
+ *
+ * Context: any, after subsys_initcall().
+ * Return: PCN_ROSTER().
+ */
+u64 pcn_roster_entry(unsigned int kid)
+{
+	return pcn_is_secondary() ? READ_ONCE(pcn_window()->roster[kid]) :
+				    READ_ONCE(entries[kid]);
 }
 
 static void ring(struct pcn_kernel *k)
 {
-	u64 entry = pcn_window()->roster[k->kid];
-
-	if (PCN_ROSTER_VERDICT(entry) != PCN_VERDICT_NONE)
+	if (PCN_ROSTER_VERDICT(pcn_roster_entry(k->kid)) != PCN_VERDICT_NONE)
 		pcn_arch_doorbell(k->apicid[0]);
 }
 
@@ -40,16 +60,17 @@ static void enter(unsigned int kid, u32 generation, enum pcn_roster_verdict verd
 	struct pcn_window *w = pcn_window();
 
 	lockdep_assert_held(&roster_lock);
-	WRITE_ONCE(w->roster[kid], PCN_ROSTER(generation, verdict));
-	/* Who sees the new number sees the new entry. */
-	virt_store_release(&w->roster_seq, w->roster_seq + 1);
+	WRITE_ONCE(entries[kid], PCN_ROSTER(generation, verdict));
+	WRITE_ONCE(w->roster[kid], entries[kid]);
+	/* A kernel that sees the new number sees the new entry. */
+	virt_store_release(&w->roster_seq, ++changes);
 }
 
 /* Everybody is to look, this kernel too. */
 static void announce(void)
 {
 	pcn_call_for_secondaries(ring);
-	pcn_arch_doorbell(pcn_window()->primary_apicid);
+	pcn_arch_doorbell(pcn_facts()->primary_apicid);
 }
 
 /**
@@ -59,17 +80,22 @@ static void announce(void)
  */
 void __init pcn_roster_init(void)
 {
-	struct pcn_window *w = pcn_window();
-	unsigned int kid;
-
-	layout.areas = w->kernels;
-	memcpy(layout.ring_order, w->ring_order, sizeof(layout.ring_order));
-	for (kid = 0; kid < PCN_KERNELS_MAX; kid++)
-		if (pcn_find_kernel(kid))
-			w->apicid[kid] = kid ? pcn_find_kernel(kid)->apicid[0] :
-					       w->primary_apicid;
 	spin_lock(&roster_lock);
 	enter(0, pcn_generation(), PCN_VERDICT_UP);
+	spin_unlock(&roster_lock);
+}
+
+/**
+ * pcn_roster_open - the primary can exchange messages: others may check in
+ * @abi:	hash over the layout and versions of its messages
+ *
+ * Context: initcall of the primary.
+ */
+void __init pcn_roster_open(u64 abi)
+{
+	spin_lock(&roster_lock);
+	own_abi = abi;
+	is_open = true;
 	spin_unlock(&roster_lock);
 }
 
@@ -92,16 +118,14 @@ void pcn_roster_expect(struct pcn_kernel *k)
 
 static void check_in(struct pcn_kernel *k, u64 theirs)
 {
-	u64 ours = READ_ONCE(endpoint_of(0)->abi);
-
 	lockdep_assert_held(&roster_lock);
 	k->may_check_in = false;
-	if (theirs == ours) {
+	if (theirs == own_abi) {
 		enter(k->kid, k->generation, PCN_VERDICT_UP);
 		return;
 	}
 	pr_err("kernel %u (%s) is refused as a peer: its message ABI is %016llx, ours is %016llx\n",
-	       k->kid, k->part.name, theirs, ours);
+	       k->kid, k->part.name, theirs, own_abi);
 	enter(k->kid, k->generation, PCN_VERDICT_REFUSED);
 }
 
@@ -120,8 +144,7 @@ void pcn_roster_look(struct pcn_kernel *k)
 	spin_lock(&roster_lock);
 	/* Pairs with the release in check_in() of the messaging layer. */
 	life = virt_load_acquire(&e->generation);
-	ready = k->may_check_in && endpoint_of(0)->generation &&
-		life == k->generation;
+	ready = k->may_check_in && is_open && life == k->generation;
 	if (ready)
 		check_in(k, READ_ONCE(e->abi));
 	spin_unlock(&roster_lock);
@@ -142,7 +165,7 @@ void pcn_roster_remove(struct pcn_kernel *k)
 	lockdep_assert_held(&k->op);
 	spin_lock(&roster_lock);
 	k->may_check_in = false;
-	known = pcn_window()->roster[k->kid];
+	known = entries[k->kid];
 	if (known)
 		enter(k->kid, 0, PCN_VERDICT_NONE);
 	spin_unlock(&roster_lock);

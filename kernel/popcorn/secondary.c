@@ -34,6 +34,10 @@
 
 static struct pcn_area *area __ro_after_init;
 static struct pcn_window *window __ro_after_init;
+static u32 primary_apicid __ro_after_init;
+
+/* What was last written to the control block. */
+static enum pcn_stage stage;
 
 static DEFINE_PER_CPU(struct hrtimer, beat_timer);
 
@@ -43,10 +47,11 @@ static u64 area_phys(void)
 	       pcn_handoff()->kid * PCN_AREA_SIZE;
 }
 
-static void set_stage(enum pcn_stage stage)
+static void set_stage(enum pcn_stage now)
 {
+	WRITE_ONCE(stage, now);
 	/* What belongs to the stage is written before it. */
-	smp_store_release(&area->control.stage, stage);
+	smp_store_release(&area->control.stage, now);
 }
 
 /**
@@ -60,8 +65,9 @@ void __init pcn_secondary_entered(void)
 {
 	window = __va(pcn_handoff()->window);
 	area = __va(area_phys());
-	if (window->magic == PCN_WINDOW_MAGIC &&
-	    window->version == PCN_WINDOW_VERSION) {
+	if (READ_ONCE(window->magic) == PCN_WINDOW_MAGIC &&
+	    READ_ONCE(window->version) == PCN_WINDOW_VERSION) {
+		primary_apicid = READ_ONCE(window->primary_apicid);
 		strscpy(area->control.release, init_utsname()->release);
 		set_stage(PCN_STAGE_ENTERED);
 		return;
@@ -143,7 +149,7 @@ struct pcn_window *pcn_secondary_window(void)
  */
 void pcn_secondary_ending(void)
 {
-	if (READ_ONCE(area->control.stage) < PCN_STAGE_ENDING)
+	if (READ_ONCE(stage) < PCN_STAGE_ENDING)
 		set_stage(PCN_STAGE_ENDING);
 }
 
@@ -182,7 +188,7 @@ void pcn_call_primary(void)
 	/* Each call writes a number of its own: none looks like the last one. */
 	WRITE_ONCE(window->attention[pcn_handoff()->kid],
 		   atomic_inc_return(&calls));
-	pcn_arch_doorbell(READ_ONCE(window->primary_apicid));
+	pcn_arch_doorbell(primary_apicid);
 }
 
 /**
@@ -196,11 +202,12 @@ void pcn_secondary_parked(void)
 	pcn_call_primary();
 }
 
+static DEFINE_PER_CPU(u64, beats);
+
 static enum hrtimer_restart beat(struct hrtimer *timer)
 {
-	u64 *heart = &area->control.beat[smp_processor_id()];
-
-	WRITE_ONCE(*heart, *heart + 1);
+	WRITE_ONCE(area->control.beat[smp_processor_id()],
+		   this_cpu_inc_return(beats));
 	hrtimer_forward_now(timer, ms_to_ktime(PCN_BEAT_MS));
 	return HRTIMER_RESTART;
 }
@@ -242,7 +249,7 @@ void pcn_secondary_doorbell(void)
 static int on_exec(struct linux_binprm *bprm)
 {
 	if (is_global_init(current) &&
-	    READ_ONCE(area->control.stage) == PCN_STAGE_ENTERED) {
+	    READ_ONCE(stage) == PCN_STAGE_ENTERED) {
 		set_stage(PCN_STAGE_RUNNING);
 		pcn_call_primary();
 	}

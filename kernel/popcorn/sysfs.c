@@ -159,8 +159,7 @@ static ssize_t release_show(struct kobject *kobj, struct kobj_attribute *attr,
 
 	if (is_self(k))
 		return sysfs_emit(buf, "%s\n", init_utsname()->release);
-	memcpy(release, k->area->control.release, sizeof(release));
-	release[sizeof(release) - 1] = '\0';
+	pcn_copy_text(release, k->area->control.release, sizeof(release));
 	return sysfs_emit(buf, "%s\n", release);
 }
 static struct kobj_attribute release_attr = __ATTR_RO(release);

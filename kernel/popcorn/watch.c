@@ -57,11 +57,11 @@ void pcn_watch_doorbell(void)
 {
 	static u32 seen[PCN_KERNELS_MAX];
 	const struct pcn_window *w = pcn_window();
+	unsigned int kid, areas = pcn_facts()->layout.areas;
 	bool changed = false;
-	unsigned int kid;
 	u32 now;
 
-	for (kid = 1; kid < w->kernels; kid++) {
+	for (kid = 1; kid < areas; kid++) {
 		now = READ_ONCE(w->attention[kid]);
 		changed |= now != seen[kid];
 		seen[kid] = now;

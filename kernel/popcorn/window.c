@@ -3,14 +3,21 @@
  * The layout of what kernels of different builds share, written down once more
  * in numbers. A change here is a change of PCN_WINDOW_VERSION or
  * PCN_HANDOFF_VERSION.
+ *
+ * And the one place where the constant part of the window's head is read.
  */
+#include <linux/bitops.h>
 #include <linux/build_bug.h>
+#include <linux/ctype.h>
 #include <linux/mm.h>
 #include <linux/stddef.h>
+#include <linux/string.h>
 
 #include <asm/popcorn.h>
 
 #include <popcorn/window.h>
+
+#include "internal.h"
 
 static_assert(offsetof(struct pcn_window, magic) == 0);
 static_assert(offsetof(struct pcn_window, version) == 8);
@@ -65,3 +72,73 @@ static_assert(offsetof(struct pcn_handoff, name) == 88);
 static_assert(offsetof(struct pcn_handoff, apicid) == 120);
 static_assert(offsetof(struct pcn_handoff, cpu) == 1144);
 static_assert(sizeof(struct pcn_handoff) == 2168);
+
+/* Room for an area each is not enough: rings of any size must fit, too. */
+static bool layout_is_sane(const struct pcn_facts *f)
+{
+	const struct pcn_layout *l = &f->layout;
+	unsigned int channel;
+
+	if (!l->areas || l->areas > PCN_KERNELS_MAX ||
+	    fls64(f->present) > l->areas || !(f->present & 1))
+		return false;
+	for (channel = 0; channel < PCN_CHANNELS; channel++)
+		if (l->ring_order[channel] > PCN_RING_ORDER_MAX)
+			return false;
+	return pcn_layout_size(l) <= f->size;
+}
+
+static bool check_is_sane(const struct pcn_facts *f)
+{
+	return !f->check || (f->check % sizeof(u64) == 0 &&
+			     f->check >= pcn_layout_size(&f->layout) &&
+			     f->check <= f->size &&
+			     f->size - f->check >= PCN_CHECK_SIZE);
+}
+
+/**
+ * pcn_facts_copy - copy the constant part of the window's head, and check it
+ * @f:		receives the copy
+ * @w:		the window
+ * @size:	bytes of it that are mapped
+ *
+ * Context: any.
+ * Return: false if what is there cannot be: @f is not to be used.
+ */
+bool pcn_facts_copy(struct pcn_facts *f, const struct pcn_window *w, u64 size)
+{
+	unsigned int i;
+
+	*f = (struct pcn_facts) {
+		.layout.areas = READ_ONCE(w->kernels),
+		.present = READ_ONCE(w->present),
+		.size = READ_ONCE(w->size),
+		.check = READ_ONCE(w->check),
+		.primary_apicid = READ_ONCE(w->primary_apicid),
+	};
+	f->layout.kernels = hweight64(f->present);
+	for (i = 0; i < PCN_CHANNELS; i++)
+		f->layout.ring_order[i] = READ_ONCE(w->ring_order[i]);
+	for (i = 0; i < PCN_KERNELS_MAX; i++)
+		f->apicid[i] = READ_ONCE(w->apicid[i]);
+	return f->size <= size && layout_is_sane(f) && check_is_sane(f);
+}
+
+/**
+ * pcn_copy_text - copy a text that another kernel has written
+ * @to:		receives it, terminated, with "?" for what cannot be printed
+ * @from:	@size bytes in the window
+ * @size:	bytes of both
+ *
+ * Context: any.
+ */
+void pcn_copy_text(char *to, const char *from, size_t size)
+{
+	size_t i;
+
+	memcpy(to, from, size);
+	to[size - 1] = '\0';
+	for (i = 0; to[i]; i++)
+		if (!isascii(to[i]) || !isprint(to[i]))
+			to[i] = '?';
+}

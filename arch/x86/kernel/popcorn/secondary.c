@@ -51,10 +51,10 @@ const struct pcn_handoff *pcn_handoff(void)
 	return pcn_secondary ? &handoff : NULL;
 }
 
-/* Why the hand-off @h of @length bytes cannot be used, or NULL. */
-static const char * __init handoff_fault(const struct pcn_handoff *h, u32 length)
+/* Why the hand-off @h cannot be used, or NULL. */
+static const char * __init handoff_fault(const struct pcn_handoff *h)
 {
-	if (length < sizeof(*h) || h->magic != PCN_HANDOFF_MAGIC)
+	if (h->magic != PCN_HANDOFF_MAGIC)
 		return "no hand-off";
 	if (h->version != PCN_HANDOFF_VERSION || h->length != sizeof(*h))
 		return "hand-off of another version";
@@ -72,16 +72,15 @@ static const char * __init read_handoff(void)
 {
 	u64 at = boot_params.hdr.setup_data;
 	const struct setup_data *data;
-	const char *fault;
 
 	for (; at; at = data->next) {
 		data = __va(at);
 		if (data->type != SETUP_POPCORN)
 			continue;
-		fault = handoff_fault((const void *)data->data, data->len);
-		if (!fault)
-			memcpy(&handoff, data->data, sizeof(handoff));
-		return fault;
+		if (data->len < sizeof(handoff))
+			break;
+		memcpy(&handoff, data->data, sizeof(handoff));
+		return handoff_fault(&handoff);
 	}
 	return "no hand-off";
 }
