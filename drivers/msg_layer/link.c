@@ -10,8 +10,12 @@
  *   down ---------------> opening -----------------------------> up
  *    ^                       |                                   |
  *    +---- roster: ended, ---+-----------------------------------+
- *    |     or a new life     |                                   | fault
- *    +-----------------------------------------------------  broken
+ *    |     or a new life     | closed by the peer                | fault, or closed
+ *    +-----------------------+-----------------------------  broken   by the peer
+ *
+ * The side that finds a fault says in its half of the lanes that it has closed them,
+ * and rings. The other side looks at each doorbell, and closes its own: requests and
+ * senders fail on both sides at once, and nobody fills a ring that is not read.
  *
  * Nothing about a peer's death is a message: no full ring stands in its way. A
  * link that goes down first fails everybody who waits, then waits for handlers
@@ -38,9 +42,6 @@
 struct pcn_link *pcn_links[PCN_KERNELS_MAX];
 
 static struct workqueue_struct *links_wq __ro_after_init;
-
-/* Links that wait for their peer to begin anew. */
-static atomic_t opening;
 
 static DEFINE_MUTEX(watch_lock);
 static LIST_HEAD(watches);
@@ -264,7 +265,6 @@ static void begin(struct pcn_link *link, u32 generation)
 	for (channel = 0; channel < PCN_CHANNELS; channel++)
 		reset_port(link, channel);
 	WRITE_ONCE(link->state, PCN_LINK_OPENING);
-	atomic_inc(&opening);
 	/* Both pair with the acquires in is_mutual() of the peer. */
 	virt_store_release(&link->out->from_pair, pair_out(link));
 	/* See above. */
@@ -283,6 +283,19 @@ static bool is_mutual(const struct pcn_link *link)
 	return virt_load_acquire(&link->in->from_pair) == pair_in(link);
 }
 
+/* Has it closed its side, in these two lives? */
+static bool is_closed(const struct pcn_link *link)
+{
+	return READ_ONCE(link->out->to_pair) == PCN_CLOSED(pair_out(link)) ||
+	       READ_ONCE(link->in->from_pair) == PCN_CLOSED(pair_in(link));
+}
+
+static void say_closed(struct pcn_link *link)
+{
+	WRITE_ONCE(link->out->from_pair, PCN_CLOSED(pair_out(link)));
+	WRITE_ONCE(link->in->to_pair, PCN_CLOSED(pair_in(link)));
+}
+
 static void open_ports(struct pcn_link *link)
 {
 	enum pcn_channel channel;
@@ -297,7 +310,6 @@ static void open_ports(struct pcn_link *link)
 /* Subscribers may send before they are sent to: up comes before messages. */
 static void open_link(struct pcn_link *link)
 {
-	atomic_dec(&opening);
 	pcn_stats_add_link(link);
 	WRITE_ONCE(link->state, PCN_LINK_UP);
 	open_ports(link);
@@ -315,9 +327,11 @@ static void close_link(struct pcn_link *link, int error,
 	bool was_up = link->state == PCN_LINK_UP;
 	enum pcn_channel channel;
 
-	if (link->state == PCN_LINK_OPENING)
-		atomic_dec(&opening);
 	WRITE_ONCE(link->state, state);
+	/* First: what follows may take as long as a handler does. */
+	say_closed(link);
+	if (state == PCN_LINK_BROKEN)
+		pcn_arch_doorbell(link->apicid);
 	for (channel = 0; channel < PCN_CHANNELS; channel++)
 		pcn_port_close(&link->port[channel], error);
 	pcn_requests_fail(link->kid, error);
@@ -328,8 +342,6 @@ static void close_link(struct pcn_link *link, int error,
 	pcn_poll_drop(link);
 	flush_workqueue(link->handlers);
 	tell_down(link);
-	WRITE_ONCE(link->out->from_pair, 0);
-	WRITE_ONCE(link->in->to_pair, 0);
 }
 
 /* The life of the peer that there is to be a link to, or 0. */
@@ -348,8 +360,6 @@ static void break_link(struct pcn_link *link)
 {
 	pr_err("link to kernel %u is broken: %s\n", link->kid, link->fault);
 	close_link(link, -EPROTO, PCN_LINK_BROKEN);
-	/* Its senders see that nobody will make room. */
-	pcn_arch_doorbell(link->apicid);
 }
 
 /**
@@ -393,7 +403,11 @@ static void follow_roster(struct work_struct *work)
 		begin(link, life);
 	if (link->state == PCN_LINK_OPENING && is_mutual(link))
 		open_link(link);
-	if (link->state == PCN_LINK_UP && READ_ONCE(link->fault))
+	if ((link->state == PCN_LINK_UP && !is_mutual(link)) ||
+	    (link->state == PCN_LINK_OPENING && is_closed(link)))
+		pcn_link_error(link, "closed by the peer");
+	if ((link->state == PCN_LINK_UP || link->state == PCN_LINK_OPENING) &&
+	    READ_ONCE(link->fault))
 		break_link(link);
 }
 
@@ -405,6 +419,23 @@ static void hear_verdict(struct work_struct *work)
 }
 
 static DECLARE_WORK(verdict_work, hear_verdict);
+
+/*
+ * Has a link to follow what its peer has done? It may be at it: the lives that are
+ * compared may then be of two links, and the work item is queued for nothing.
+ */
+static bool wants_look(const struct pcn_link *link)
+{
+	switch (READ_ONCE(link->state)) {
+	case PCN_LINK_OPENING:
+		return true;
+	case PCN_LINK_UP:
+		return READ_ONCE(link->in->from_pair) !=
+		       PCN_PAIR(READ_ONCE(link->generation), pcn_generation());
+	default:
+		return false;
+	}
+}
 
 /**
  * pcn_links_doorbell - this kernel was rung: is there something for links?
@@ -419,12 +450,10 @@ void pcn_links_doorbell(void)
 	/* Pairs with the release in enter() of kernel/popcorn/roster.c. */
 	u32 seq = virt_load_acquire(&pcn_window()->roster_seq);
 
-	if (seq == seen && !atomic_read(&opening))
-		return;
 	if (seq != seen && pcn_is_secondary())
 		queue_work(links_wq, &verdict_work);
 	for_each_link(link, i)
-		if (seq != seen || READ_ONCE(link->state) == PCN_LINK_OPENING)
+		if (seq != seen || wants_look(link))
 			queue_work(links_wq, &link->work);
 	seen = seq;
 }

@@ -166,7 +166,8 @@ struct pcn_endpoint {
  *
  * Each side resets its own indices and then names the lives of the two kernels
  * for which it did. A lane carries messages when both name the same lives, so
- * that nothing of an earlier life gets through.
+ * that nothing of an earlier life gets through. The side that closes a lane says so
+ * by PCN_CLOSED().
  */
 struct pcn_lane {
 	u64	from_pair;
@@ -177,6 +178,8 @@ struct pcn_lane {
 
 /** PCN_PAIR - the lives of a producer and a consumer */
 #define PCN_PAIR(from, to)	((u64)(from) << 32 | (to))
+/** PCN_CLOSED - what a side names that has closed the lanes of two lives */
+#define PCN_CLOSED(pair)	(~(u64)(pair))
 
 /** enum pcn_request - what the primary asks of a secondary */
 enum pcn_request {

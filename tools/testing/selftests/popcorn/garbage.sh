@@ -3,7 +3,7 @@
 #
 # A peer that writes garbage into its rings, indices, lanes and bells breaks its
 # own links and nothing else: 20 lives, 2500 words for each of its two peers in
-# each, seeded by the number of the life.
+# each, seeded by the number of the life. Each link is broken on both sides at once.
 #
 # vm: --kernels 3 --mem 256M --no-start --timeout 400
 
@@ -24,6 +24,11 @@ liar()
 		echo kid=0 count=$words seed=$1 >garbage
 		echo kid=2 count=$words seed=$1 >garbage
 		echo "<6>garbage is out" >/dev/kmsg
+		cd /sys/kernel/popcorn/links
+		until grep -q broken 0/state && grep -q broken 2/state; do
+			usleep 50000
+		done
+		echo "<6>its links are broken" >/dev/kmsg
 	END
 }
 
@@ -52,7 +57,8 @@ lie()
 {
 	load_script 1 "$(liar "$1")" && exits 0 popcorn start 1 &&
 		await 30 logged 1 "garbage is out" &&
-		await 10 state_of_link broken && await 10 witnessed broken ||
+		await 10 state_of_link broken && await 10 witnessed broken &&
+		await 30 logged 1 "its links are broken" ||
 		{ echo "# life $1: links are $(cat $links/*/state | tr '\n' ' ')"
 		  return 1; }
 	cat $links/1/fault >>/tmp/faults
