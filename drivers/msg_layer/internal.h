@@ -266,6 +266,7 @@ void pcn_poll_drop(struct pcn_link *link);
 struct pcn_reserve *pcn_handler_reserve(void);
 
 /* request.c */
+void pcn_requests_init(void);
 void pcn_request_reply(struct pcn_link *link, struct pcn_port *port,
 		       const struct pcn_msg_header *header);
 void pcn_requests_fail(unsigned int kid, int error);

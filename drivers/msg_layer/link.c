@@ -568,6 +568,7 @@ static int __init pcn_msg_init(void)
 		if (!err)
 			err = pcn_stats_init();
 		if (!err) {
+			pcn_requests_init();
 			check_in(self);
 			return 0;
 		}

@@ -211,6 +211,7 @@ static struct pcn_message message_of(struct pcn_link *link,
 {
 	return (struct pcn_message) {
 		.kid = link->kid,
+		.life = READ_ONCE(link->generation),
 		.channel = h->channel,
 		.type = h->type,
 		.length = h->length,

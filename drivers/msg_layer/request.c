@@ -2,15 +2,20 @@
 /*
  * Requests that wait for their replies, and the calls that services make.
  *
- * Whoever takes a request out of the table owns it: the reply, the peer's death
- * or the requester that has waited long enough. A reply that finds nobody is
+ * A request is owned by what takes it out of the table: the reply, the peer's death
+ * or the requester that has waited long enough. A reply that finds no request is
  * dropped and counted.
+ *
+ * The id of a request has the life of the requester in its upper half. A handler that
+ * replies after the requester has died may meet its next life, and does not complete
+ * a request there. Within a life an id comes again after 2^32 others.
  */
 #include <linux/completion.h>
 #include <linux/errno.h>
 #include <linux/export.h>
 #include <linux/jiffies.h>
 #include <linux/ktime.h>
+#include <linux/random.h>
 #include <linux/xarray.h>
 
 #include <popcorn/core.h>
@@ -43,7 +48,23 @@ struct request {
 static struct pcn_linger call_linger;
 
 static DEFINE_XARRAY_FLAGS(pending, XA_FLAGS_ALLOC1 | XA_FLAGS_LOCK_IRQ);
-static u32 last_id;
+static u32 next_key;
+
+static u64 id_of(u32 key)
+{
+	return (u64)pcn_generation() << 32 | key;
+}
+
+/**
+ * pcn_requests_init - be ready for requests
+ *
+ * Context: initcall, before the first request.
+ */
+void __init pcn_requests_init(void)
+{
+	/* A peer that guesses finds none. */
+	next_key = get_random_u32();
+}
 
 static struct pcn_msg_header header_of(enum pcn_channel channel, u16 type,
 				       u32 length)
@@ -156,8 +177,8 @@ EXPORT_SYMBOL_GPL(pcn_msg_post_from);
  * Waits for room only if the handler may sleep.
  *
  * Context: the handler of @msg.
- * Return: 0; -EINVAL @msg is no request, or @status is no errno; otherwise as
- * pcn_msg_post() or pcn_msg_send().
+ * Return: 0; -EINVAL @msg is no request, or @status is no errno; -EHOSTDOWN the
+ * requester's life is over; otherwise as pcn_msg_post() or pcn_msg_send().
  */
 int pcn_msg_reply(const struct pcn_message *msg, int status, const void *payload,
 		  u32 length)
@@ -171,6 +192,8 @@ int pcn_msg_reply(const struct pcn_message *msg, int status, const void *payload
 		return err;
 	if (!msg->request || status > 0 || status < -MAX_ERRNO)
 		return -EINVAL;
+	if (msg->life != READ_ONCE(link->generation))
+		return -EHOSTDOWN;
 	header.flags = PCN_MSG_REPLY;
 	header.status = status;
 	header.request = msg->request;
@@ -180,13 +203,13 @@ int pcn_msg_reply(const struct pcn_message *msg, int status, const void *payload
 EXPORT_SYMBOL_GPL(pcn_msg_reply);
 
 /* Take a request out of the table; NULL if somebody else has. */
-static struct request *claim(u32 id)
+static struct request *claim(u32 key)
 {
 	unsigned long flags;
 	struct request *r;
 
 	xa_lock_irqsave(&pending, flags);
-	r = __xa_erase(&pending, id);
+	r = __xa_erase(&pending, key);
 	xa_unlock_irqrestore(&pending, flags);
 	return r;
 }
@@ -195,15 +218,16 @@ static struct request *claim(u32 id)
 static struct request *claim_for(const struct pcn_msg_header *h,
 				 unsigned int kid)
 {
+	u32 key = lower_32_bits(h->request);
 	unsigned long flags;
 	struct request *r;
 
-	if (h->request > U32_MAX)
+	if (h->request != id_of(key))
 		return NULL;
 	xa_lock_irqsave(&pending, flags);
-	r = xa_load(&pending, h->request);
+	r = xa_load(&pending, key);
 	if (r && r->kid == kid && r->channel == h->channel && r->type == h->type)
-		__xa_erase(&pending, h->request);
+		__xa_erase(&pending, key);
 	else
 		r = NULL;
 	xa_unlock_irqrestore(&pending, flags);
@@ -233,8 +257,8 @@ void pcn_request_reply(struct pcn_link *link, struct pcn_port *port,
 	pcn_ring_take(&port->rx, header, fits ? r->reply : NULL);
 	r->length = header->length;
 	r->status = fits ? header->status : -EMSGSIZE;
-	/* A peer may write anything, but a success is one and an error is one. */
-	if (r->status > 0)
+	/* A peer may write anything, but callers test for errors by the sign. */
+	if (r->status > 0 || r->status < -MAX_ERRNO)
 		r->status = -EBADMSG;
 	complete(&r->done);
 }
@@ -274,7 +298,7 @@ static bool has_reply(const void *arg)
  * Wait for the reply. Who gives up takes the request back; if it is not there
  * any more, the reply or the failure is on its way and will not take long.
  */
-static int wait_for(struct request *r, u32 id, unsigned int limit_ms)
+static int wait_for(struct request *r, u32 key, unsigned int limit_ms)
 {
 	u64 since = ktime_get_ns();
 	long left;
@@ -287,7 +311,7 @@ static int wait_for(struct request *r, u32 id, unsigned int limit_ms)
 		pcn_msg_waited(&call_linger, ktime_get_ns() - since);
 		return r->status;
 	}
-	if (claim(id))
+	if (claim(key))
 		return left ? -EINTR : -ETIMEDOUT;
 	wait_for_completion(&r->done);
 	return r->status;
@@ -321,22 +345,22 @@ int pcn_msg_call(unsigned int kid, enum pcn_channel channel, u16 type,
 		.room = reply_length ? *reply_length : 0,
 	};
 	struct pcn_link *link;
-	u32 id;
+	u32 key;
 	int err = check(kid, channel, type, length, &link);
 
 	if (err)
 		return err;
 	init_completion(&r.done);
-	err = xa_alloc_cyclic_irq(&pending, &id, &r, xa_limit_32b, &last_id,
+	err = xa_alloc_cyclic_irq(&pending, &key, &r, xa_limit_32b, &next_key,
 				  GFP_KERNEL);
 	if (err < 0)
 		return err;
-	header.request = id;
+	header.request = id_of(key);
 	/* After it is in the table: a death in between finds it there. */
 	err = pcn_send(link, &header, payload);
 	if (!err)
-		err = wait_for(&r, id, limit_ms);
-	else if (!claim(id))
+		err = wait_for(&r, key, limit_ms);
+	else if (!claim(key))
 		wait_for_completion(&r.done);
 	if (!err && reply_length)
 		*reply_length = r.length;

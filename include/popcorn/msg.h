@@ -53,6 +53,7 @@ enum pcn_control_type {
 /**
  * struct pcn_message - a message as a handler gets it
  * @kid:	the kernel that sent it
+ * @life:	the number of its life
  * @channel:	its channel
  * @type:	its type
  * @length:	bytes of payload
@@ -62,6 +63,7 @@ enum pcn_control_type {
  */
 struct pcn_message {
 	unsigned int		kid;
+	u32			life;
 	enum pcn_channel	channel;
 	u16			type;
 	u32			length;
