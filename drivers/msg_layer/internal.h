@@ -84,9 +84,11 @@ struct pcn_port_stats {
  * @tx:		the producer's side of the ring to the peer (tx)
  * @spill:	messages that found no room, in order; they go first (tx)
  * @spilled:	their number (tx)
+ * @spilled_bytes: what they take in memory (tx)
  * @room:	the sender that waits for room
  * @wanted:	bytes of payload that it has, or PCN_WANTED_NONE (tx)
  * @rx:		the consumer's side of the ring from the peer; the poll's
+ * @starved:	there was no memory for the next message: do not look for a while
  * @stats:	counters
  */
 struct pcn_port {
@@ -96,9 +98,11 @@ struct pcn_port {
 	struct pcn_ring		tx;
 	struct list_head	spill;
 	unsigned int		spilled;
+	size_t			spilled_bytes;
 	wait_queue_head_t	room;
 	u32			wanted;
 	struct pcn_ring		rx;
+	bool			starved;
 	struct pcn_port_stats	stats;
 };
 
@@ -121,6 +125,9 @@ enum pcn_link_state {
  * @apicid:	physical APIC id that takes the peer's doorbell
  * @endpoint:	the peer's, in the window
  * @rung:	per group of channels, for which arming of its bell it was rung
+ * @charged:	per group: bytes of spilled messages, whatever their destination, that
+ *		handlers of this peer's messages have sent
+ * @deferred:	bytes of its messages that wait for handlers that may sleep
  * @out:	head of the lane to the peer
  * @in:		head of the lane from the peer
  * @work:	brings @state to what the roster says
@@ -137,6 +144,8 @@ struct pcn_link {
 	u32			apicid;
 	struct pcn_endpoint	*endpoint;
 	u64			rung[PCN_GROUPS];
+	atomic_long_t		charged[PCN_GROUPS];
+	atomic_long_t		deferred;
 	struct pcn_lane		*out;
 	struct pcn_lane		*in;
 	struct work_struct	work;
@@ -166,11 +175,17 @@ struct pcn_poll_stats {
 /**
  * struct pcn_spilled - a message that found no room in its ring
  * @node:	in pcn_port.spill, or in a struct pcn_reserve
+ * @size:	bytes that it takes in memory
+ * @payer:	the peer that it is charged to, or NULL
+ * @group:	the group of channels there
  * @header:	head of the message
  * @payload:	its payload
  */
 struct pcn_spilled {
 	struct list_head	node;
+	size_t			size;
+	struct pcn_link		*payer;
+	enum pcn_group_id	group;
 	struct pcn_msg_header	header;
 	u8			payload[] __aligned(8);
 };
@@ -189,8 +204,8 @@ struct pcn_spilled {
  * @asleep:	the thread has armed the bell; @poll_lock
  * @napi:	the softirq's group
  * @armed_at:	the softirq's group: when it armed the bell, or 0
- * @starved:	there was no memory for a message: do not look for a while
- * @retry:	ends that while
+ * @retry:	ends the while for which ports are starved
+ * @handling:	the peer whose message is being handled; the poll's
  * @linger:	for how long it lingers
  * @buffer:	the payload that a handler is shown
  * @reserve:	for what a handler sends; the poll's
@@ -210,8 +225,8 @@ struct pcn_poll_group {
 	bool			asleep;
 	struct napi_struct	napi;
 	u64			armed_at;
-	bool			starved;
 	struct timer_list	retry;
+	struct pcn_link		*handling;
 	struct pcn_linger	linger;
 	void			*buffer;
 	struct pcn_reserve	reserve;
@@ -256,13 +271,17 @@ int pcn_send(struct pcn_link *link, const struct pcn_msg_header *header,
 	     const void *payload);
 void pcn_ring_doorbell(struct pcn_link *link, enum pcn_group_id id,
 		       u64 *counter);
+bool pcn_is_held_back(const struct pcn_link *link, enum pcn_group_id id);
+extern size_t pcn_peer_bytes_max;
 extern DECLARE_BITMAP(pcn_ports_waiting, PCN_KERNELS_MAX * PCN_CHANNELS);
 
 /* poll.c */
+int pcn_poll_init_group(struct pcn_poll_group *group, struct pcn_endpoint *self);
 int pcn_poll_init(struct pcn_endpoint *self);
 void pcn_poll_kick(enum pcn_group_id id);
 void pcn_poll_sync(void);
 void pcn_poll_drop(struct pcn_link *link);
+struct pcn_poll_group *pcn_handler_group(void);
 struct pcn_reserve *pcn_handler_reserve(void);
 
 /* request.c */

@@ -24,6 +24,7 @@
  */
 #define pr_fmt(fmt) "popcorn: " fmt
 
+#include <kunit/static_stub.h>
 #include <linux/errno.h>
 #include <linux/export.h>
 #include <linux/init.h>
@@ -159,6 +160,7 @@ EXPORT_SYMBOL_GPL(pcn_peers_up);
  */
 void pcn_link_break(struct pcn_link *link, const char *why)
 {
+	KUNIT_STATIC_STUB_REDIRECT(pcn_link_break, link, why);
 	if (!cmpxchg(&link->fault, NULL, why))
 		queue_work(links_wq, &link->work);
 }

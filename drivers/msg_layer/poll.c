@@ -94,12 +94,12 @@ struct deferred {
 };
 
 /**
- * pcn_handler_reserve - is the caller a handler that must not wait?
+ * pcn_handler_group - is the caller a handler that must not wait?
  *
  * Context: any.
- * Return: the reserve of the group whose poll it runs in, or NULL.
+ * Return: the group whose poll it runs in, or NULL.
  */
-struct pcn_reserve *pcn_handler_reserve(void)
+struct pcn_poll_group *pcn_handler_group(void)
 {
 	struct pcn_poll_group *thread = &pcn_groups[PCN_GROUP_THREAD];
 
@@ -107,8 +107,21 @@ struct pcn_reserve *pcn_handler_reserve(void)
 		return NULL;
 	if (in_serving_softirq())
 		return __this_cpu_read(in_softirq_poll) ?
-		       &pcn_groups[PCN_GROUP_SOFTIRQ].reserve : NULL;
-	return READ_ONCE(thread->runner) == current ? &thread->reserve : NULL;
+		       &pcn_groups[PCN_GROUP_SOFTIRQ] : NULL;
+	return READ_ONCE(thread->runner) == current ? thread : NULL;
+}
+
+/**
+ * pcn_handler_reserve - memory for what a handler sends that must not wait
+ *
+ * Context: any.
+ * Return: the reserve of the group whose poll the caller runs in, or NULL.
+ */
+struct pcn_reserve *pcn_handler_reserve(void)
+{
+	struct pcn_poll_group *group = pcn_handler_group();
+
+	return group ? &group->reserve : NULL;
 }
 
 /*
@@ -126,10 +139,17 @@ static void adapt(struct pcn_linger *linger, u64 slept_ns)
 	WRITE_ONCE(linger->ns, ns);
 }
 
-static bool may_look(const struct pcn_link *link)
+static bool may_look(const struct pcn_poll_group *group,
+		     const struct pcn_link *link)
 {
 	/* Pairs with the release in open_link(). */
-	return smp_load_acquire(&link->rx_open) && !READ_ONCE(link->fault);
+	return smp_load_acquire(&link->rx_open) && !READ_ONCE(link->fault) &&
+	       !pcn_is_held_back(link, group->id);
+}
+
+static bool port_has_messages(const struct pcn_port *port)
+{
+	return !READ_ONCE(port->starved) && pcn_ring_has_news(&port->rx);
 }
 
 /* Has a message come? Changes nothing: for interrupts, too. */
@@ -139,13 +159,11 @@ static bool has_messages(const struct pcn_poll_group *group)
 	struct pcn_link *link;
 	unsigned int i;
 
-	if (READ_ONCE(group->starved))
-		return false;
 	for_each_link(link, i) {
-		if (!may_look(link))
+		if (!may_look(group, link))
 			continue;
 		for (channel = group->first; channel <= group->last; channel++)
-			if (pcn_ring_has_news(&link->port[channel].rx))
+			if (port_has_messages(&link->port[channel]))
 				return true;
 	}
 	return false;
@@ -198,11 +216,18 @@ static bool flush_ports(const struct pcn_poll_group *group)
 	return any;
 }
 
+static size_t deferred_size(u32 length)
+{
+	return struct_size_t(struct deferred, payload, length);
+}
+
 static void run_deferred(struct work_struct *work)
 {
 	struct deferred *d = container_of(work, struct deferred, work);
 
 	d->type->handle(&d->msg);
+	atomic_long_sub(deferred_size(d->msg.length),
+			&pcn_links[d->msg.kid]->deferred);
 	kfree(d);
 }
 
@@ -220,15 +245,33 @@ static struct pcn_message message_of(struct pcn_link *link,
 	};
 }
 
+/*
+ * Those that wait cannot be left in the ring instead: a handler that sleeps may be
+ * waiting for a message behind them. Honest peers have one for each of their threads.
+ */
+static bool may_defer(struct pcn_link *link, u32 length)
+{
+	if (atomic_long_read(&link->deferred) + deferred_size(length) <=
+	    pcn_peer_bytes_max)
+		return true;
+	pcn_link_break(link, "sends more than can wait");
+	return false;
+}
+
 static bool defer(struct pcn_link *link, struct pcn_port *port,
 		  const struct pcn_msg_header *h,
 		  const struct pcn_msg_type *type)
 {
-	struct deferred *d = kmalloc(struct_size(d, payload, h->length),
-				     GFP_NOWAIT | __GFP_NOWARN);
+	struct deferred *d;
 
+	if (!may_defer(link, h->length)) {
+		pcn_ring_take(&port->rx, h, NULL);
+		return true;
+	}
+	d = kmalloc(deferred_size(h->length), GFP_NOWAIT | __GFP_NOWARN);
 	if (!d)
 		return false;
+	atomic_long_add(deferred_size(h->length), &link->deferred);
 	INIT_WORK(&d->work, run_deferred);
 	d->type = type;
 	d->msg = message_of(link, h, d->payload);
@@ -277,20 +320,44 @@ static bool deliver(struct pcn_poll_group *group, struct pcn_link *link,
 	return true;
 }
 
-/* Memory comes back without a sign: look again after a tick. */
-static void starve(struct pcn_poll_group *group)
+/*
+ * Memory comes back without a sign: look again after a tick. Other ports are not
+ * concerned: their next message may need none.
+ */
+static void starve(struct pcn_poll_group *group, struct pcn_port *port)
 {
 	group->stats.starved++;
-	WRITE_ONCE(group->starved, true);
-	mod_timer(&group->retry, jiffies + 1);
+	WRITE_ONCE(port->starved, true);
+	/* If the timer is found pending, it has not come to this port yet. */
+	smp_mb();
+	if (!timer_pending(&group->retry))
+		mod_timer(&group->retry, jiffies + 1);
 }
 
 static void end_starving(struct timer_list *timer)
 {
 	struct pcn_poll_group *group = from_timer(group, timer, retry);
+	enum pcn_channel channel;
+	struct pcn_link *link;
+	unsigned int i;
 
-	WRITE_ONCE(group->starved, false);
+	/* Not pending any more, then this: pairs with the barrier in starve(). */
+	smp_mb();
+	for_each_link(link, i)
+		for (channel = group->first; channel <= group->last; channel++)
+			WRITE_ONCE(link->port[channel].starved, false);
 	pcn_poll_kick(group->id);
+}
+
+static bool deliver_for(struct pcn_poll_group *group, struct pcn_link *link,
+			struct pcn_port *port, const struct pcn_msg_header *h)
+{
+	bool done;
+
+	group->handling = link;
+	done = deliver(group, link, port, h);
+	group->handling = NULL;
+	return done;
 }
 
 static bool poll_message(struct pcn_poll_group *group, struct pcn_link *link,
@@ -309,8 +376,8 @@ static bool poll_message(struct pcn_poll_group *group, struct pcn_link *link,
 		pcn_link_break(link, "header that is not of this link");
 		return false;
 	}
-	if (!deliver(group, link, port, &h)) {
-		starve(group);
+	if (!deliver_for(group, link, port, &h)) {
+		starve(group, port);
 		return false;
 	}
 	port->stats.rx_messages++;
@@ -333,10 +400,12 @@ static void offer_room(struct pcn_poll_group *group, struct pcn_link *link,
 static unsigned int poll_port(struct pcn_poll_group *group, struct pcn_link *link,
 			      enum pcn_channel channel, unsigned int budget)
 {
+	const struct pcn_port *port = &link->port[channel];
 	unsigned int taken = 0;
 
-	while (taken < min_t(unsigned int, budget, BATCH) && !group->starved &&
-	       may_look(link) && poll_message(group, link, channel))
+	while (taken < min_t(unsigned int, budget, BATCH) &&
+	       !READ_ONCE(port->starved) && may_look(group, link) &&
+	       poll_message(group, link, channel))
 		taken++;
 	if (taken)
 		offer_room(group, link, &link->port[channel]);
@@ -678,7 +747,15 @@ static void on_doorbell(void)
 	ring_group(&pcn_groups[PCN_GROUP_SOFTIRQ]);
 }
 
-static int __init init_group(struct pcn_poll_group *group, struct pcn_endpoint *self)
+/**
+ * pcn_poll_init_group - make a group that nobody polls yet
+ * @group:	the group
+ * @self:	this kernel's endpoint
+ *
+ * Context: process.
+ * Return: 0 or -ENOMEM.
+ */
+int pcn_poll_init_group(struct pcn_poll_group *group, struct pcn_endpoint *self)
 {
 	mutex_init(&group->poll_lock);
 	timer_setup(&group->retry, end_starving, 0);
@@ -719,10 +796,10 @@ static int __init start_poll_softirq(struct pcn_poll_group *group)
  */
 int __init pcn_poll_init(struct pcn_endpoint *self)
 {
-	int err = init_group(&pcn_groups[PCN_GROUP_THREAD], self);
+	int err = pcn_poll_init_group(&pcn_groups[PCN_GROUP_THREAD], self);
 
 	if (!err)
-		err = init_group(&pcn_groups[PCN_GROUP_SOFTIRQ], self);
+		err = pcn_poll_init_group(&pcn_groups[PCN_GROUP_SOFTIRQ], self);
 	if (!err)
 		err = start_poll_thread(&pcn_groups[PCN_GROUP_THREAD]);
 	if (!err)

@@ -11,12 +11,41 @@
  * A handler's messages must not fail for want of memory: what it sends may be
  * half of a protocol's step. Before each run of a handler the poll makes sure
  * that there is a reserve for all that it may send, and leaves the message in
- * its ring if there is not. A spill is therefore bounded by the messages that
- * peers have been able to send.
+ * its ring if there is not.
+ *
+ * What a peer can pin of this kernel's memory is bounded all the same. A message
+ * that a handler has sent and that waits in a spill, whatever its destination, is
+ * charged to the peer whose message was handled:
+ *
+ * - Above HOLD_BACK bytes this kernel takes no more messages of a peer that has a
+ *   higher kid than itself. They stay in their rings, and the peer's senders wait.
+ * - Above pcn_peer_bytes_max bytes the link to the peer is broken. Only a peer with
+ *   a lower kid gets there. An honest one would have to have that much answered at
+ *   once without reading, that is, thousands of threads that ask.
+ *
+ * Nobody waits in a circle, since only higher kernels are held back:
+ *
+ * - The lowest kernel is held back by none. What it has spilled goes to kernels that
+ *   take all its messages, so its spill drains, and it takes those of all others
+ *   again.
+ * - Assume that all kernels below k drain their spills. They take k's messages again
+ *   and again, those above k take them always, so k's spill drains as well.
+ *
+ * A poll never sleeps, and to take a message needs nothing but memory, so "takes"
+ * depends on nothing else. A thread that waits for a reply waits longer while its
+ * peer is held back, but the reply comes: there is no other circle, since neither
+ * draining nor polling waits for a thread.
+ *
+ * Some messages are charged to nobody: those of threads and timers. Without a reserve
+ * there are SPILL_MAX of them at most on a port; a reserve belongs to an object that
+ * the caller bounds. The last bound is that of a port: a peer that has so much waiting
+ * for it does not read, and the link to it is broken. It is so much larger than what
+ * one peer can be charged that a peer cannot have the link to another one broken.
  */
 #include <linux/bitmap.h>
 #include <linux/errno.h>
 #include <linux/export.h>
+#include <linux/mm.h>
 #include <linux/sched/signal.h>
 #include <linux/slab.h>
 
@@ -28,6 +57,16 @@
 
 /* Messages that may wait on one port for senders that are no handlers. */
 #define SPILL_MAX	1024
+/* Bytes charged to a peer above which its messages stay in their rings. */
+#define HOLD_BACK	SZ_1M
+/* What may wait on a port is so many times what may be charged to one peer. */
+#define PORT_SHARES	4
+
+/*
+ * Bytes that may be charged to a peer, and that may wait for handlers of its that
+ * sleep: 16 MiB, or 1/32 of the memory if that is less.
+ */
+size_t pcn_peer_bytes_max __read_mostly = SZ_16M;
 
 /* Ports with a sender or a spill that waits for room: kid * PCN_CHANNELS + channel. */
 DECLARE_BITMAP(pcn_ports_waiting, PCN_KERNELS_MAX * PCN_CHANNELS);
@@ -46,6 +85,58 @@ void pcn_port_init(struct pcn_port *port)
 	INIT_LIST_HEAD(&port->spill);
 	init_waitqueue_head(&port->room);
 	port->tx_error = -EHOSTDOWN;
+}
+
+/**
+ * pcn_is_held_back - are a peer's messages to stay in their rings for now?
+ * @link:	the peer
+ * @id:		the group of channels
+ *
+ * See the head of the file.
+ *
+ * Context: any.
+ */
+bool pcn_is_held_back(const struct pcn_link *link, enum pcn_group_id id)
+{
+	return link->kid > pcn_self() &&
+	       atomic_long_read(&link->charged[id]) > HOLD_BACK;
+}
+
+/* A message waits: it is the handler's whose poll this is, if it is one's. */
+static void charge(struct pcn_spilled *s)
+{
+	struct pcn_poll_group *group = pcn_handler_group();
+	struct pcn_link *payer = group ? group->handling : NULL;
+
+	s->payer = payer;
+	s->group = group ? group->id : PCN_GROUP_THREAD;
+	if (payer &&
+	    atomic_long_add_return(s->size, &payer->charged[s->group]) >
+	    pcn_peer_bytes_max)
+		pcn_link_break(payer, "does not read the answers that it gets");
+}
+
+/* It waits no more. The group that takes messages of its payer again, as a bit. */
+static unsigned long free_spilled(struct pcn_spilled *s)
+{
+	enum pcn_group_id group = s->group;
+	struct pcn_link *payer = s->payer;
+	size_t size = s->size;
+	long left;
+
+	kfree(s);
+	if (!payer)
+		return 0;
+	left = atomic_long_sub_return(size, &payer->charged[group]);
+	return left <= HOLD_BACK && left + size > HOLD_BACK ? BIT(group) : 0;
+}
+
+static void kick_groups(unsigned long groups)
+{
+	unsigned int id;
+
+	for_each_set_bit(id, &groups, PCN_GROUPS)
+		pcn_poll_kick(id);
 }
 
 /* Have the sender that waits look again. */
@@ -67,19 +158,21 @@ static void wake_sender(struct pcn_port *port)
  */
 void pcn_port_close(struct pcn_port *port, int error)
 {
+	unsigned long flags, groups = 0;
 	struct pcn_spilled *s, *next;
-	unsigned long flags;
 	LIST_HEAD(lost);
 
 	spin_lock_irqsave(&port->tx_lock, flags);
 	port->tx_error = error;
 	port->stats.tx_failed += port->spilled;
 	port->spilled = 0;
+	port->spilled_bytes = 0;
 	list_splice_init(&port->spill, &lost);
 	wake_sender(port);
 	spin_unlock_irqrestore(&port->tx_lock, flags);
 	list_for_each_entry_safe(s, next, &lost, node)
-		kfree(s);
+		groups |= free_spilled(s);
+	kick_groups(groups);
 }
 
 static void count_sent(struct pcn_port *port, const struct pcn_msg_header *h)
@@ -232,11 +325,13 @@ static struct kmem_cache *reserve_cache __ro_after_init;
 /**
  * pcn_send_init - be ready to send
  *
- * Context: initcall.
+ * Context: process, at boot.
  * Return: 0 or -ENOMEM.
  */
-int __init pcn_send_init(void)
+int pcn_send_init(void)
 {
+	pcn_peer_bytes_max = min_t(u64, pcn_peer_bytes_max,
+				   PFN_PHYS((u64)totalram_pages()) / 32);
 	reserve_cache = kmem_cache_create("popcorn_msg",
 		sizeof(struct pcn_spilled) + PCN_HANDLER_PAYLOAD, 8, 0, NULL);
 	return reserve_cache ? 0 : -ENOMEM;
@@ -244,9 +339,15 @@ int __init pcn_send_init(void)
 
 static struct pcn_spilled *new_spilled(u32 size, gfp_t gfp)
 {
+	struct pcn_spilled *s;
+
 	if (size == PCN_HANDLER_PAYLOAD)
-		return kmem_cache_alloc(reserve_cache, gfp | __GFP_NOWARN);
-	return kmalloc(sizeof(struct pcn_spilled) + size, gfp | __GFP_NOWARN);
+		s = kmem_cache_alloc(reserve_cache, gfp | __GFP_NOWARN);
+	else
+		s = kmalloc(sizeof(*s) + size, gfp | __GFP_NOWARN);
+	if (s)
+		s->size = sizeof(*s) + size;
+	return s;
 }
 
 /**
@@ -303,22 +404,27 @@ static struct pcn_spilled *from_reserve(struct pcn_reserve *reserve, u32 size)
 	return s;
 }
 
-static int spill(struct pcn_port *port, const struct pcn_msg_header *header,
+static int spill(struct pcn_link *link, const struct pcn_msg_header *header,
 		 const void *payload, struct pcn_reserve *reserve)
 {
+	struct pcn_port *port = &link->port[header->channel];
 	struct pcn_spilled *s;
 
 	lockdep_assert_held(&port->tx_lock);
 	if (!reserve && port->spilled >= SPILL_MAX)
 		return -ENOBUFS;
+	if (port->spilled_bytes > PORT_SHARES * pcn_peer_bytes_max)
+		return pcn_link_error(link, "does not read");
 	s = new_spilled(header->length, GFP_ATOMIC) ?:
 		from_reserve(reserve, header->length);
 	if (!s)
 		return -ENOMEM;
 	s->header = *header;
 	memcpy(s->payload, payload, header->length);
+	charge(s);
 	list_add_tail(&s->node, &port->spill);
 	port->spilled++;
+	port->spilled_bytes += s->size;
 	port->stats.tx_spills++;
 	return 0;
 }
@@ -346,16 +452,26 @@ int pcn_post(struct pcn_link *link, const struct pcn_msg_header *header,
 	err = put_or_await(link, port, header, payload);
 	spilled = err == -EAGAIN;
 	if (spilled)
-		err = spill(port, header, payload, reserve);
+		err = spill(link, header, payload, reserve);
 	spin_unlock_irqrestore(&port->tx_lock, flags);
 	if (!err && !spilled)
 		sent(link, header);
 	return err;
 }
 
+/*
+ * struct flushed - what a flush has done
+ * @moved:	messages that were moved into the ring
+ * @groups:	groups that take messages of a peer again, as bits
+ */
+struct flushed {
+	unsigned int	moved;
+	unsigned long	groups;
+};
+
 /* Move what waits into the ring; false if something is left. */
 static bool flush_spill(struct pcn_link *link, struct pcn_port *port,
-			unsigned int *moved)
+			struct flushed *f)
 {
 	struct pcn_spilled *s, *next;
 
@@ -367,15 +483,16 @@ static bool flush_spill(struct pcn_link *link, struct pcn_port *port,
 			return false;
 		list_del(&s->node);
 		port->spilled--;
-		kfree(s);
-		(*moved)++;
+		port->spilled_bytes -= s->size;
+		f->groups |= free_spilled(s);
+		f->moved++;
 	}
 	return true;
 }
 
 /* Is there room for whoever waits? Otherwise the consumer will ring again. */
 static bool flush(struct pcn_link *link, struct pcn_port *port,
-		  unsigned int *moved)
+		  struct flushed *f)
 {
 	lockdep_assert_held(&port->tx_lock);
 	/* Who waited has been told when it was closed. */
@@ -385,7 +502,7 @@ static bool flush(struct pcn_link *link, struct pcn_port *port,
 	if (virt_load_acquire(&link->out->to_pair) !=
 	    PCN_PAIR(pcn_generation(), link->generation))
 		pcn_link_error(link, "closed by the peer");
-	if (!flush_spill(link, port, moved))
+	if (!flush_spill(link, port, f))
 		return false;
 	if (port->wanted == PCN_WANTED_NONE)
 		return true;
@@ -407,19 +524,20 @@ bool pcn_port_flush(struct pcn_link *link, enum pcn_channel channel)
 {
 	unsigned int nr = link->kid * PCN_CHANNELS + channel;
 	struct pcn_port *port = &link->port[channel];
-	unsigned int moved = 0;
+	struct flushed f = {};
 	unsigned long flags;
 	bool done;
 
 	spin_lock_irqsave(&port->tx_lock, flags);
-	done = flush(link, port, &moved);
+	done = flush(link, port, &f);
 	if (done) {
 		clear_bit(nr, pcn_ports_waiting);
 		pcn_ring_has_room(&port->tx);
 	}
 	spin_unlock_irqrestore(&port->tx_lock, flags);
-	if (moved)
+	kick_groups(f.groups);
+	if (f.moved)
 		pcn_ring_doorbell(link, pcn_group_of(channel),
 				  &port->stats.tx_doorbells);
-	return moved || done;
+	return f.moved || done;
 }

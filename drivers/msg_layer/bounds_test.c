@@ -1,0 +1,391 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Unit tests with peers that are made of memory: what a peer can pin that does not
+ * read, what one that starves costs others, and replies that are not what was asked
+ * for. They need a machine that is not divided, whose poll nobody else runs.
+ */
+#include <kunit/static_stub.h>
+#include <kunit/test.h>
+#include <linux/completion.h>
+#include <linux/kthread.h>
+#include <linux/sched/task.h>
+#include <linux/sizes.h>
+#include <linux/slab.h>
+
+#include <popcorn/core.h>
+#include <popcorn/hooks.h>
+
+#include "internal.h"
+
+#define RING_SIZE	SZ_128K
+#define PEER		5
+#define OTHER		6
+/* Numbers of types that no service has. */
+#define TYPE_ANSWERED	61
+#define TYPE_NEVER	62
+#define TYPE_SLEEPS	63
+#define ANSWER_SIZE	4096
+/* What a peer may have charged, give or take a handler's run. */
+#define HELD_BACK	(SZ_1M + 2 * (ANSWER_SIZE + sizeof(struct pcn_spilled)))
+
+/**
+ * struct peer - another kernel, as far as its link goes
+ * @link:	the link to it
+ * @from:	per channel: its side of the ring in which it sends
+ * @to:		per channel: its side of the ring from which it reads
+ */
+struct peer {
+	struct pcn_link	link;
+	struct pcn_ring	from[PCN_CHANNELS];
+	struct pcn_ring	to[PCN_CHANNELS];
+};
+
+static struct pcn_endpoint self_endpoint;
+static const char *broken;
+static unsigned int handled;
+static struct completion may_go_on;
+
+static void note_break(struct pcn_link *link, const char *why)
+{
+	WRITE_ONCE(broken, why);
+	cmpxchg(&link->fault, NULL, why);
+}
+
+static void *zeroed(struct kunit *test, size_t size)
+{
+	void *memory = kunit_kzalloc(test, size, GFP_KERNEL);
+
+	KUNIT_ASSERT_NOT_NULL(test, memory);
+	return memory;
+}
+
+static void make_port(struct kunit *test, struct peer *p, unsigned int channel)
+{
+	struct pcn_ring_shared *out = zeroed(test, sizeof(*out) + RING_SIZE);
+	struct pcn_ring_shared *in = zeroed(test, sizeof(*in) + RING_SIZE);
+	struct pcn_port *port = &p->link.port[channel];
+	u32 limit = pcn_msg_limit(channel);
+
+	pcn_port_init(port);
+	port->tx_error = 0;
+	pcn_ring_init(&port->tx, out, RING_SIZE, limit);
+	pcn_ring_init(&p->to[channel], out, RING_SIZE, limit);
+	pcn_ring_init(&port->rx, in, RING_SIZE, limit);
+	pcn_ring_init(&p->from[channel], in, RING_SIZE, limit);
+}
+
+static void forget_peer(void *peer)
+{
+	struct peer *p = peer;
+	unsigned int channel;
+
+	for (channel = 0; channel < PCN_CHANNELS; channel++)
+		pcn_port_close(&p->link.port[channel], -EHOSTDOWN);
+	bitmap_clear(pcn_ports_waiting, p->link.kid * PCN_CHANNELS, PCN_CHANNELS);
+	if (p->link.handlers)
+		destroy_workqueue(p->link.handlers);
+	pcn_links[p->link.kid] = NULL;
+}
+
+static struct peer *new_peer(struct kunit *test, unsigned int kid)
+{
+	struct peer *p = zeroed(test, sizeof(*p));
+	unsigned int channel;
+
+	p->link.kid = kid;
+	p->link.generation = 1;
+	p->link.state = PCN_LINK_UP;
+	p->link.endpoint = zeroed(test, sizeof(*p->link.endpoint));
+	p->link.out = zeroed(test, sizeof(*p->link.out));
+	p->link.in = zeroed(test, sizeof(*p->link.in));
+	p->link.out->to_pair = PCN_PAIR(pcn_generation(), 1);
+	for (channel = 0; channel < PCN_CHANNELS; channel++)
+		make_port(test, p, channel);
+	p->link.rx_open = true;
+	p->link.handlers = alloc_ordered_workqueue("popcorn_test", 0);
+	KUNIT_ASSERT_NOT_NULL(test, p->link.handlers);
+	pcn_links[kid] = &p->link;
+	KUNIT_ASSERT_EQ(test, kunit_add_action_or_reset(test, forget_peer, p), 0);
+	return p;
+}
+
+/* What a peer sends; false: its ring is full. */
+static bool sends(struct peer *p, unsigned int channel, struct pcn_msg_header h)
+{
+	h.channel = channel;
+	h.source = p->link.kid;
+	return pcn_ring_put(&p->from[channel], &h, NULL);
+}
+
+static bool sends_type(struct peer *p, unsigned int channel, u16 type)
+{
+	return sends(p, channel, (struct pcn_msg_header) { .type = type });
+}
+
+/* A peer reads all that there is; returns the number of messages. */
+static unsigned int reads(struct peer *p, unsigned int channel)
+{
+	struct pcn_msg_header h;
+	unsigned int n;
+
+	for (n = 0; pcn_ring_peek(&p->to[channel], &h); n++)
+		pcn_ring_take(&p->to[channel], &h, NULL);
+	return n;
+}
+
+static bool is_over(const void *arg)
+{
+	return true;
+}
+
+/* One look through all rings. */
+static void look(void)
+{
+	static const struct pcn_linger once = { .ns = 1 };
+
+	pcn_msg_look(&once, is_over, NULL);
+}
+
+static void answer(const struct pcn_message *msg)
+{
+	static u8 payload[ANSWER_SIZE];
+
+	handled++;
+	pcn_msg_post(msg->kid, msg->channel, TYPE_ANSWERED, payload,
+		     sizeof(payload));
+}
+
+static void sleep_for_long(const struct pcn_message *msg)
+{
+	wait_for_completion(&may_go_on);
+}
+
+static bool never(void)
+{
+	return false;
+}
+
+static const struct pcn_msg_type types[] = {
+	{ .name = "answered", .channel = PCN_COHERENCY, .type = TYPE_ANSWERED,
+	  .handle = answer },
+	{ .name = "never", .channel = PCN_CONTROL, .type = TYPE_NEVER,
+	  .handle = answer, .ready = never },
+	{ .name = "sleeps", .channel = PCN_COHERENCY, .type = TYPE_SLEEPS,
+	  .handle = sleep_for_long, .may_sleep = true },
+};
+
+/* Most of the requests are never answered: the ring is full, and they are held back. */
+static void a_peer_that_does_not_read_is_held_back(struct kunit *test)
+{
+	struct peer *p = new_peer(test, PEER);
+	struct pcn_port *port = &p->link.port[PCN_COHERENCY];
+	unsigned int sent = 0, answers = 0, i;
+
+	for (i = 0; i < 10000; i++) {
+		sent += sends_type(p, PCN_COHERENCY, TYPE_ANSWERED);
+		look();
+		KUNIT_ASSERT_LE(test, port->spilled_bytes, HELD_BACK);
+	}
+	KUNIT_EXPECT_GT(test, port->spilled_bytes, HELD_BACK / 2);
+	KUNIT_EXPECT_LT(test, sent, 10000);
+	KUNIT_EXPECT_LT(test, handled, sent);
+	KUNIT_EXPECT_NULL(test, broken);
+
+	/* It reads: all are answered. */
+	for (i = 0; i < sent; i++) {
+		answers += reads(p, PCN_COHERENCY);
+		look();
+	}
+	answers += reads(p, PCN_COHERENCY);
+	KUNIT_EXPECT_EQ(test, handled, sent);
+	KUNIT_EXPECT_EQ(test, answers, sent);
+	KUNIT_EXPECT_EQ(test, port->spilled_bytes, 0);
+	KUNIT_EXPECT_EQ(test, atomic_long_read(&p->link.charged[PCN_GROUP_THREAD]), 0);
+}
+
+/* As a lower kernel, which is never held back. */
+static void a_peer_that_never_reads_breaks_its_link(struct kunit *test)
+{
+	struct peer *p = new_peer(test, PEER), *other = new_peer(test, OTHER);
+	unsigned int i;
+
+	pcn_peer_bytes_max = SZ_64K;
+	for (i = 0; i < 1000 && !broken; i++) {
+		sends_type(p, PCN_COHERENCY, TYPE_ANSWERED);
+		look();
+	}
+	KUNIT_EXPECT_NOT_NULL(test, p->link.fault);
+	KUNIT_EXPECT_NULL(test, other->link.fault);
+	KUNIT_EXPECT_LE(test, p->link.port[PCN_COHERENCY].spilled_bytes, 2 * SZ_64K);
+}
+
+static void what_may_sleep_is_bounded(struct kunit *test)
+{
+	struct peer *p = new_peer(test, PEER);
+	unsigned int i;
+
+	pcn_peer_bytes_max = SZ_64K;
+	for (i = 0; i < 10000 && !broken; i++) {
+		sends_type(p, PCN_COHERENCY, TYPE_SLEEPS);
+		look();
+		KUNIT_ASSERT_LE(test, atomic_long_read(&p->link.deferred), SZ_64K);
+	}
+	KUNIT_EXPECT_NOT_NULL(test, p->link.fault);
+	complete_all(&may_go_on);
+	flush_workqueue(p->link.handlers);
+	KUNIT_EXPECT_EQ(test, atomic_long_read(&p->link.deferred), 0);
+}
+
+static void starving_is_of_one_port(struct kunit *test)
+{
+	struct peer *p = new_peer(test, PEER), *other = new_peer(test, OTHER);
+
+	sends_type(p, PCN_CONTROL, TYPE_NEVER);
+	sends_type(p, PCN_COHERENCY, TYPE_ANSWERED);
+	sends_type(other, PCN_COHERENCY, TYPE_ANSWERED);
+	look();
+	KUNIT_EXPECT_TRUE(test, p->link.port[PCN_CONTROL].starved);
+	KUNIT_EXPECT_EQ(test, handled, 2);
+	KUNIT_EXPECT_EQ(test, reads(other, PCN_COHERENCY), 1);
+}
+
+static int ask(void *unused)
+{
+	return pcn_msg_call(PEER, PCN_CONTROL, TYPE_ANSWERED, NULL, 0, NULL, NULL,
+			    60000);
+}
+
+/* The request that a thread sends; the peer has it. */
+static struct pcn_msg_header get_asked(struct kunit *test, struct peer *p,
+				       struct task_struct **thread)
+{
+	struct pcn_msg_header h;
+
+	*thread = kthread_create(ask, NULL, "popcorn_ask");
+	KUNIT_ASSERT_FALSE(test, IS_ERR(*thread));
+	get_task_struct(*thread);
+	wake_up_process(*thread);
+	while (!pcn_ring_peek(&p->to[PCN_CONTROL], &h))
+		schedule_timeout_uninterruptible(1);
+	pcn_ring_take(&p->to[PCN_CONTROL], &h, NULL);
+	h.flags = PCN_MSG_REPLY;
+	return h;
+}
+
+/* What the call returns in the end. */
+static int get_result(struct task_struct *thread)
+{
+	int ret = kthread_stop(thread);
+
+	put_task_struct(thread);
+	return ret;
+}
+
+static void replies_are_those_of_a_life(struct kunit *test)
+{
+	struct peer *p = new_peer(test, PEER);
+	struct task_struct *thread;
+	struct pcn_msg_header h = get_asked(test, p, &thread);
+	u64 *orphans = &p->link.port[PCN_CONTROL].stats.rx_orphans;
+	u64 id = h.request;
+
+	KUNIT_EXPECT_EQ(test, upper_32_bits(id), pcn_generation());
+	h.status = -EIO;
+	h.request = id + BIT_ULL(32);
+	sends(p, PCN_CONTROL, h);
+	h.request = lower_32_bits(id);
+	sends(p, PCN_CONTROL, h);
+	look();
+	KUNIT_EXPECT_EQ(test, *orphans, 2);
+	h.status = 0;
+	h.request = id;
+	sends(p, PCN_CONTROL, h);
+	look();
+	KUNIT_EXPECT_EQ(test, get_result(thread), 0);
+}
+
+static void a_status_is_an_errno(struct kunit *test)
+{
+	static const s16 bad[] = { 1, S16_MAX, -MAX_ERRNO - 1, S16_MIN };
+	struct peer *p = new_peer(test, PEER);
+	struct task_struct *thread;
+	struct pcn_msg_header h;
+	unsigned int i;
+
+	for (i = 0; i < ARRAY_SIZE(bad); i++) {
+		h = get_asked(test, p, &thread);
+		h.status = bad[i];
+		sends(p, PCN_CONTROL, h);
+		look();
+		KUNIT_EXPECT_EQ(test, get_result(thread), -EBADMSG);
+	}
+}
+
+static void a_late_answer_does_not_reach_the_next_life(struct kunit *test)
+{
+	struct peer *p = new_peer(test, PEER);
+	struct pcn_message msg = {
+		.kid = PEER, .life = 1, .channel = PCN_COHERENCY,
+		.type = TYPE_ANSWERED, .request = 1,
+	};
+
+	KUNIT_EXPECT_EQ(test, pcn_msg_reply(&msg, 0, NULL, 0), 0);
+	p->link.generation = 2;
+	KUNIT_EXPECT_EQ(test, pcn_msg_reply(&msg, 0, NULL, 0), -EHOSTDOWN);
+	KUNIT_EXPECT_EQ(test, reads(p, PCN_COHERENCY), 1);
+}
+
+static int init(struct kunit *test)
+{
+	struct pcn_poll_group *group = &pcn_groups[PCN_GROUP_THREAD];
+	unsigned int i;
+
+	if (pcn_machine_is_shared())
+		kunit_skip(test, "the machine is divided");
+	if (!group->buffer && (pcn_send_init() ||
+			       pcn_poll_init_group(group, &self_endpoint)))
+		return -ENOMEM;
+	/* Kicks are for nothing: it does not sleep. */
+	group->task = &init_task;
+	broken = NULL;
+	handled = 0;
+	pcn_peer_bytes_max = SZ_16M;
+	init_completion(&may_go_on);
+	kunit_activate_static_stub(test, pcn_link_break, note_break);
+	for (i = 0; i < ARRAY_SIZE(types); i++)
+		if (pcn_msg_register(&types[i]))
+			return -EBUSY;
+	return 0;
+}
+
+static void leave(struct kunit *test)
+{
+	unsigned int i;
+
+	if (pcn_machine_is_shared())
+		return;
+	complete_all(&may_go_on);
+	for (i = 0; i < ARRAY_SIZE(types); i++)
+		pcn_msg_unregister(&types[i]);
+	timer_delete_sync(&pcn_groups[PCN_GROUP_THREAD].retry);
+}
+
+static struct kunit_case cases[] = {
+	KUNIT_CASE(a_peer_that_does_not_read_is_held_back),
+	KUNIT_CASE(a_peer_that_never_reads_breaks_its_link),
+	KUNIT_CASE(what_may_sleep_is_bounded),
+	KUNIT_CASE(starving_is_of_one_port),
+	KUNIT_CASE(replies_are_those_of_a_life),
+	KUNIT_CASE(a_status_is_an_errno),
+	KUNIT_CASE(a_late_answer_does_not_reach_the_next_life),
+	{}
+};
+
+static struct kunit_suite suite = {
+	.name		= "popcorn_bounds",
+	.init		= init,
+	.exit		= leave,
+	.test_cases	= cases,
+};
+
+kunit_test_suite(suite);
