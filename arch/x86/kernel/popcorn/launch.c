@@ -30,6 +30,7 @@
 #include <asm/apic.h>
 #include <asm/hw_irq.h>
 #include <asm/popcorn.h>
+#include <asm/processor.h>
 #include <asm/processor-flags.h>
 
 #include "../../../../kernel/popcorn/internal.h"
@@ -81,6 +82,12 @@ static void send_ipi(u32 apicid, u32 what)
 {
 	unsigned long flags;
 
+	/*
+	 * The ICR of an x2APIC is an MSR, and writing it waits for no store: what the
+	 * other CPU is to see has to be out before.
+	 */
+	if (x2apic_mode)
+		weak_wrmsr_fence();
 	/* Nothing may come between "idle" and the two writes of an xAPIC. */
 	local_irq_save(flags);
 	apic_wait_icr_idle();

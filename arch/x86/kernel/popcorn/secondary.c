@@ -242,6 +242,15 @@ static bool __init x2apic_available(void)
 	return x2apic_enabled();
 }
 
+/*
+ * Without interrupt remapping, CPUs are limited to the APIC ids that MSIs reach: 255
+ * unless a hypervisor has more bits. Here nothing sends MSIs, and IPIs reach all.
+ */
+static bool __init all_ids_are_reached(void)
+{
+	return x2apic_enabled();
+}
+
 /* No port of the ISA UARTs is this kernel's. */
 static void no_serial_port(int port, struct uart_port *up, u32 *capabilities)
 {
@@ -262,6 +271,7 @@ static void __init set_x86_init(void)
 	x86_init.timers.wallclock_init		= x86_init_noop;
 	x86_init.pci.arch_init			= no_pci;
 	x86_init.hyper.x2apic_available		= x2apic_available;
+	x86_init.hyper.msi_ext_dest_id		= all_ids_are_reached;
 	x86_cpuinit.parallel_bringup		= false;
 }
 
