@@ -366,14 +366,37 @@ static bool stop_decided(const struct pcn_kernel *k)
 }
 
 /**
+ * pcn_stop_limit - for how long to wait for a kernel that is to power off
+ *
+ * Context: any.
+ * Return: jiffies.
+ */
+unsigned long pcn_stop_limit(void)
+{
+	return msecs_to_jiffies(READ_ONCE(stop_ms));
+}
+
+/**
  * pcn_stop - ask a kernel to power off and wait until it has
  * @k:	the kernel
+ *
+ * Context, return: as pcn_stop_within().
+ */
+int pcn_stop(struct pcn_kernel *k)
+{
+	return pcn_stop_within(k, pcn_stop_limit());
+}
+
+/**
+ * pcn_stop_within - ask a kernel to power off and wait a while for it
+ * @k:		the kernel
+ * @limit:	jiffies; 0: it has been asked before, and had its time
  *
  * Context: process, @k->op held. May sleep long; interruptible.
  * Return: 0; -ESRCH it does not run; -EHOSTDOWN it panicked, hung or is being
  * killed; -ETIMEDOUT, -EINTR: it runs on, and may still follow the request.
  */
-int pcn_stop(struct pcn_kernel *k)
+int pcn_stop_within(struct pcn_kernel *k, unsigned long limit)
 {
 	long left;
 
@@ -382,8 +405,7 @@ int pcn_stop(struct pcn_kernel *k)
 		return -ESRCH;
 	pcn_set_state(k, PCN_STOPPING);
 	pcn_ask_to_stop(k);
-	left = wait_event_interruptible_timeout(k->wait, stop_decided(k),
-				msecs_to_jiffies(READ_ONCE(stop_ms)));
+	left = wait_event_interruptible_timeout(k->wait, stop_decided(k), limit);
 	if (pcn_has_ended(k)) {
 		finish(k, collect_end(k));
 		return k->state == PCN_FAILED ? -EHOSTDOWN : 0;

@@ -1,13 +1,15 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * The end of the primary: no secondary outlives it by accident. A reboot, a
- * poweroff or a kexec asks them to power off and kills those that do not. A
+ * poweroff or a kexec asks them to power off and kills those that do not; the limit
+ * of time is one for all of them. A
  * primary that crashes into its crash kernel can only send INIT. Suspend is
  * refused while a secondary runs.
  */
 #define pr_fmt(fmt) "popcorn: " fmt
 
 #include <linux/init.h>
+#include <linux/jiffies.h>
 #include <linux/reboot.h>
 #include <linux/suspend.h>
 
@@ -23,15 +25,21 @@ static void announce(struct pcn_kernel *k)
 		pcn_ask_to_stop(k);
 }
 
+/* When those that have not powered off are killed, jiffies. */
+static unsigned long stop_end;
+
 static void bring_down(struct pcn_kernel *k)
 {
+	long left;
+
 	/* A start that is under way gives up. */
 	atomic_inc(&k->kill);
 	wake_up_all(&k->wait);
 	mutex_lock(&k->op);
 	atomic_dec(&k->kill);
+	left = stop_end - jiffies;
 	if (k->state == PCN_RUNNING)
-		pcn_stop(k);
+		pcn_stop_within(k, max(left, 0L));
 	pcn_op_end(k);
 	pcn_kill(k);
 }
@@ -40,6 +48,7 @@ static void bring_down(struct pcn_kernel *k)
 static int on_reboot(struct notifier_block *nb, unsigned long action, void *data)
 {
 	pcn_call_for_secondaries(announce);
+	stop_end = jiffies + pcn_stop_limit();
 	pcn_call_for_secondaries(bring_down);
 	return NOTIFY_DONE;
 }
