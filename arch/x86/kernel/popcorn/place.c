@@ -83,6 +83,20 @@ size_t pcn_setup_size(const struct setup_header *hdr)
 	return ((hdr->setup_sects ?: 4) + 1) * 512;
 }
 
+/**
+ * pcn_code_size - bytes of a bzImage that are put into memory
+ * @hdr:	its header
+ *
+ * A file may be longer: signatures follow, or anything else.
+ *
+ * Context: any.
+ * Return: the size of what comes after pcn_setup_size() bytes.
+ */
+u64 pcn_code_size(const struct setup_header *hdr)
+{
+	return (u64)hdr->syssize * 16;
+}
+
 static u64 kernel_start(const struct pcn_kernel *k)
 {
 	const struct setup_header *hdr = pcn_header_of(k->image.kernel);
@@ -115,9 +129,10 @@ int pcn_arch_check_image(struct pcn_kernel *k, const struct pcn_image *image)
 	const struct setup_header *hdr = pcn_header_of(image->kernel);
 	u64 align = hdr->kernel_alignment, start, end;
 
-	if (pcn_setup_size(hdr) + (u64)hdr->syssize * 16 > image->kernel->size)
+	if (pcn_setup_size(hdr) + pcn_code_size(hdr) > image->kernel->size)
 		return -EBADMSG;
-	if (!is_power_of_2(align) || align < PAGE_SIZE)
+	if (!is_power_of_2(align) || align < PAGE_SIZE ||
+	    pcn_code_size(hdr) > hdr->init_size)
 		return -ENOEXEC;
 	/* It would leave five-level paging, through memory that is not its own. */
 	if (pgtable_l5_enabled() && !(hdr->xloadflags & XLF_5LEVEL_ENABLED))
@@ -304,13 +319,13 @@ static int place_vmlinux(struct pcn_kernel *k, const struct pcn_vmlinux *v)
 	return err;
 }
 
-/* The kernel, packed. */
+/* The kernel, packed: no more of the file than there is room for. */
 static int place_bzimage(struct pcn_kernel *k, const struct pcn_blob *kernel)
 {
-	size_t skip = pcn_setup_size(pcn_header_of(kernel));
+	const struct setup_header *hdr = pcn_header_of(kernel);
 
-	return copy_out(kernel_start(k), kernel->data + skip,
-			kernel->size - skip);
+	return copy_out(kernel_start(k), kernel->data + pcn_setup_size(hdr),
+			pcn_code_size(hdr));
 }
 
 static int place_image(struct pcn_kernel *k)

@@ -107,6 +107,8 @@ make_files()
 	# xloadflags without "has a 64-bit entry"; init_size 1 GiB
 	changed_image /tmp/32-bit 0x236 '\176'
 	changed_image /tmp/huge 0x260 '\0\0\0\100'
+	# init_size 1 MiB: less than its code
+	changed_image /tmp/liar 0x260 '\0\0\20\0'
 	truncate -s 129M /tmp/initrd-129
 	truncate -s 60M /tmp/initrd-60
 	head -c 2048 /dev/zero | tr '\0' x >/tmp/long
@@ -172,6 +174,8 @@ check_system_call()
 		kexec_file_load "$one" /tmp/text $initrd
 	check "ENOEXEC: a 32-bit image" unchanged fails_with $ENOEXEC \
 		kexec_file_load "$one" /tmp/32-bit $initrd
+	check "ENOEXEC: its code is larger than it says" unchanged \
+		fails_with $ENOEXEC kexec_file_load "$one" /tmp/liar $initrd
 	check "EBADMSG: truncated" unchanged fails_with $EBADMSG \
 		kexec_file_load $((one | NO_INITRAMFS)) /tmp/half
 	check "ENOSPC: the kernel does not fit" unchanged fails_with $ENOSPC \
@@ -231,6 +235,26 @@ check_running()
 	check "EALREADY: unload" unchanged fails_with $EALREADY \
 		kexec_file_load $((one | UNLOAD))
 	check "it can be stopped" exits 0 popcorn stop 1
+}
+
+# letters_behind KID: bytes other than L in the page behind its memory
+letters_behind()
+{
+	local memory
+
+	memory=$(cat "$kernels/$1/memory")
+	dd if=/dev/mem bs=4096 skip=$(((${memory#*-} + 1) >> 12)) count=1 \
+		2>/dev/null | tr -d L | wc -c
+}
+
+# An image that cannot be unpacked is put into the partition as it is, 2 MiB from its
+# start. What comes after its code reaches 1 MiB beyond the end.
+long_file_stays_within()
+{
+	changed_image /tmp/long-file 0x24c '\0\0\0\0'	# payload_length
+	perl -e 'print "L" x ((63 << 20) - $ARGV[0])' \
+		"$(stat -c %s /boot/bzImage)" >>/tmp/long-file
+	exits 0 popcorn load 2 /tmp/long-file && [ "$(letters_behind 2)" = 4096 ]
 }
 
 # Two tools at once
@@ -297,6 +321,7 @@ check "loading a good image" load_plain 1
 check_bad_images loaded
 check_permissions
 check_running
+check "a file longer than the partition stays within it" long_file_stays_within
 check "a kernel that just fits beside its initrd" load_plain 2
 check "works" works 2
 check_busy
