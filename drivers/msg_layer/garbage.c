@@ -1,19 +1,34 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * For tests: a kernel that writes garbage into what it shares with a peer.
+ * For tests: a kernel that lies to its peers. Meant for a secondary that is to be
+ * restarted afterwards. Written to /sys/kernel/debug/popcorn/garbage,
  *
- * Write "kid=<kid> count=<n> seed=<n>" to /sys/kernel/debug/popcorn/garbage: so
- * many times one of the words that this kernel may write for that peer (indices,
- * headers and data of its rings, the lives that its lanes name, its bells) gets
- * a value that is wrong in an interesting way, and the peer is rung. Meant for a
- * secondary that is to be restarted afterwards.
+ *	kid=<kid> count=<n> seed=<n>
+ *		so many times one of the words that this kernel may write for that peer
+ *		(indices, headers and data of its rings, the lives that its lanes name,
+ *		its bells) gets a value that is wrong in an interesting way, and the
+ *		peer is rung;
+ *	window count=<n> seed=<n>
+ *		the same with the words that it may write for the primary: its control
+ *		block, its log and its endpoint;
+ *	sample
+ *		from now on keep some of the messages that this kernel sends;
+ *	messages kid=<kid> count=<n> seed=<n>
+ *		send so many messages, of all channels and types that are registered,
+ *		and some that are not: mostly samples of which a little was changed,
+ *		otherwise random ones. Their rings are in order.
  */
+#define pr_fmt(fmt) "popcorn: " fmt
+
 #include <linux/debugfs.h>
 #include <linux/errno.h>
 #include <linux/fs.h>
 #include <linux/init.h>
 #include <linux/prandom.h>
+#include <linux/printk.h>
 #include <linux/sched/signal.h>
+#include <linux/slab.h>
+#include <linux/spinlock.h>
 #include <linux/string.h>
 #include <linux/uaccess.h>
 
@@ -112,21 +127,229 @@ static int spoil_all(unsigned int kid, unsigned int count, u64 seed)
 	return 0;
 }
 
+/* A word that this kernel may write for the primary. */
+static u64 *own_word(struct rnd_state *random)
+{
+	const struct pcn_layout *l = &pcn_facts()->layout;
+	void *area = (void *)pcn_window() + PCN_AREA_OFFSET +
+		     pcn_self() * PCN_AREA_SIZE;
+	u32 r = prandom_u32_state(random), word = prandom_u32_state(random);
+
+	switch (r % 4) {
+	case 0:
+		return (void *)pcn_window() + pcn_endpoint_offset(l, pcn_self()) +
+		       word % (sizeof(struct pcn_endpoint) / 8) * 8;
+	case 1:
+		return area + PCN_AREA_SIZE - PCN_LOG_SIZE + word % 512 * 8;
+	default:
+		/* The first 64 bytes are the primary's; the hearts come last. */
+		return area + 64 + word % (r % 8 < 6 ? 56 : 300) * 8;
+	}
+}
+
+static int spoil_window(unsigned int count, u64 seed)
+{
+	struct rnd_state random;
+
+	prandom_seed_state(&random, seed);
+	while (count--) {
+		spoil(&random, own_word(&random));
+		if (count % 16 == 0)
+			pcn_call_primary();
+		cond_resched();
+		if (signal_pending(current))
+			return -EINTR;
+	}
+	return 0;
+}
+
+/**
+ * struct sample - a message as it was sent, or as it is to be
+ * @header:	its head
+ * @payload:	as much of its payload as is kept
+ */
+struct sample {
+	struct pcn_msg_header	header;
+	u8			payload[PCN_HANDLER_PAYLOAD];
+};
+
+bool pcn_sampling;
+
+/* The last request and the last reply of each type: sample_lock. */
+static struct sample *samples[PCN_CHANNELS][PCN_TYPES][2];
+static DEFINE_SPINLOCK(sample_lock);
+
+/**
+ * pcn_garbage_keep - keep a message that is about to be sent
+ * @h:		its head
+ * @payload:	its payload
+ *
+ * Context: any.
+ */
+void pcn_garbage_keep(const struct pcn_msg_header *h, const void *payload)
+{
+	struct sample **at, *s;
+	unsigned long flags;
+
+	if (h->type >= PCN_TYPES)
+		return;
+	at = &samples[h->channel][h->type][!!(h->flags & PCN_MSG_REPLY)];
+	spin_lock_irqsave(&sample_lock, flags);
+	s = *at ?: kzalloc(sizeof(*s), GFP_ATOMIC | __GFP_NOWARN);
+	*at = s;
+	if (s) {
+		s->header = *h;
+		s->header.length = min_t(u32, h->length, sizeof(s->payload));
+		memcpy(s->payload, payload, s->header.length);
+	}
+	spin_unlock_irqrestore(&sample_lock, flags);
+}
+
+static bool get_sample(struct sample *to, u8 channel, u16 type, bool reply)
+{
+	bool found = false;
+	struct sample *s;
+
+	spin_lock_irq(&sample_lock);
+	s = type < PCN_TYPES ? samples[channel][type][reply] : NULL;
+	if (s) {
+		*to = *s;
+		found = true;
+	}
+	spin_unlock_irq(&sample_lock);
+	return found;
+}
+
+static u8 random_channel(struct rnd_state *random)
+{
+	u32 r = prandom_u32_state(random) % 16;
+
+	return r < 8 ? PCN_CONTROL : r < 14 ? PCN_COHERENCY :
+	       r == 14 ? PCN_NETWORK : PCN_TTY;
+}
+
+/* As a rule one that is registered: there are few. */
+static u16 random_type(struct rnd_state *random, u8 channel)
+{
+	u32 r = prandom_u32_state(random), i;
+
+	if (r % 32 == 0)
+		return r >> 16;
+	for (i = 0; i < PCN_TYPES; i++)
+		if (pcn_type_find(channel, ((r >> 8) + i) % PCN_TYPES))
+			break;
+	return ((r >> 8) + i) % PCN_TYPES;
+}
+
+static void make_random(struct rnd_state *random, struct sample *s)
+{
+	u32 r = prandom_u32_state(random);
+
+	s->header.length = r % 8 ? r % 256 : r % sizeof(s->payload);
+	prandom_bytes_state(random, s->payload, s->header.length);
+	s->header.request = r & BIT(20) ? prandom_u32_state(random) : 0;
+}
+
+/* A word, a byte, the length, or the id of the request. */
+static void change(struct rnd_state *random, struct sample *s)
+{
+	u32 r = prandom_u32_state(random), words = s->header.length / 8;
+	u64 *payload = (u64 *)s->payload;
+
+	switch (r % 16) {
+	case 0:
+		s->header.length = (r >> 8) % sizeof(s->payload);
+		break;
+	case 1:
+		s->header.request = odd_value(random, s->header.request);
+		break;
+	case 2:
+		s->header.status = r >> 16;
+		break;
+	case 3 ... 8:
+		s->payload[(r >> 8) % max(s->header.length, 1U)] = r >> 24;
+		break;
+	default:
+		/* What decides is in the first few. */
+		if (r & BIT(30))
+			words = min(words, 12U);
+		if (words)
+			spoil(random, payload + (r >> 8) % words);
+	}
+}
+
+static void make_lie(struct rnd_state *random, struct sample *s)
+{
+	u8 channel = random_channel(random);
+	u16 type = random_type(random, channel);
+	u32 r = prandom_u32_state(random);
+	bool reply = r % 16 == 0;
+
+	if (r % 8 == 7 || !get_sample(s, channel, type, reply))
+		make_random(random, s);
+	for (r = (r >> 8) % 4; r; r--)
+		change(random, s);
+	s->header.length = min(s->header.length, pcn_msg_limit(channel));
+	s->header.channel = channel;
+	s->header.type = type;
+	s->header.source = pcn_self();
+	s->header.flags = reply ? PCN_MSG_REPLY : 0;
+}
+
+static int send_lies(unsigned int kid, unsigned int count, u64 seed)
+{
+	struct pcn_link *link = pcn_link_to(kid);
+	struct sample *s = kzalloc(sizeof(*s), GFP_KERNEL);
+	struct rnd_state random;
+	unsigned int sent = 0;
+	int err = link ? 0 : -ENODEV;
+
+	if (!s)
+		return -ENOMEM;
+	prandom_seed_state(&random, seed);
+	while (!err && sent < count) {
+		make_lie(&random, s);
+		err = pcn_send(link, &s->header, s->payload);
+		sent += !err;
+		cond_resched();
+		if (signal_pending(current))
+			err = -EINTR;
+	}
+	kfree(s);
+	pr_info("garbage: %u messages for kernel %u, seed %llu: %d\n", sent, kid,
+		seed, err);
+	return err;
+}
+
+static int obey(const char *text)
+{
+	unsigned int kid, count;
+	u64 seed;
+
+	if (sscanf(text, "kid=%u count=%u seed=%llu", &kid, &count, &seed) == 3)
+		return spoil_all(kid, count, seed);
+	if (sscanf(text, "messages kid=%u count=%u seed=%llu", &kid, &count,
+		   &seed) == 3)
+		return send_lies(kid, count, seed);
+	if (sscanf(text, "window count=%u seed=%llu", &count, &seed) == 2)
+		return spoil_window(count, seed);
+	if (!sysfs_streq(text, "sample"))
+		return -EINVAL;
+	WRITE_ONCE(pcn_sampling, true);
+	return 0;
+}
+
 static ssize_t garbage_write(struct file *file, const char __user *from,
 			     size_t size, loff_t *offset)
 {
-	unsigned int kid, count;
 	char text[80] = "";
-	u64 seed;
 	int err;
 
 	if (size >= sizeof(text))
 		return -EINVAL;
 	if (copy_from_user(text, from, size))
 		return -EFAULT;
-	if (sscanf(text, "kid=%u count=%u seed=%llu", &kid, &count, &seed) != 3)
-		return -EINVAL;
-	err = spoil_all(kid, count, seed);
+	err = obey(text);
 	return err ?: size;
 }
 

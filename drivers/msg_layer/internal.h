@@ -293,6 +293,24 @@ void pcn_requests_fail(unsigned int kid, int error);
 /* type.c */
 const struct pcn_msg_type *pcn_type_find(u8 channel, u16 type);
 
+/* garbage.c */
+#ifdef CONFIG_POPCORN_LOAD
+extern bool pcn_sampling;
+void pcn_garbage_keep(const struct pcn_msg_header *h, const void *payload);
+
+static inline void pcn_garbage_sample(const struct pcn_msg_header *h,
+				      const void *payload)
+{
+	if (READ_ONCE(pcn_sampling))
+		pcn_garbage_keep(h, payload);
+}
+#else
+static inline void pcn_garbage_sample(const struct pcn_msg_header *h,
+				      const void *payload)
+{
+}
+#endif
+
 /* stats.c */
 int pcn_stats_init(void);
 void pcn_stats_add_link(struct pcn_link *link);

@@ -311,6 +311,7 @@ int pcn_send(struct pcn_link *link, const struct pcn_msg_header *header,
 	int err;
 
 	might_sleep();
+	pcn_garbage_sample(header, payload);
 	err = send_at_once(link, port, header, payload);
 	if (err == -EAGAIN)
 		err = send_in_turn(link, port, header, payload);
@@ -448,6 +449,7 @@ int pcn_post(struct pcn_link *link, const struct pcn_msg_header *header,
 	bool spilled;
 	int err;
 
+	pcn_garbage_sample(header, payload);
 	spin_lock_irqsave(&port->tx_lock, flags);
 	err = put_or_await(link, port, header, payload);
 	spilled = err == -EAGAIN;
