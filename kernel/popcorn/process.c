@@ -19,6 +19,7 @@
 #include <linux/cred.h>
 #include <linux/errno.h>
 #include <linux/freezer.h>
+#include <linux/pid.h>
 #include <linux/sched/mm.h>
 #include <linux/sched/signal.h>
 #include <linux/sched/task.h>
@@ -64,7 +65,12 @@ static_assert(sizeof(struct process_msg) == 56);
  * @members:	kernels that share it
  * @lost:	at the origin: those of them that have gone down, which know nothing of
  *		it any more when they are up again
- * @signal:	at the origin: its thread group
+ * @tgid:	at the origin: its thread group, with a reference; NULL elsewhere
+ * @mm:		at the origin: its address space, which outlives this structure. Other
+ *		processes may use it too (CLONE_VM), and may use it for longer than the
+ *		thread group exists: compare it, and look for tasks that use it.
+ * @doomed:	at the origin: why all that use @mm are to be killed, or NULL
+ * @doom:	the kernel that @doomed is about
  * @hosts:	at the origin: kernels that have had a thread of it, and so may have
  *		the only copies of pages
  * @arrivals:	elsewhere: visitors that are to be
@@ -76,7 +82,10 @@ struct process {
 	u64			number;
 	u64			members;
 	u64			lost;
-	struct signal_struct	*signal;
+	struct pid		*tgid;
+	struct mm_struct	*mm;
+	const char		*doomed;
+	unsigned int		doom;
 	u64			hosts;
 	struct list_head	arrivals;
 	wait_queue_head_t	wake;
@@ -129,6 +138,7 @@ static void free_process(struct process *p)
 	if (!p)
 		return;
 	atomic_long_dec(&processes_in_use);
+	put_pid(p->tgid);
 	kfree(p);
 }
 
@@ -342,7 +352,7 @@ static void on_end(const struct pcn_message *msg)
 		return;
 	spin_lock(&processes_lock);
 	p = find_process(*number);
-	if (p && !p->signal) {
+	if (p && !p->tgid) {
 		WRITE_ONCE(p->end, true);
 		wake_up(&p->wake);
 	}
@@ -369,7 +379,7 @@ static int hand_to_keeper(u64 number, struct pcn_arrival *a)
 
 	spin_lock(&processes_lock);
 	p = find_process(number);
-	if (p && !p->signal) {
+	if (p && !p->tgid) {
 		list_add_tail(&a->node, &p->arrivals);
 		wake_up(&p->wake);
 		err = 0;
@@ -440,17 +450,29 @@ static int begin_elsewhere(struct process *p)
 	return 0;
 }
 
-/* Another process with the same memory would change its layout unseen. */
+static bool is_stranger(const struct task_struct *p)
+{
+	return READ_ONCE(p->mm) == current->mm && !(p->flags & PF_KTHREAD) &&
+	       !same_thread_group(p, current);
+}
+
+/*
+ * Does another process use the same memory? A call of it that has begun before the
+ * space was published changes the layout unseen. Look at all threads: the leader of
+ * such a process may have ended. A task that this does not find yet is linked later
+ * under the same lock, and sees the space if that was published before (pcn_linked()).
+ */
 static bool has_strangers(void)
 {
-	struct task_struct *p;
+	struct task_struct *leader, *p;
 	bool found = false;
 
-	rcu_read_lock();
-	for_each_process(p)
-		if (p->mm == current->mm && !same_thread_group(p, current))
-			found = true;
-	rcu_read_unlock();
+	if (atomic_read(&current->mm->mm_users) == 1)
+		return false;
+	read_lock(&tasklist_lock);
+	for_each_process_thread(leader, p)
+		found = found || is_stranger(p);
+	read_unlock(&tasklist_lock);
 	return found;
 }
 
@@ -478,7 +500,8 @@ static int share(u64 *number)
 			pcn_peers_up() | BIT_ULL(pcn_self()));
 	if (!p)
 		return -ENOMEM;
-	p->signal = current->signal;
+	p->tgid = get_pid(task_tgid(current));
+	p->mm = current->mm;
 	/* Who sees the space looks for the process. */
 	enlist(p);
 	err = begin_elsewhere(p);
@@ -508,8 +531,11 @@ static int find_own(u64 *number)
 	*number = pcn_space_number(s);
 	spin_lock(&processes_lock);
 	p = find_process(*number);
-	/* A child of vfork() uses its parent's memory, but is none of it. */
-	if (p && p->signal == current->signal)
+	/*
+	 * A child by vfork() or CLONE_VM uses the memory but is another process: it
+	 * stays at home. What it changes of the layout is seen (mm/popcorn/layout.c).
+	 */
+	if (p && p->tgid == task_tgid(current))
 		err = 0;
 	spin_unlock(&processes_lock);
 	return err;
@@ -551,7 +577,7 @@ void pcn_process_end(u64 number)
 
 	spin_lock(&processes_lock);
 	p = find_process(number);
-	if (p && p->signal)
+	if (p && p->tgid)
 		list_del(&p->node);
 	else
 		p = NULL;
@@ -594,9 +620,23 @@ int pcn_process_host(u64 number, unsigned int kid)
 	return err;
 }
 
+/* The number of the space that a task uses, 0 for none. */
+static u64 number_of(struct task_struct *task)
+{
+	struct pcn_space *s;
+	u64 number;
+
+	/* The address space, and its space with it, stays as long as it is the task's. */
+	task_lock(task);
+	s = task->mm ? READ_ONCE(task->mm->popcorn) : NULL;
+	number = s ? pcn_space_number(s) : 0;
+	task_unlock(task);
+	return number;
+}
+
 /**
  * pcn_process_members - the kernels that share a task's process, which is at home here
- * @task:	the task
+ * @task:	the current task, or one with a reference
  *
  * Context: process.
  * Return: bit kid is set for each that has not gone down since; 0: not shared, or its
@@ -604,13 +644,17 @@ int pcn_process_host(u64 number, unsigned int kid)
  */
 u64 pcn_process_members(struct task_struct *task)
 {
+	u64 number = number_of(task);
 	struct process *p;
 	u64 members = 0;
 
+	if (!number)
+		return 0;
 	spin_lock(&processes_lock);
-	list_for_each_entry(p, &processes, node)
-		if (p->signal && p->signal == task->signal)
-			members = present(p);
+	p = find_process(number);
+	/* The pid of a task that has been reaped is NULL. */
+	if (p && p->tgid && p->tgid == task_tgid(task))
+		members = present(p);
 	spin_unlock(&processes_lock);
 	return members;
 }
@@ -624,24 +668,74 @@ static bool depends_on(const struct process *p, unsigned int kid)
 	return kernels & BIT_ULL(kid);
 }
 
-/* With processes_lock held. */
-static void kill_process(struct process *p, unsigned int kid, const char *why)
+/*
+ * All that use the address space, since memory of all is lost: as the OOM killer does.
+ * A thread group that was shared may have ended, or have become another program, while
+ * others still use its memory.
+ */
+static void kill_users(const struct mm_struct *mm, unsigned int kid, const char *why)
 {
-	struct pid *pid = p->signal->pids[PIDTYPE_TGID];
+	struct task_struct *leader, *p;
 
-	pr_err("process %d is killed: kernel %u %s\n", pid_nr(pid), kid, why);
-	kill_pid(pid, SIGKILL, 1);
-	pcn_space_break(p->number);
+	rcu_read_lock();
+	for_each_process(leader) {
+		for_each_thread(leader, p) {
+			if (READ_ONCE(p->mm) != mm || p->flags & PF_KTHREAD)
+				continue;
+			pr_err("process %d is killed: kernel %u %s\n",
+			       task_tgid_nr(leader), kid, why);
+			do_send_sig_info(SIGKILL, SEND_SIG_PRIV, leader,
+					 PIDTYPE_TGID);
+			break;
+		}
+	}
+	rcu_read_unlock();
 }
 
-/* With processes_lock held. Is the process killed? */
+/* One that is doomed and not killed yet: its memory, with a reference. */
+static struct mm_struct *next_doomed(unsigned int *kid, const char **why)
+{
+	struct mm_struct *mm = NULL;
+	struct process *p;
+
+	spin_lock(&processes_lock);
+	list_for_each_entry(p, &processes, node) {
+		if (!p->doomed)
+			continue;
+		*kid = p->doom;
+		*why = p->doomed;
+		p->doomed = NULL;
+		mm = p->mm;
+		mmgrab(mm);
+		break;
+	}
+	spin_unlock(&processes_lock);
+	return mm;
+}
+
+/* Not with processes_lock held: there may be many tasks. */
+static void kill_doomed(void)
+{
+	struct mm_struct *mm;
+	unsigned int kid;
+	const char *why;
+
+	while ((mm = next_doomed(&kid, &why))) {
+		kill_users(mm, kid, why);
+		mmdrop(mm);
+	}
+}
+
+/* With processes_lock held. Is the process to be killed? */
 static bool lose(struct process *p, unsigned int kid, const char *why)
 {
 	if (!depends_on(p, kid)) {
 		p->lost |= BIT_ULL(kid);
 		return false;
 	}
-	kill_process(p, kid, why);
+	p->doomed = why;
+	p->doom = kid;
+	pcn_space_break(p->number);
 	return true;
 }
 
@@ -664,9 +758,10 @@ bool pcn_process_lose(u64 number, unsigned int kid, const char *why)
 
 	spin_lock(&processes_lock);
 	p = find_process(number);
-	if (p && p->signal)
+	if (p && p->tgid)
 		killed = lose(p, kid, why);
 	spin_unlock(&processes_lock);
+	kill_doomed();
 	return killed;
 }
 
@@ -685,15 +780,16 @@ static void peer_down(struct pcn_peer_watch *watch, unsigned int kid)
 
 	spin_lock(&processes_lock);
 	list_for_each_entry(p, &processes, node) {
-		if (!p->signal && p->number >> 56 == kid) {
+		if (!p->tgid && p->number >> 56 == kid) {
 			WRITE_ONCE(p->end, true);
 			wake_up(&p->wake);
 			pcn_space_break(p->number);
-		} else if (p->signal) {
+		} else if (p->tgid) {
 			lose(p, kid, "is down, with threads or pages of it");
 		}
 	}
 	spin_unlock(&processes_lock);
+	kill_doomed();
 }
 
 static struct pcn_peer_watch watch = { .down = peer_down };
