@@ -17,6 +17,7 @@
 #include <linux/init.h>
 #include <linux/kernel.h>
 #include <linux/ktime.h>
+#include <linux/mm.h>
 #include <linux/pagemap.h>
 #include <linux/proc_fs.h>
 #include <linux/ptrace.h>
@@ -209,6 +210,18 @@ u64 pcn_hold_ns(u64 page, bool of_use, bool *several)
 	return (u64)HOLD_NS << t->hold_shift;
 }
 
+static bool has_vma(const char __user *p)
+{
+	struct mm_struct *mm = current->mm;
+	bool found;
+
+	if (mmap_read_lock_killable(mm))
+		return false;
+	found = vma_lookup(mm, (unsigned long)p);
+	mmap_read_unlock(mm);
+	return found;
+}
+
 /**
  * pcn_thread_want_stack - have the page that the stack pointer leads to, to write it
  * @t:	the current thread, which has come from another kernel
@@ -222,6 +235,9 @@ void pcn_thread_want_stack(struct pcn_thread *t)
 {
 	char __user *stack = (char __user *)user_stack_pointer(current_pt_regs());
 
+	/* It may be about to overflow: Linux complains if that grows a stack. */
+	if (!has_vma(stack))
+		return;
 	/* Not an instruction that fails again and again, wherever it is. */
 	t->hold_ip = 0;
 	fault_in_safe_writeable(stack, 1);
