@@ -275,6 +275,7 @@ void pcn_arch_trap_load(const struct pcn_thread_msg *m);
 unsigned long pcn_arch_vdso(struct mm_struct *mm);
 int pcn_arch_map_vdso(unsigned long address);
 u32 pcn_arch_vdso_size(void);
+bool pcn_arch_vdso_is_valid(unsigned long address);
 bool pcn_arch_call_is_local(long nr);
 bool pcn_arch_call_needs_home(long nr);
 

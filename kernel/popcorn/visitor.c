@@ -9,6 +9,7 @@
  */
 #define pr_fmt(fmt) "popcorn: " fmt
 
+#include <linux/audit.h>
 #include <linux/errno.h>
 #include <linux/extable.h>
 #include <linux/sched.h>
@@ -40,8 +41,8 @@ static void __noreturn go_home(struct pcn_thread *t, u32 reason, bool rewind)
 	m->op = PCN_OP_HOME;
 	m->reason = reason;
 	/* It came with a state like that: it can be saved. */
-	if (pcn_arch_state_save(m))
-		make_task_dead(SIGKILL);
+	if (WARN_ON_ONCE(pcn_arch_state_save(m)))
+		do_exit(0);
 	if (rewind)
 		pcn_arch_rewind(m->gprs);
 	pcn_saw_home(t, reason);
@@ -76,6 +77,8 @@ static int become(struct pcn_thread *t, const struct pcn_arrival *a)
 	err = pcn_arch_state_load(&a->msg, true);
 	if (err)
 		return err;
+	/* Its calls are recorded where they are done. */
+	audit_free(current);
 	strscpy(current->comm, a->msg.comm, sizeof(current->comm));
 	set_task_syscall_work(current, POPCORN);
 	t->visitor = true;
@@ -169,10 +172,10 @@ long pcn_visitor_call(struct pcn_thread *t, struct pt_regs *regs, long nr)
 {
 	struct pcn_thread_msg *m = t->msg;
 
-	if (pcn_arch_call_is_local(nr))
-		return nr;
 	if (pcn_arch_call_needs_home(nr))
 		go_home(t, PCN_HOME_CALL, true);
+	if (pcn_arch_call_is_local(nr))
+		return nr;
 	m->thread = t->number;
 	m->op = PCN_OP_CALL;
 	pcn_saw_call(t, nr);

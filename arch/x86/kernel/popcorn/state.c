@@ -7,20 +7,26 @@
  * format, which does not depend on how a CPU lays it out. Both are taken from and
  * given to the running task, which is in the kernel.
  */
+#define pr_fmt(fmt) "popcorn: " fmt
+
+#include <linux/audit.h>
 #include <linux/errno.h>
 #include <linux/entry-common.h>
 #include <linux/nospec.h>
+#include <linux/nsproxy.h>
 #include <linux/regset.h>
 #include <linux/resume_user_mode.h>
 #include <linux/sched/task_stack.h>
 #include <linux/syscalls.h>
 #include <linux/thread_info.h>
+#include <linux/time_namespace.h>
 
 #include <asm/fpu/api.h>
 #include <asm/fpu/sched.h>
 #include <asm/fpu/signal.h>
 #include <asm/fpu/xstate.h>
 #include <asm/fsgsbase.h>
+#include <asm/mmu_context.h>
 #include <asm/pkru.h>
 #include <asm/prctl.h>
 #include <asm/proto.h>
@@ -44,24 +50,91 @@ static_assert(sizeof(struct user_regs_struct) == PCN_GPRS * 8);
 
 /* What of the flags a thread may bring along. */
 #define USER_FLAGS	(X86_EFLAGS_CF | X86_EFLAGS_PF | X86_EFLAGS_AF |	\
-			 X86_EFLAGS_ZF | X86_EFLAGS_SF | X86_EFLAGS_DF |	\
-			 X86_EFLAGS_OF | X86_EFLAGS_RF | X86_EFLAGS_AC |	\
-			 X86_EFLAGS_NT)
+			 X86_EFLAGS_ZF | X86_EFLAGS_SF | X86_EFLAGS_TF |	\
+			 X86_EFLAGS_DF | X86_EFLAGS_OF | X86_EFLAGS_RF |	\
+			 X86_EFLAGS_AC | X86_EFLAGS_NT)
+
+/* Bytes of its extended state: all that it has used, or may without asking. */
+static unsigned int state_size(void)
+{
+	return current->thread.fpu.fpstate->user_size;
+}
+
+/* It has only the segments that all tasks have, and none for 32 bits. */
+static bool is_plain_code(void)
+{
+	const struct pt_regs *regs = current_pt_regs();
+
+	return !test_thread_flag(TIF_ADDR32) && regs->cs == __USER_CS &&
+	       regs->ss == __USER_DS;
+}
+
+static bool has_ldt(void)
+{
+#ifdef CONFIG_MODIFY_LDT_SYSCALL
+	return READ_ONCE(current->mm->context.ldt);
+#else
+	return false;
+#endif
+}
+
+/* The state fits, and will: nothing like AMX that the process has asked for. */
+static bool state_fits(void)
+{
+	return cpu_feature_enabled(X86_FEATURE_XSAVE) &&
+	       state_size() <= PCN_XSTATE_MAX &&
+	       !(xstate_get_host_group_perm() & XFEATURE_MASK_USER_DYNAMIC);
+}
+
+/* Its clocks are those of everybody, as on other kernels. */
+static bool has_common_time(void)
+{
+#ifdef CONFIG_TIME_NS
+	return current->nsproxy->time_ns == &init_time_ns;
+#else
+	return true;
+#endif
+}
+
+static bool has_shadow_stack(void)
+{
+#ifdef CONFIG_X86_USER_SHADOW_STACK
+	return current->thread.features;
+#else
+	return false;
+#endif
+}
+
+static const char *why_not(void)
+{
+	if (!is_plain_code())
+		return "32-bit code, or segments of its own";
+	if (has_ldt())
+		return "a local descriptor table";
+	if (!state_fits())
+		return "more extended state than a message has room for";
+	if (!has_common_time())
+		return "a time namespace";
+	if (mm_lam_cr3_mask(current->mm))
+		return "tagged addresses (LAM)";
+	return has_shadow_stack() ? "a shadow stack" : NULL;
+}
 
 /**
- * pcn_arch_may_leave - is this a thread whose state could be taken?
+ * pcn_arch_may_leave - is this a thread whose state can be taken?
  *
  * Context: process, the current task.
- * Return: 0; -EOPNOTSUPP it has 32-bit code, or more state than messages have room
- * for.
+ * Return: 0; -EOPNOTSUPP it has what cannot travel: the log says what.
  */
 int pcn_arch_may_leave(void)
 {
-	if (test_thread_flag(TIF_ADDR32) || current_pt_regs()->cs != __USER_CS ||
-	    !cpu_feature_enabled(X86_FEATURE_XSAVE) ||
-	    fpu_user_cfg.max_size > PCN_XSTATE_MAX)
-		return -EOPNOTSUPP;
-	return 0;
+	const char *why = why_not();
+
+	if (!why)
+		return 0;
+	pr_info_ratelimited("%s[%d]: cannot run on another kernel: it has %s\n",
+			    current->comm, current->pid, why);
+	return -EOPNOTSUPP;
 }
 
 /**
@@ -80,16 +153,24 @@ void pcn_arch_gprs_save(u64 gprs[PCN_GPRS])
 
 /**
  * pcn_arch_gprs_load - give the current task general registers
- * @gprs:	the registers
+ * @gprs:	the registers, which may be anything: what could do harm is not taken
+ *
+ * A thread that is away can have jumped to 32-bit code, for which there is a segment
+ * that all tasks have.
  *
  * Context: process.
  */
 void pcn_arch_gprs_load(const u64 gprs[PCN_GPRS])
 {
-	struct pt_regs *regs = current_pt_regs();
+	struct pt_regs *regs = current_pt_regs(), kept = *regs;
+	bool is_32bit;
 
 	memcpy(regs, gprs, sizeof(*regs));
-	regs->cs = __USER_CS;
+	is_32bit = regs->cs == __USER32_CS;
+	/* With FRED their upper bits tell the CPU how to return. */
+	regs->csx = kept.csx;
+	regs->ssx = kept.ssx;
+	regs->cs = is_32bit ? __USER32_CS : __USER_CS;
 	regs->ss = __USER_DS;
 	regs->flags = (regs->flags & USER_FLAGS) | X86_EFLAGS_IF |
 		      X86_EFLAGS_FIXED;
@@ -102,23 +183,25 @@ void pcn_arch_gprs_load(const u64 gprs[PCN_GPRS])
  * @m:	receives it
  *
  * Context: process.
- * Return: 0; errors of pcn_arch_may_leave().
+ * Return: 0; -E2BIG it has no room, which pcn_arch_may_leave() would have said.
  */
 int pcn_arch_state_save(struct pcn_thread_msg *m)
 {
-	struct membuf to = { .p = m->xstate, .left = fpu_user_cfg.max_size };
-	int err = pcn_arch_may_leave();
+	struct membuf to = { .p = m->xstate, .left = state_size() };
 
-	if (err)
-		return err;
-	m->xsize = fpu_user_cfg.max_size;
+	if (to.left > PCN_XSTATE_MAX)
+		return -E2BIG;
+	m->xsize = to.left;
 	pcn_arch_gprs_save(m->gprs);
 	fpu_sync_fpstate(&current->thread.fpu);
 	copy_xstate_to_uabi_buf(to, current, XSTATE_COPY_XSAVE);
 	return 0;
 }
 
-/* What the registers hold counts no more; they are loaded on return to user mode. */
+/*
+ * What the registers hold counts no more; they are loaded on return to user mode. What
+ * the CPU would not take is refused: features, MXCSR, what is reserved in the header.
+ */
 static int load_xstate(const void *xstate)
 {
 	struct fpu *fpu = &current->thread.fpu;
@@ -147,7 +230,7 @@ int pcn_arch_state_load(const struct pcn_thread_msg *m, bool gprs)
 {
 	struct pt_regs *regs = current_pt_regs(), kept = *regs;
 
-	if (m->xsize != fpu_user_cfg.max_size)
+	if (m->xsize != state_size())
 		return -EINVAL;
 	if (load_xstate(m->xstate))
 		return -EINVAL;
@@ -177,7 +260,8 @@ void pcn_arch_rewind(u64 gprs[PCN_GPRS])
  * pcn_arch_do_call - do the system call that is in the current task's registers
  * @regs:	current_pt_regs()
  *
- * As do_syscall_64() would, but for the way back to user mode.
+ * As do_syscall_64() would, but for the way back to user mode. The call that the thread
+ * has left at the end of may have been a 32-bit one.
  *
  * Context: process.
  */
@@ -186,10 +270,12 @@ void pcn_arch_do_call(struct pt_regs *regs)
 	unsigned long work = READ_ONCE(current_thread_info()->syscall_work);
 	long nr = regs->orig_ax;
 
+	current_thread_info()->status &= ~TS_COMPAT;
 	regs->ax = -ENOSYS;
 	nr = syscall_trace_enter(regs, nr, work & SYSCALL_WORK_ENTER);
 	if (nr >= 0 && nr < NR_syscalls)
 		regs->ax = x64_sys_call(regs, array_index_nospec(nr, NR_syscalls));
+	audit_syscall_exit(regs);
 	/* As on the way to user mode: a file that was closed is closed then. */
 	if (test_thread_flag(TIF_NOTIFY_RESUME))
 		resume_user_mode_work(regs);
@@ -245,6 +331,20 @@ u32 pcn_arch_vdso_size(void)
 }
 
 /**
+ * pcn_arch_vdso_is_valid - can there be a vDSO at an address?
+ * @address:	as from pcn_arch_vdso() on another kernel
+ *
+ * Context: any.
+ */
+bool pcn_arch_vdso_is_valid(unsigned long address)
+{
+	unsigned long before = -vdso_image_64.sym_vvar_start;
+
+	return !address || (PAGE_ALIGNED(address) && address >= before &&
+			    address < TASK_SIZE_MAX - vdso_image_64.size);
+}
+
+/**
  * pcn_arch_map_vdso - map the vDSO in the current address space
  * @address:	where, as from pcn_arch_vdso() on another kernel
  *
@@ -266,7 +366,7 @@ int pcn_arch_map_vdso(unsigned long address)
 
 /**
  * pcn_arch_call_is_local - does a system call run where the thread is?
- * @nr:	its number
+ * @nr:	its number, one of a 64-bit call
  *
  * Those that tell of clocks, which all kernels agree on, and of the CPU.
  *
@@ -287,17 +387,26 @@ bool pcn_arch_call_is_local(long nr)
 	}
 }
 
+static bool is_foreign(long nr)
+{
+	return in_ia32_syscall() || (IS_ENABLED(CONFIG_X86_X32_ABI) && nr >= 0 &&
+				     nr & __X32_SYSCALL_BIT);
+}
+
 /**
  * pcn_arch_call_needs_home - must the shadow do it as itself, with all its state?
  * @nr:	number of a system call
  *
- * Those that make a copy of the thread, replace or end it, or whose registers are
- * not the whole argument.
+ * Those that make a copy of the thread, replace or end it, whose registers are not the
+ * whole argument, or after which it may not be able to leave. Those of other tables than
+ * that of 64-bit calls are made there, too: by INT 0x80, or x32's.
  *
  * Context: any.
  */
 bool pcn_arch_call_needs_home(long nr)
 {
+	if (is_foreign(nr))
+		return true;
 	switch (nr) {
 	case __NR_clone:
 	case __NR_clone3:
@@ -309,6 +418,8 @@ bool pcn_arch_call_needs_home(long nr)
 	case __NR_exit_group:
 	case __NR_rt_sigreturn:
 	case __NR_arch_prctl:
+	case __NR_modify_ldt:
+	case __NR_setns:
 	case __NR_pkey_alloc:
 	case __NR_pkey_free:
 	case __NR_rseq:
