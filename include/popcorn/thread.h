@@ -7,6 +7,23 @@
  * other by a number that is never used again, and take turns: either the shadow
  * waits for its visitor, or the visitor for an answer. What one sends while the
  * other has the turn is a command, and overrides what it waits for.
+ *
+ * No thread runs twice. Each time that it leaves is an *attempt*, with a number that
+ * all messages about it carry, and the shadow waits until it has learnt how the attempt
+ * has ended, however long that takes:
+ *
+ *	REFUSED		no visitor has been in user mode, and none will be: the thread
+ *			goes on at home as if it had never left
+ *	HOME		the visitor has sent its state, and does not go on
+ *	GONE		the visitor is dying, the state is lost: so is the thread
+ *	LOST		the other kernel or the link is down: likewise
+ *
+ * ARRIVE either goes into the ring, or has failed and is never seen. The kernel that
+ * takes it out of the ring answers with one of the first three, once, and no lack of
+ * memory or room prevents that. A shadow that does not want to wait so long sends a
+ * command for the attempt, behind the ARRIVE. The command meets the arrival, which is
+ * then refused, or the visitor: see pcn_arrival_cancel(). A shadow that is killed ends
+ * only when the attempt has.
  */
 #ifndef _POPCORN_THREAD_H
 #define _POPCORN_THREAD_H
@@ -27,6 +44,8 @@
 #define PCN_GPRS	27
 /** PCN_XSTATE_MAX - bytes of extended state that a message has room for */
 #define PCN_XSTATE_MAX	3584
+/** PCN_COMMANDS - RECALL and then DIE: what a shadow sends for sure in an attempt */
+#define PCN_COMMANDS	2
 
 /**
  * enum pcn_thread_op - what a message about a thread says
@@ -40,6 +59,7 @@
  * @PCN_OP_RECALL:	shadow: come home
  * @PCN_OP_DIE:		shadow: the thread is being killed
  * @PCN_OP_LOST:	no message: the other kernel is down
+ * @PCN_OP_REFUSED:	instead of a visitor: there is, and will be, none
  */
 enum pcn_thread_op {
 	PCN_OP_NONE,
@@ -52,6 +72,7 @@ enum pcn_thread_op {
 	PCN_OP_RECALL,
 	PCN_OP_DIE,
 	PCN_OP_LOST,
+	PCN_OP_REFUSED,
 };
 
 /**
@@ -75,8 +96,9 @@ enum pcn_home_reason {
  * struct pcn_thread_msg - between a shadow and its visitor. On the wire
  * @thread:	the thread's number
  * @process:	its process's, that is its space's
+ * @attempt:	how often it had left, this time included
  * @op:		enum pcn_thread_op
- * @reason:	enum pcn_home_reason
+ * @reason:	enum pcn_home_reason; of PCN_OP_REFUSED why not, a positive errno
  * @xsize:	bytes of @xstate that are used
  * @trap:	number of the exception
  * @error:	its error code
@@ -92,6 +114,7 @@ enum pcn_home_reason {
 struct pcn_thread_msg {
 	u64	thread;
 	u64	process;
+	u64	attempt;
 	u32	op;
 	u32	reason;
 	u32	xsize;
@@ -108,7 +131,7 @@ struct pcn_thread_msg {
 #define PCN_THREAD_MSG_CALL	offsetof(struct pcn_thread_msg, info)
 
 static_assert(sizeof(kernel_siginfo_t) % 8 == 0);
-static_assert(offsetof(struct pcn_thread_msg, gprs) == 64);
+static_assert(offsetof(struct pcn_thread_msg, gprs) == 72);
 static_assert(sizeof(struct pcn_thread_msg) <= 4096);
 
 /** PCN_PLACES_MAX - kernels in the list of a placement */
@@ -136,6 +159,8 @@ struct pcn_placement {
  * @number:	the same for shadow and visitor; 0 if it has never been away
  * @task:	the task here
  * @process:	number of the process; 0 likewise
+ * @attempt:	how often it has left; of a visitor its shadow's
+ * @counted:	this attempt was counted as that which has placed it
  * @visitor:	is it a visitor?
  * @arriving:	a visitor that has not been in user mode yet
  * @left:	a visitor that has told its shadow of its end
@@ -149,9 +174,15 @@ struct pcn_placement {
  * @asked:	where it is to start, PCN_NOBODY once it has
  * @placement:	or NULL
  * @wait:	the task, for @op or @command
- * @op:		what has come, PCN_OP_NONE if nothing has
+ * @lock:	protects @op, @end, @open, and @msg while @open
+ * @op:		what has come in @msg, PCN_OP_NONE if nothing has
+ * @end:	of a shadow: PCN_OP_GONE or PCN_OP_LOST, or none. To be looked at after
+ *		@op, which has come before
+ * @open:	the next message goes to @msg. Not as long as the thread looks at what
+ *		is there: it is checked and used without another copy.
  * @command:	PCN_OP_RECALL or PCN_OP_DIE, or none; visitors
  * @msg:	the message
+ * @reserve:	memory for commands, or for PCN_OP_GONE
  * @switches:	of a visitor: called when its CPU begins and ends to run it
  * @linger:	for how long it looks for that by itself
  * @rseq:	registration of restartable sequences while the thread is away
@@ -172,6 +203,8 @@ struct pcn_thread {
 	u64			number;
 	struct task_struct	*task;
 	u64			process;
+	u64			attempt;
+	bool			counted;
 	bool			visitor;
 	bool			arriving;
 	bool			left;
@@ -185,9 +218,13 @@ struct pcn_thread {
 	unsigned int		asked;
 	struct pcn_placement	*placement;
 	wait_queue_head_t	wait;
+	spinlock_t		lock;
 	u32			op;
+	u32			end;
+	bool			open;
 	u32			command;
 	struct pcn_thread_msg	*msg;
+	struct pcn_reserve	reserve;
 	struct preempt_notifier	switches;
 	struct pcn_linger	linger;
 	void __user		*rseq;
@@ -210,7 +247,13 @@ struct pcn_thread *pcn_thread_of(struct task_struct *task);
 struct pcn_thread *pcn_thread_self(void);
 int pcn_thread_enlist(struct pcn_thread *t, u64 number);
 void pcn_placement_put(struct pcn_placement *p);
-int pcn_thread_send(unsigned int kid, struct pcn_thread_msg *m, bool whole);
+void pcn_thread_head(const struct pcn_thread *t, struct pcn_thread_msg *m, u32 op);
+int pcn_thread_send(struct pcn_thread *t, bool whole);
+int pcn_thread_post(struct pcn_thread *t, u32 op);
+void pcn_thread_open(struct pcn_thread *t);
+u32 pcn_thread_take(struct pcn_thread *t);
+bool pcn_thread_has_news(const struct pcn_thread *t);
+void pcn_thread_depart(struct pcn_thread *t, unsigned int kid);
 int pcn_thread_wait(struct pcn_thread *t, unsigned int state);
 void pcn_thread_want_stack(struct pcn_thread *t);
 
@@ -226,15 +269,28 @@ void pcn_visitor_end(struct pcn_thread *t);
 
 /**
  * struct pcn_arrival - a visitor that is to be
- * @node:	in the keeper's list
- * @request:	to be answered when it runs, or cannot
+ * @node:	in the keeper's list; then among those that are about to run
+ * @kid:	the origin
+ * @cancelled:	its shadow has sent a command: it must not run
+ * @reserve:	memory for PCN_OP_REFUSED
  * @msg:	its state
  */
 struct pcn_arrival {
 	struct list_head	node;
-	struct pcn_message	request;
+	unsigned int		kid;
+	bool			cancelled;
+	struct pcn_reserve	reserve;
 	struct pcn_thread_msg	msg;
 };
+
+/**
+ * pcn_kernel_of - the kernel that has given a number
+ * @number:	from pcn_number()
+ */
+static inline unsigned int pcn_kernel_of(u64 number)
+{
+	return number >> 56;
+}
 
 /**
  * pcn_number - number something that other kernels will know of
@@ -256,7 +312,8 @@ long pcn_threads_in_use(void);
 int pcn_process_share(u64 *number);
 int pcn_process_host(u64 number, unsigned int kid);
 bool pcn_process_lose(u64 number, unsigned int kid, const char *why);
-void pcn_arrival_end(struct pcn_arrival *a, int err);
+int pcn_arrival_end(struct pcn_arrival *a, int err);
+bool pcn_arrival_cancel(const struct pcn_message *msg);
 u64 pcn_process_members(struct task_struct *task);
 
 /* place.c */

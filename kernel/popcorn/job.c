@@ -153,14 +153,16 @@ u64 pcn_job_share(void)
 	return job->number;
 }
 
-static void place(struct pcn_thread *t, unsigned int kid)
+/* Is this how the thread comes to be where it is to start? */
+static bool place(struct pcn_thread *t, unsigned int kid)
 {
 	struct pcn_job *job = job_of(t);
 
 	if (!job || t->asked != kid)
-		return;
+		return false;
 	t->asked = PCN_NOBODY;
 	atomic_inc(&job->placed[kid]);
+	return true;
 }
 
 /**
@@ -196,21 +198,38 @@ static_assert(PCN_HOME_CALL == 0 && PCN_HOME_RECALL + 1 == PCN_HOME_REASONS);
 void pcn_saw_leave(struct pcn_thread *t, int err)
 {
 	trace_pcn_thread_leave(t->process, t->number, t->wanted, err);
+	t->counted = !err && place(t, t->at);
 	if (!err)
-		place(t, t->at);
+		t->migrations++;
+}
+
+/**
+ * pcn_saw_refusal - a thread that has left has not got there
+ * @t:	the current thread, a shadow still
+ *
+ * Context: process.
+ */
+void pcn_saw_refusal(struct pcn_thread *t)
+{
+	t->migrations--;
+	if (!t->counted)
+		return;
+	atomic_dec(&job_of(t)->placed[t->at]);
+	t->asked = t->at;
 }
 
 /**
  * pcn_saw_return - a shadow need not wait any more
  * @t:	the current thread, with the message that has brought it home
+ * @op:	what that says
  *
  * Context: process.
  */
-void pcn_saw_return(struct pcn_thread *t)
+void pcn_saw_return(struct pcn_thread *t, u32 op)
 {
-	trace_pcn_thread_return(t->process, t->number, t->at, t->op,
-				t->op == PCN_OP_HOME ? t->msg->reason :
-						       PCN_HOME_REASONS);
+	trace_pcn_thread_return(t->process, t->number, t->at, op,
+				op == PCN_OP_HOME ? t->msg->reason :
+						    PCN_HOME_REASONS);
 }
 
 /**

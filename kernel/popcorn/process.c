@@ -25,6 +25,7 @@
 #include <linux/sched/task.h>
 #include <linux/signal.h>
 #include <linux/slab.h>
+#include <linux/workqueue.h>
 
 #include <popcorn/hooks.h>
 #include <popcorn/partition.h>
@@ -71,9 +72,11 @@ static_assert(sizeof(struct process_msg) == 56);
  *		thread group exists: compare it, and look for tasks that use it.
  * @doomed:	at the origin: why all that use @mm are to be killed, or NULL
  * @doom:	the kernel that @doomed is about
+ * @farewell:	at the origin: tells the others of its end
  * @hosts:	at the origin: kernels that have had a thread of it, and so may have
  *		the only copies of pages
  * @arrivals:	elsewhere: visitors that are to be
+ * @reserve:	elsewhere: memory to tell the origin that this part of it is lost
  * @wake:	for the keeper
  * @end:	for the keeper: it has to end
  */
@@ -86,13 +89,17 @@ struct process {
 	struct mm_struct	*mm;
 	const char		*doomed;
 	unsigned int		doom;
+	struct work_struct	farewell;
 	u64			hosts;
 	struct list_head	arrivals;
+	struct pcn_reserve	reserve;
 	wait_queue_head_t	wake;
 	bool			end;
 };
 
 static LIST_HEAD(processes);
+/* Visitors of all processes that their keepers are making, with processes_lock. */
+static LIST_HEAD(arriving);
 static DEFINE_SPINLOCK(processes_lock);
 static DEFINE_MUTEX(share_lock);
 static u64 last_number;
@@ -139,6 +146,7 @@ static void free_process(struct process *p)
 		return;
 	atomic_long_dec(&processes_in_use);
 	put_pid(p->tgid);
+	pcn_reserve_empty(&p->reserve);
 	kfree(p);
 }
 
@@ -221,6 +229,8 @@ static int be_born(const struct birth *b, struct process *p)
 	spin_unlock_irq(&current->sighand->siglock);
 	set_user_nice(current, 0);
 	strscpy(current->comm, b->msg->comm, sizeof(current->comm));
+	if (!pcn_reserve_fill(&p->reserve, 1, GFP_KERNEL))
+		return -ENOMEM;
 	err = make_mm(b);
 	if (!err)
 		err = take_identity(b->msg);
@@ -236,22 +246,94 @@ static struct pcn_arrival *next_arrival(struct process *p)
 	spin_lock(&processes_lock);
 	a = list_first_entry_or_null(&p->arrivals, struct pcn_arrival, node);
 	if (a)
-		list_del(&a->node);
+		list_move_tail(&a->node, &arriving);
 	spin_unlock(&processes_lock);
 	return a;
+}
+
+/* There will be no visitor. From a handler that needs no reserve. */
+static void refuse(unsigned int kid, const struct pcn_thread_msg *arrival, int err,
+		   struct pcn_reserve *reserve)
+{
+	/* The whole message has no place on the stack. */
+	u64 words[PCN_THREAD_MSG_CALL / sizeof(u64)] = {};
+	struct pcn_thread_msg *m = (struct pcn_thread_msg *)words;
+
+	m->thread = arrival->thread;
+	m->process = arrival->process;
+	m->attempt = arrival->attempt;
+	m->op = PCN_OP_REFUSED;
+	m->reason = -err;
+	pcn_msg_post_from(reserve, kid, PCN_CONTROL, PCN_TYPE_THREAD, m,
+			  PCN_THREAD_MSG_CALL);
 }
 
 /**
  * pcn_arrival_end - a visitor runs, or cannot
  * @a:		its arrival, which is freed
- * @err:	0, or why not
+ * @err:	0: messages reach it, see pcn_thread_enlist(); or why not
  *
- * Context: process; sleeps.
+ * From now on commands are for the visitor.
+ *
+ * Context: process.
+ * Return: 0: it runs; otherwise it does not, and its shadow has been told: @err, or
+ * -ECANCELED.
  */
-void pcn_arrival_end(struct pcn_arrival *a, int err)
+int pcn_arrival_end(struct pcn_arrival *a, int err)
 {
-	pcn_msg_reply(&a->request, err, NULL, 0);
+	spin_lock(&processes_lock);
+	list_del(&a->node);
+	if (!err && a->cancelled)
+		err = -ECANCELED;
+	spin_unlock(&processes_lock);
+	if (err)
+		refuse(a->kid, &a->msg, err, &a->reserve);
+	pcn_reserve_empty(&a->reserve);
 	kfree(a);
+	return err;
+}
+
+static struct pcn_arrival *find_arrival(struct list_head *list,
+					const struct pcn_message *msg)
+{
+	const struct pcn_thread_msg *m = msg->payload;
+	struct pcn_arrival *a;
+
+	lockdep_assert_held(&processes_lock);
+	list_for_each_entry(a, list, node)
+		if (a->kid == msg->kid && a->msg.thread == m->thread &&
+		    a->msg.attempt == m->attempt)
+			return a;
+	return NULL;
+}
+
+/**
+ * pcn_arrival_cancel - a command has come: stop the visitor that it is for on its way
+ * @msg:	the command
+ *
+ * It has come behind the arrival. If that is not here any more, messages reach the
+ * visitor, or have: the caller looks for that then. A visitor that this has met does not
+ * enter user mode.
+ *
+ * Context: any but interrupt; does not sleep.
+ * Return: is it done?
+ */
+bool pcn_arrival_cancel(const struct pcn_message *msg)
+{
+	const struct pcn_thread_msg *m = msg->payload;
+	struct pcn_arrival *a = NULL;
+	struct process *p;
+
+	spin_lock(&processes_lock);
+	p = find_process(m->process);
+	if (p)
+		a = find_arrival(&p->arrivals, msg);
+	if (!a)
+		a = find_arrival(&arriving, msg);
+	if (a)
+		a->cancelled = true;
+	spin_unlock(&processes_lock);
+	return a;
 }
 
 /* The copy answers; if there is none this does. */
@@ -298,8 +380,8 @@ static void keep(struct process *p)
 /* Killed by somebody here, as for want of memory: with it go pages and threads. */
 static void report_loss(struct process *p)
 {
-	pcn_msg_post(p->number >> 56, PCN_CONTROL, PCN_TYPE_PROCESS_LOST,
-		     &p->number, sizeof(p->number));
+	pcn_msg_post_from(&p->reserve, pcn_kernel_of(p->number), PCN_CONTROL,
+			  PCN_TYPE_PROCESS_LOST, &p->number, sizeof(p->number));
 }
 
 static int keeper(void *birth)
@@ -322,6 +404,21 @@ static int keeper(void *birth)
 	do_group_exit(0);
 }
 
+/* That a number is not in use yet pcn_space_create_mm() sees. */
+static bool is_valid(const struct pcn_message *msg)
+{
+	const struct process_msg *m = msg->payload;
+	u64 ends = BIT_ULL(msg->kid) | BIT_ULL(pcn_self());
+
+	return msg->length == sizeof(*m) && pcn_kernel_of(m->number) == msg->kid &&
+	       (m->members & ends) == ends &&
+	       uid_valid(make_kuid(&init_user_ns, m->uid)) &&
+	       gid_valid(make_kgid(&init_user_ns, m->gid)) &&
+	       strnlen(m->comm, sizeof(m->comm)) < sizeof(m->comm) &&
+	       m->vdso_size == pcn_arch_vdso_size() &&
+	       pcn_arch_vdso_is_valid(m->vdso);
+}
+
 static void on_new(const struct pcn_message *msg)
 {
 	struct birth b = {
@@ -329,8 +426,7 @@ static void on_new(const struct pcn_message *msg)
 	};
 	pid_t pid;
 
-	if (msg->length != sizeof(*b.msg) ||
-	    b.msg->vdso_size != pcn_arch_vdso_size()) {
+	if (!is_valid(msg)) {
 		pcn_msg_reply(msg, -EINVAL, NULL, 0);
 		return;
 	}
@@ -348,7 +444,7 @@ static void on_end(const struct pcn_message *msg)
 	const u64 *number = msg->payload;
 	struct process *p;
 
-	if (msg->length != sizeof(*number))
+	if (msg->length != sizeof(*number) || pcn_kernel_of(*number) != msg->kid)
 		return;
 	spin_lock(&processes_lock);
 	p = find_process(*number);
@@ -365,10 +461,11 @@ static struct pcn_arrival *spare_arrival;
 
 static bool arrive_ready(void)
 {
+	const gfp_t gfp = GFP_NOWAIT | __GFP_NOWARN;
+
 	if (!spare_arrival)
-		spare_arrival = kmalloc(sizeof(*spare_arrival),
-					GFP_NOWAIT | __GFP_NOWARN);
-	return spare_arrival;
+		spare_arrival = kzalloc(sizeof(*spare_arrival), gfp);
+	return spare_arrival && pcn_reserve_fill(&spare_arrival->reserve, 1, gfp);
 }
 
 /* Its keeper goes on with the arrival. */
@@ -394,37 +491,49 @@ static bool has_state(const struct pcn_message *msg)
 	u32 length = offsetof(struct pcn_thread_msg, xstate);
 
 	return msg->length >= length && m->xsize <= PCN_XSTATE_MAX &&
-	       msg->length == length + ALIGN(m->xsize, 8);
+	       msg->length == length + ALIGN(m->xsize, 8) &&
+	       pcn_kernel_of(m->thread) == msg->kid &&
+	       pcn_kernel_of(m->process) == msg->kid &&
+	       strnlen(m->comm, sizeof(m->comm)) < sizeof(m->comm);
 }
 
 static void on_arrive(const struct pcn_message *msg)
 {
+	const struct pcn_thread_msg *m = msg->payload;
 	struct pcn_arrival *a = spare_arrival;
-	int err = -EINVAL;
+	int err;
 
-	if (has_state(msg)) {
-		a->request = *msg;
-		memcpy(&a->msg, msg->payload, msg->length);
-		/* Once it is handed over it may be gone. */
-		spare_arrival = NULL;
-		err = hand_to_keeper(a->msg.process, a);
-		if (err)
-			spare_arrival = a;
+	/* Not even to be answered: nobody knows whose it is. */
+	if (!has_state(msg)) {
+		pr_err_ratelimited("kernel %u sends a thread in no state\n", msg->kid);
+		return;
 	}
-	if (err)
-		pcn_msg_reply(msg, err, NULL, 0);
+	a->kid = msg->kid;
+	memcpy(&a->msg, m, msg->length);
+	/* Once it is handed over it may be gone. */
+	spare_arrival = NULL;
+	err = hand_to_keeper(m->process, a);
+	if (err) {
+		spare_arrival = a;
+		refuse(msg->kid, m, err, NULL);
+	}
 }
 
 /* --- at the origin --- */
 
-static void end_elsewhere(u64 number, u64 members)
+/*
+ * A work item's: it waits for room, and does so as no task that is being killed would.
+ */
+static void end_elsewhere(struct work_struct *work)
 {
+	struct process *p = container_of(work, struct process, farewell);
+	u64 others = p->members & ~BIT_ULL(pcn_self());
 	unsigned int kid;
 
-	members &= ~BIT_ULL(pcn_self());
-	for_each_set_bit(kid, (unsigned long *)&members, PCN_KERNELS_MAX)
-		pcn_msg_send(kid, PCN_CONTROL, PCN_TYPE_PROCESS_END, &number,
-			     sizeof(number));
+	for_each_set_bit(kid, (unsigned long *)&others, PCN_KERNELS_MAX)
+		pcn_msg_send(kid, PCN_CONTROL, PCN_TYPE_PROCESS_END, &p->number,
+			     sizeof(p->number));
+	free_process(p);
 }
 
 static int begin_elsewhere(struct process *p)
@@ -450,17 +559,16 @@ static int begin_elsewhere(struct process *p)
 	return 0;
 }
 
-static bool is_stranger(const struct task_struct *p)
+static bool is_stranger(struct task_struct *p)
 {
 	return READ_ONCE(p->mm) == current->mm && !(p->flags & PF_KTHREAD) &&
 	       !same_thread_group(p, current);
 }
 
 /*
- * Does another process use the same memory? A call of it that has begun before the
- * space was published changes the layout unseen. Look at all threads: the leader of
- * such a process may have ended. A task that this does not find yet is linked later
- * under the same lock, and sees the space if that was published before (pcn_linked()).
+ * Does another process use the same memory? What it does to the layout would be seen, but
+ * it may outlive this process, and the threads of it that are away. Look at all threads:
+ * the leader of such a process may have ended.
  */
 static bool has_strangers(void)
 {
@@ -584,8 +692,8 @@ void pcn_process_end(u64 number)
 	spin_unlock(&processes_lock);
 	if (!p)
 		return;
-	end_elsewhere(number, p->members);
-	free_process(p);
+	INIT_WORK(&p->farewell, end_elsewhere);
+	queue_work(system_unbound_wq, &p->farewell);
 }
 
 /* The members that have a part of it still. With processes_lock held. */
@@ -758,7 +866,7 @@ bool pcn_process_lose(u64 number, unsigned int kid, const char *why)
 
 	spin_lock(&processes_lock);
 	p = find_process(number);
-	if (p && p->tgid)
+	if (p && p->tgid && p->members & BIT_ULL(kid))
 		killed = lose(p, kid, why);
 	spin_unlock(&processes_lock);
 	kill_doomed();
@@ -780,7 +888,7 @@ static void peer_down(struct pcn_peer_watch *watch, unsigned int kid)
 
 	spin_lock(&processes_lock);
 	list_for_each_entry(p, &processes, node) {
-		if (!p->tgid && p->number >> 56 == kid) {
+		if (!p->tgid && pcn_kernel_of(p->number) == kid) {
 			WRITE_ONCE(p->end, true);
 			wake_up(&p->wake);
 			pcn_space_break(p->number);

@@ -30,6 +30,7 @@
 #include <linux/rseq.h>
 #include <linux/sched.h>
 #include <linux/sched/signal.h>
+#include <linux/signal.h>
 #include <linux/slab.h>
 #include <linux/syscalls.h>
 #include <linux/uaccess.h>
@@ -43,9 +44,6 @@
 #include <asm/syscall.h>
 
 #include <trace/events/popcorn.h>
-
-/* The other kernel makes a task within this time, or has died. */
-#define ARRIVE_LIMIT_MS	(30 * MSEC_PER_SEC)
 
 static atomic64_t numbers;
 
@@ -106,12 +104,16 @@ static int prepare(struct pcn_thread *t, unsigned int kid)
 
 	if (err)
 		return err;
+	/* From now on it can be called back, whatever happens. */
+	if (!pcn_reserve_fill(&t->reserve, PCN_COMMANDS, GFP_KERNEL_ACCOUNT))
+		return -ENOMEM;
 	err = pcn_process_share(&t->process);
 	if (err || t->number)
 		return err;
 	return pcn_thread_enlist(t, pcn_number(atomic64_inc_return(&numbers)));
 }
 
+/* An error: nothing has been sent. */
 static int send_away(struct pcn_thread *t, unsigned int kid)
 {
 	struct pcn_thread_msg *m = t->msg;
@@ -121,42 +123,19 @@ static int send_away(struct pcn_thread *t, unsigned int kid)
 	err = pcn_arch_state_save(m) ?: pcn_process_host(t->process, kid);
 	if (err)
 		return err;
-	m->thread = t->number;
-	m->process = t->process;
-	m->op = PCN_OP_ARRIVE;
 	get_task_comm(m->comm, current);
 	pcn_affinity_get(t, m->cpus);
-	t->op = PCN_OP_NONE;
-	t->at = kid;
-	err = pcn_msg_call(t->at, PCN_CONTROL, PCN_TYPE_ARRIVE, m,
+	pcn_thread_depart(t, kid);
+	pcn_thread_head(t, m, PCN_OP_ARRIVE);
+	err = pcn_msg_send(kid, PCN_CONTROL, PCN_TYPE_ARRIVE, m,
 			   offsetof(struct pcn_thread_msg, xstate) +
-			   ALIGN(m->xsize, 8), NULL, NULL, ARRIVE_LIMIT_MS);
+			   ALIGN(m->xsize, 8));
 	if (err)
 		t->at = pcn_self();
-	else
-		t->migrations++;
 	return err;
 }
 
 /* --- while it is away --- */
-
-static u32 arrived(struct pcn_thread *t)
-{
-	/* Pairs with the release in hand_over(). */
-	return smp_load_acquire(&t->op);
-}
-
-static void send_op(struct pcn_thread *t, u32 op)
-{
-	/* The state has no place on the stack, and none is sent. */
-	u64 words[PCN_THREAD_MSG_CALL / sizeof(u64)] = {};
-	struct pcn_thread_msg *m = (struct pcn_thread_msg *)words;
-
-	m->thread = t->number;
-	m->process = t->process;
-	m->op = op;
-	pcn_thread_send(t->at, m, false);
-}
 
 /**
  * pcn_shadow_end - a shadow ends in the middle of a system call
@@ -168,19 +147,7 @@ static void send_op(struct pcn_thread *t, u32 op)
  */
 void pcn_shadow_end(struct pcn_thread *t)
 {
-	send_op(t, PCN_OP_DIE);
-}
-
-/* Its next message; a system call that has met the command is void. */
-static void await_end(struct pcn_thread *t)
-{
-	for (;;) {
-		wait_event(t->wait, arrived(t) != PCN_OP_NONE);
-		if (t->op != PCN_OP_CALL)
-			return;
-		WRITE_ONCE(t->op, PCN_OP_NONE);
-		/* A visitor that waits has seen the command and comes. */
-	}
+	pcn_thread_post(t, PCN_OP_DIE);
 }
 
 /* Killed, with nobody to ask for the thread's state. */
@@ -190,12 +157,52 @@ static bool is_doomed(void)
 	       !READ_ONCE(current->signal->core_state);
 }
 
-static void await_message(struct pcn_thread *t)
+/*
+ * The end of the attempt, after a command: a system call that has crossed that is void,
+ * since the visitor, which waits for its result, sees the command and comes.
+ *
+ * A thread that is killed meanwhile has its visitor end. After that, or if the process
+ * dumps core and so needs the thread's state, the only thing to wait for is the visitor,
+ * which does as it is told, or the death of its kernel.
+ */
+static u32 await_end(struct pcn_thread *t)
 {
-	if (!pcn_thread_wait(t, TASK_INTERRUPTIBLE) && arrived(t) != PCN_OP_NONE)
-		return;
-	send_op(t, is_doomed() ? PCN_OP_DIE : PCN_OP_RECALL);
-	await_end(t);
+	bool dying = false;
+	u32 op;
+
+	for (;;) {
+		if (!dying && is_doomed()) {
+			if (pcn_thread_post(t, PCN_OP_DIE))
+				return PCN_OP_LOST;
+			dying = true;
+		}
+		if (fatal_signal_pending(current))
+			wait_event(t->wait, pcn_thread_has_news(t));
+		else
+			wait_event_killable(t->wait, pcn_thread_has_news(t));
+		op = pcn_thread_take(t);
+		if (op == PCN_OP_CALL)
+			pcn_thread_open(t);
+		else if (op != PCN_OP_NONE)
+			return op;
+	}
+}
+
+/* If it cannot even be told so the link is down, and it is lost. */
+static u32 call_home(struct pcn_thread *t)
+{
+	if (!is_doomed() && pcn_thread_post(t, PCN_OP_RECALL))
+		return PCN_OP_LOST;
+	return await_end(t);
+}
+
+static u32 await_message(struct pcn_thread *t)
+{
+	u32 op = PCN_OP_NONE;
+
+	if (!pcn_thread_wait(t, TASK_INTERRUPTIBLE))
+		op = pcn_thread_take(t);
+	return op ?: call_home(t);
 }
 
 static bool is_restart(long result)
@@ -204,31 +211,43 @@ static bool is_restart(long result)
 	       result == -ERESTARTNOHAND || result == -ERESTART_RESTARTBLOCK;
 }
 
-static void answer(struct pcn_thread *t, struct pt_regs *regs)
+/* What comes of that, or PCN_OP_NONE: it goes on there. */
+static u32 answer(struct pcn_thread *t, struct pt_regs *regs)
 {
 	struct pcn_thread_msg *m = t->msg;
 	bool rejoin = signal_pending(current) || READ_ONCE(t->moved) ||
 		      is_restart(syscall_get_return_value(current, regs));
+	int err;
 
-	m->thread = t->number;
-	m->op = rejoin ? PCN_OP_REJOIN : PCN_OP_RESULT;
+	pcn_thread_head(t, m, rejoin ? PCN_OP_REJOIN : PCN_OP_RESULT);
 	pcn_arch_gprs_save(m->gprs);
-	WRITE_ONCE(t->op, PCN_OP_NONE);
-	if (pcn_thread_send(t->at, m, false)) {
-		t->op = PCN_OP_LOST;
-		return;
-	}
-	if (rejoin)
-		await_end(t);
+	pcn_thread_open(t);
+	err = pcn_thread_send(t, false);
+	/* Killed before there was room. */
+	if (err == -EINTR)
+		return call_home(t);
+	if (err)
+		return PCN_OP_LOST;
+	return rejoin ? await_end(t) : PCN_OP_NONE;
 }
 
-static void do_call(struct pcn_thread *t, struct pt_regs *regs)
+static u32 do_call(struct pcn_thread *t, struct pt_regs *regs)
 {
 	t->calls++;
 	trace_pcn_call_serve(t->process, t->number, t->at);
 	pcn_arch_gprs_load(t->msg->gprs);
 	pcn_arch_do_call(regs);
-	answer(t, regs);
+	return answer(t, regs);
+}
+
+/* Returns how the attempt has ended. */
+static u32 serve(struct pcn_thread *t, struct pt_regs *regs)
+{
+	u32 op = await_message(t);
+
+	while (op == PCN_OP_CALL)
+		op = do_call(t, regs) ?: await_message(t);
+	return op;
 }
 
 /* --- it stays for a while --- */
@@ -285,41 +304,136 @@ static void lost(struct pcn_thread *t, const char *how)
 	force_sig(SIGKILL);
 }
 
+static bool is_exception(int sig)
+{
+	return sig == SIGSEGV || sig == SIGBUS || sig == SIGFPE || sig == SIGILL ||
+	       sig == SIGTRAP;
+}
+
+/* Only what the kernel tells of an exception; anything else in there is not looked at. */
+static bool take_info(const struct pcn_thread_msg *m, kernel_siginfo_t *to)
+{
+	kernel_siginfo_t from;
+
+	memcpy(&from, m->info, sizeof(from));
+	if (!is_exception(from.si_signo))
+		return false;
+	clear_siginfo(to);
+	to->si_signo = from.si_signo;
+	to->si_code = from.si_code;
+	switch (siginfo_layout(from.si_signo, from.si_code)) {
+	case SIL_KILL:
+		/* With the sender's ids, which are 0. */
+		return from.si_code == SI_KERNEL;
+	case SIL_FAULT:
+		break;
+	case SIL_FAULT_MCEERR:
+		to->si_addr_lsb = from.si_addr_lsb;
+		break;
+	case SIL_FAULT_BNDERR:
+		to->si_lower = from.si_lower;
+		to->si_upper = from.si_upper;
+		break;
+	case SIL_FAULT_PKUERR:
+		to->si_pkey = from.si_pkey;
+		break;
+	default:
+		return false;
+	}
+	to->si_addr = from.si_addr;
+	return true;
+}
+
+static void raise_exception(struct pcn_thread *t)
+{
+	kernel_siginfo_t info;
+
+	if (!take_info(t->msg, &info)) {
+		lost(t, "came back with a signal that no CPU causes");
+		return;
+	}
+	pcn_arch_trap_load(t->msg);
+	force_sig_info(&info);
+}
+
 static void come_home(struct pcn_thread *t)
 {
 	const struct pcn_thread_msg *m = t->msg;
 
+	if (m->reason != PCN_HOME_RESULT)
+		t->visits++;
+	if (m->reason == PCN_HOME_FAULT)
+		begin_stay(t);
 	if (is_doomed())
 		return;
 	if (pcn_arch_state_load(m, m->reason != PCN_HOME_RESULT)) {
 		lost(t, "came back in a state that cannot be loaded");
 		return;
 	}
-	if (m->reason != PCN_HOME_SIGNAL || fatal_signal_pending(current))
+	if (fatal_signal_pending(current))
 		return;
-	pcn_arch_trap_load(m);
-	force_sig_info((kernel_siginfo_t *)m->info);
+	if (m->reason == PCN_HOME_SIGNAL)
+		raise_exception(t);
+	if (!fatal_signal_pending(current))
+		pcn_thread_want_stack(t);
 }
 
-static void end_absence(struct pcn_thread *t)
+static void end_absence(struct pcn_thread *t, u32 op)
 {
-	pcn_saw_return(t);
-	if (t->op == PCN_OP_HOME)
+	pcn_saw_return(t, op);
+	if (op == PCN_OP_HOME)
 		come_home(t);
 	else if (!fatal_signal_pending(current))
-		lost(t, t->op == PCN_OP_GONE ? "was killed there" :
-					       "is lost, that kernel is down");
-	if (t->op == PCN_OP_HOME && t->msg->reason != PCN_HOME_RESULT)
-		t->visits++;
-	if (t->op == PCN_OP_HOME && t->msg->reason == PCN_HOME_FAULT)
-		begin_stay(t);
-	if (t->op == PCN_OP_HOME && !fatal_signal_pending(current))
-		pcn_thread_want_stack(t);
-	t->at = pcn_self();
-	t->op = PCN_OP_NONE;
+		lost(t, op == PCN_OP_GONE ? "was killed there" :
+					    "is lost, that kernel is down");
+}
+
+/* There and back. An error: it has not been there. */
+static int travel(struct pcn_thread *t, struct pt_regs *regs)
+{
+	u32 op;
+
+	pcn_saw_leave(t, 0);
+	t->left_at = ktime_get_ns();
+	t->stay_until = 0;
+	op = serve(t, regs);
+	if (op != PCN_OP_REFUSED) {
+		end_absence(t, op);
+		return 0;
+	}
+	pcn_saw_refusal(t);
+	return -(int)t->msg->reason;
+}
+
+static int leave(struct pcn_thread *t, struct pt_regs *regs, unsigned int kid)
+{
+	int err = prepare(t, kid);
+
+	if (err)
+		return err;
+	suspend_rseq(t);
+	err = send_away(t, kid);
+	if (!err) {
+		err = travel(t, regs);
+		t->at = pcn_self();
+	}
 	resume_rseq(t);
-	if (READ_ONCE(t->moved))
-		set_notify_resume(current);
+	return err;
+}
+
+/* A signal comes first, and then pcn_to_user_mode(). */
+static void leave_later(struct pcn_thread *t)
+{
+	WRITE_ONCE(t->moved, true);
+	set_notify_resume(current);
+}
+
+static void stay(struct pcn_thread *t, unsigned int kid, int err)
+{
+	pr_info_ratelimited("%s[%d]: cannot go to kernel %u: %d\n",
+			    current->comm, current->pid, kid, err);
+	pcn_affinity_lift(t);
+	t->wanted = pcn_self();
 }
 
 /**
@@ -341,36 +455,13 @@ void pcn_shadow_leave(struct pcn_thread *t, struct pt_regs *regs)
 	kid = READ_ONCE(t->wanted);
 	if (kid == pcn_self())
 		return;
-	err = prepare(t, kid);
-	if (!err) {
-		suspend_rseq(t);
-		err = send_away(t, kid);
-		if (err)
-			resume_rseq(t);
-	}
-	pcn_saw_leave(t, err);
-	/* A signal comes first, and then pcn_to_user_mode(). */
-	if (err == -EINTR) {
-		WRITE_ONCE(t->moved, true);
+	err = leave(t, regs, kid);
+	if (err)
+		pcn_saw_leave(t, err);
+	if (err == -EINTR || err == -ECANCELED)
+		leave_later(t);
+	else if (err)
+		stay(t, kid, err);
+	else if (READ_ONCE(t->moved))
 		set_notify_resume(current);
-		return;
-	}
-	if (err) {
-		pr_info_ratelimited("%s[%d]: cannot go to kernel %u: %d\n",
-				    current->comm, current->pid, kid, err);
-		pcn_affinity_lift(t);
-		t->wanted = pcn_self();
-		return;
-	}
-	t->left_at = ktime_get_ns();
-	t->stay_until = 0;
-	for (;;) {
-		await_message(t);
-		if (t->op != PCN_OP_CALL)
-			break;
-		do_call(t, regs);
-		if (t->op != PCN_OP_NONE && t->op != PCN_OP_CALL)
-			break;
-	}
-	end_absence(t);
 }

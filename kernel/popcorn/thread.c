@@ -3,11 +3,12 @@
  * Threads by number, and the messages between a shadow and its visitor.
  *
  * A thread with a number is in a table. A handler finds it there and puts what has
- * come into the thread's own message, for there is never more than one under way in
- * either direction; a command does not need any room.
+ * come into the thread's own message. There is never more than one under way in either
+ * direction, but that a command may cross a system call, which is then void. A command,
+ * and the news of a visitor's end, do not need any room.
  *
- * Locks: threads_lock is for lookups and for handing a message over; it is taken
- * with no other lock inside but that of a wait queue.
+ * Locks: threads_lock is for lookups and for handing a message over. Inside are
+ * pcn_thread.lock, siglock and that of a wait queue.
  */
 #define pr_fmt(fmt) "popcorn: " fmt
 
@@ -65,6 +66,7 @@ struct pcn_thread *pcn_thread_new(struct task_struct *task)
 	t->home = t->at = t->wanted = pcn_self();
 	t->asked = PCN_NOBODY;
 	init_waitqueue_head(&t->wait);
+	spin_lock_init(&t->lock);
 	return t;
 }
 
@@ -104,52 +106,178 @@ struct pcn_thread *pcn_thread_self(void)
 	return pcn_thread_of(current);
 }
 
+/* A visitor may not be quite gone when the thread comes again: they differ by attempt. */
+static struct pcn_thread *find_thread(u64 number, u64 attempt)
+{
+	struct pcn_thread *t;
+
+	lockdep_assert_held(&threads_lock);
+	hash_for_each_possible(threads, t, node, number)
+		if (t->number == number && t->attempt == attempt)
+			return t;
+	return NULL;
+}
+
 /**
  * pcn_thread_enlist - give a thread its number, and let messages reach it
  * @t:		the thread, which has none
  * @number:	the number
  *
  * Context: process; sleeps for memory.
- * Return: 0 or -ENOMEM.
+ * Return: 0; -ENOMEM; -EEXIST there is that attempt of a thread.
  */
 int pcn_thread_enlist(struct pcn_thread *t, u64 number)
 {
-	t->msg = kmalloc(sizeof(*t->msg), GFP_KERNEL_ACCOUNT);
+	int err = 0;
+
+	t->msg = kzalloc(sizeof(*t->msg), GFP_KERNEL_ACCOUNT);
 	if (!t->msg)
 		return -ENOMEM;
-	t->number = number;
 	spin_lock(&threads_lock);
-	hash_add(threads, &t->node, number);
+	if (find_thread(number, t->attempt)) {
+		err = -EEXIST;
+	} else {
+		t->number = number;
+		hash_add(threads, &t->node, number);
+	}
 	spin_unlock(&threads_lock);
-	return 0;
+	return err;
 }
 
 /**
- * pcn_thread_send - send a message to the other half of a thread
- * @kid:	where that is
- * @m:		the message
- * @whole:	all of it, not only up to the general registers
+ * pcn_thread_head - say which thread a message is about
+ * @t:	the current thread
+ * @m:	the message
+ * @op:	what it says
  *
- * Context: process; does not wait.
- * Return: 0; errors of pcn_msg_post().
+ * Context: any.
  */
-int pcn_thread_send(unsigned int kid, struct pcn_thread_msg *m, bool whole)
+void pcn_thread_head(const struct pcn_thread *t, struct pcn_thread_msg *m, u32 op)
+{
+	m->thread = t->number;
+	m->process = t->process;
+	m->attempt = t->attempt;
+	m->op = op;
+}
+
+static unsigned int other_half(const struct pcn_thread *t)
+{
+	return t->visitor ? t->home : t->at;
+}
+
+/**
+ * pcn_thread_send - send the thread's message to its other half, waiting for room
+ * @t:		the current thread
+ * @whole:	all of the message, not only up to the general registers
+ *
+ * Takes no memory.
+ *
+ * Context: process; sleeps, killably.
+ * Return: 0; errors of pcn_msg_send().
+ */
+int pcn_thread_send(struct pcn_thread *t, bool whole)
 {
 	u32 length = PCN_THREAD_MSG_CALL;
 
 	if (whole)
 		length = offsetof(struct pcn_thread_msg, xstate) +
-			 ALIGN(m->xsize, 8);
-	return pcn_msg_post(kid, PCN_CONTROL, PCN_TYPE_THREAD, m, length);
+			 ALIGN(t->msg->xsize, 8);
+	return pcn_msg_send(other_half(t), PCN_CONTROL, PCN_TYPE_THREAD, t->msg,
+			    length);
+}
+
+/**
+ * pcn_thread_post - send a message without registers, without waiting
+ * @t:	the current thread
+ * @op:	what it says
+ *
+ * It cannot fail for want of memory or room, as long as the thread's reserve lasts.
+ *
+ * Context: process; does not wait.
+ * Return: 0; -EHOSTDOWN, -EPROTO: the other half is gone, or going.
+ */
+int pcn_thread_post(struct pcn_thread *t, u32 op)
+{
+	/* The whole message has no place on the stack. */
+	u64 words[PCN_THREAD_MSG_CALL / sizeof(u64)] = {};
+	struct pcn_thread_msg *m = (struct pcn_thread_msg *)words;
+
+	pcn_thread_head(t, m, op);
+	return pcn_msg_post_from(&t->reserve, other_half(t), PCN_CONTROL,
+				 PCN_TYPE_THREAD, m, PCN_THREAD_MSG_CALL);
+}
+
+/**
+ * pcn_thread_open - be ready for the next message
+ * @t:	the current thread, which does not need the last one any more
+ *
+ * Context: process. What is in pcn_thread.msg may be overwritten from now on, unless it
+ * is sent before.
+ */
+void pcn_thread_open(struct pcn_thread *t)
+{
+	spin_lock(&t->lock);
+	t->op = PCN_OP_NONE;
+	t->open = true;
+	spin_unlock(&t->lock);
+}
+
+/**
+ * pcn_thread_take - look at what has come
+ * @t:	the current thread
+ *
+ * Context: process. A message stays in pcn_thread.msg until pcn_thread_open().
+ * Return: enum pcn_thread_op; PCN_OP_NONE nothing has.
+ */
+u32 pcn_thread_take(struct pcn_thread *t)
+{
+	u32 op;
+
+	spin_lock(&t->lock);
+	op = t->op;
+	if (op == PCN_OP_NONE)
+		op = t->end;
+	else
+		t->open = false;
+	spin_unlock(&t->lock);
+	return op;
+}
+
+/**
+ * pcn_thread_has_news - is there something to be taken?
+ * @t:	the current thread
+ *
+ * Context: any.
+ */
+bool pcn_thread_has_news(const struct pcn_thread *t)
+{
+	return READ_ONCE(t->op) != PCN_OP_NONE || READ_ONCE(t->end) != PCN_OP_NONE;
+}
+
+/**
+ * pcn_thread_depart - messages from a kernel are about a thread from now on
+ * @t:		the current thread
+ * @kid:	the kernel that it is about to leave for
+ *
+ * Context: process.
+ */
+void pcn_thread_depart(struct pcn_thread *t, unsigned int kid)
+{
+	/* Handlers look for it by the attempt. */
+	spin_lock(&threads_lock);
+	t->attempt++;
+	t->end = PCN_OP_NONE;
+	t->at = kid;
+	pcn_thread_open(t);
+	spin_unlock(&threads_lock);
 }
 
 static bool is_over(const void *arg)
 {
 	const struct pcn_thread *t = arg;
 
-	/* Pairs with the release in hand_over(). */
-	return smp_load_acquire(&t->op) != PCN_OP_NONE ||
-	       READ_ONCE(t->command) || (!t->visitor && READ_ONCE(t->moved));
+	return pcn_thread_has_news(t) || READ_ONCE(t->command) ||
+	       (!t->visitor && READ_ONCE(t->moved));
 }
 
 /**
@@ -244,17 +372,6 @@ void pcn_thread_want_stack(struct pcn_thread *t)
 	t->hold_ip = 0;
 }
 
-static struct pcn_thread *find_thread(u64 number)
-{
-	struct pcn_thread *t;
-
-	lockdep_assert_held(&threads_lock);
-	hash_for_each_possible(threads, t, node, number)
-		if (t->number == number)
-			return t;
-	return NULL;
-}
-
 static bool is_command(u32 op)
 {
 	return op == PCN_OP_RECALL || op == PCN_OP_DIE;
@@ -283,27 +400,83 @@ static void command(struct pcn_thread *t, u32 op)
 	wake_up(&t->wait);
 }
 
-static void hand_over(struct pcn_thread *t, u32 op,
-		      const struct pcn_thread_msg *m, u32 length)
+/* One that is being looked at stays as it is. */
+static void hand_over(struct pcn_thread *t, const struct pcn_message *msg)
 {
-	if (m)
-		memcpy(t->msg, m, length);
-	/* Pairs with the acquire in those that wait: the message is there. */
-	smp_store_release(&t->op, op);
+	const struct pcn_thread_msg *m = msg->payload;
+
+	spin_lock(&t->lock);
+	if (t->open) {
+		memcpy(t->msg, m, msg->length);
+		WRITE_ONCE(t->op, m->op);
+	}
+	spin_unlock(&t->lock);
 	wake_up(&t->wait);
 }
 
-static bool is_valid(const struct pcn_message *msg)
+/* There will be no message any more. */
+static void end(struct pcn_thread *t, u32 op)
+{
+	spin_lock(&t->lock);
+	if (t->end == PCN_OP_NONE)
+		WRITE_ONCE(t->end, op);
+	spin_unlock(&t->lock);
+	wake_up(&t->wait);
+}
+
+static bool is_whole(const struct pcn_message *msg)
 {
 	const struct pcn_thread_msg *m = msg->payload;
 	u32 whole = offsetof(struct pcn_thread_msg, xstate);
 
+	return msg->length >= whole && m->xsize <= PCN_XSTATE_MAX &&
+	       msg->length == whole + ALIGN(m->xsize, 8);
+}
+
+/* Is it one that a shadow, or a visitor, may send to the other, of the right size? */
+static bool is_valid(const struct pcn_message *msg)
+{
+	const struct pcn_thread_msg *m = msg->payload;
+
 	if (msg->length < PCN_THREAD_MSG_CALL)
 		return false;
-	if (msg->length == PCN_THREAD_MSG_CALL)
-		return true;
-	return m->xsize <= PCN_XSTATE_MAX &&
-	       msg->length == whole + ALIGN(m->xsize, 8);
+	switch (m->op) {
+	case PCN_OP_HOME:
+		return is_whole(msg) && m->reason < PCN_HOME_REASONS;
+	case PCN_OP_REFUSED:
+		return msg->length == PCN_THREAD_MSG_CALL && m->reason &&
+		       m->reason <= MAX_ERRNO;
+	case PCN_OP_CALL:
+	case PCN_OP_GONE:
+	case PCN_OP_RESULT:
+	case PCN_OP_REJOIN:
+	case PCN_OP_RECALL:
+	case PCN_OP_DIE:
+		return msg->length == PCN_THREAD_MSG_CALL;
+	default:
+		return false;
+	}
+}
+
+static bool is_for_visitor(u32 op)
+{
+	return is_command(op) || op == PCN_OP_RESULT || op == PCN_OP_REJOIN;
+}
+
+static void deliver(struct pcn_thread *t, const struct pcn_message *msg)
+{
+	const struct pcn_thread_msg *m = msg->payload;
+
+	lockdep_assert_held(&threads_lock);
+	/* A command that is too late is for an attempt that is over. */
+	if (msg->kid != other_half(t) || is_for_visitor(m->op) != t->visitor)
+		return;
+	if (is_command(m->op))
+		command(t, m->op);
+	else if (m->op == PCN_OP_GONE)
+		end(t, PCN_OP_GONE);
+	else
+		hand_over(t, msg);
 }
 
 static void on_message(const struct pcn_message *msg)
@@ -316,15 +489,12 @@ static void on_message(const struct pcn_message *msg)
 				   msg->kid);
 		return;
 	}
+	if (is_command(m->op) && pcn_arrival_cancel(msg))
+		return;
 	spin_lock(&threads_lock);
-	t = find_thread(m->thread);
-	/* A command may come too late. */
-	if (t && msg->kid == (t->visitor ? t->home : t->at)) {
-		if (is_command(m->op))
-			command(t, m->op);
-		else
-			hand_over(t, m->op, m, msg->length);
-	}
+	t = find_thread(m->thread, m->attempt);
+	if (t)
+		deliver(t, msg);
 	spin_unlock(&threads_lock);
 }
 
@@ -346,7 +516,7 @@ static void peer_down(struct pcn_peer_watch *watch, unsigned int kid)
 		if (t->visitor && t->home == kid)
 			send_sig(SIGKILL, t->task, 1);
 		else if (!t->visitor && t->at == kid)
-			hand_over(t, PCN_OP_LOST, NULL, 0);
+			end(t, PCN_OP_LOST);
 	}
 	spin_unlock(&threads_lock);
 }
@@ -481,6 +651,7 @@ void pcn_free(struct task_struct *p)
 		return;
 	pcn_placement_put(t->placement);
 	kfree(t->msg);
+	pcn_reserve_empty(&t->reserve);
 	atomic_long_dec(&threads_in_use);
 	kfree(t);
 }

@@ -36,9 +36,7 @@ static void __noreturn go_home(struct pcn_thread *t, u32 reason, bool rewind)
 {
 	struct pcn_thread_msg *m = t->msg;
 
-	m->thread = t->number;
-	m->process = t->process;
-	m->op = PCN_OP_HOME;
+	pcn_thread_head(t, m, PCN_OP_HOME);
 	m->reason = reason;
 	/* It came with a state like that: it can be saved. */
 	if (WARN_ON_ONCE(pcn_arch_state_save(m)))
@@ -46,7 +44,8 @@ static void __noreturn go_home(struct pcn_thread *t, u32 reason, bool rewind)
 	if (rewind)
 		pcn_arch_rewind(m->gprs);
 	pcn_saw_home(t, reason);
-	t->left = !pcn_thread_send(t->home, m, true);
+	/* An error: it is being killed, or there is no home any more. */
+	t->left = !pcn_thread_send(t, true);
 	do_exit(0);
 }
 
@@ -60,13 +59,8 @@ static void __noreturn go_home(struct pcn_thread *t, u32 reason, bool rewind)
  */
 void pcn_visitor_end(struct pcn_thread *t)
 {
-	struct pcn_thread_msg *m = t->msg;
-
-	if (t->left)
-		return;
-	m->thread = t->number;
-	m->op = PCN_OP_GONE;
-	pcn_thread_send(t->home, m, false);
+	if (!t->left)
+		pcn_thread_post(t, PCN_OP_GONE);
 }
 
 /* Registers and signals of a new visitor. */
@@ -82,8 +76,11 @@ static int become(struct pcn_thread *t, const struct pcn_arrival *a)
 	strscpy(current->comm, a->msg.comm, sizeof(current->comm));
 	set_task_syscall_work(current, POPCORN);
 	t->visitor = true;
-	t->home = a->request.kid;
+	t->home = a->kid;
 	t->process = a->msg.process;
+	t->attempt = a->msg.attempt;
+	if (!pcn_reserve_fill(&t->reserve, 1, GFP_KERNEL_ACCOUNT))
+		return -ENOMEM;
 	err = pcn_thread_enlist(t, a->msg.thread);
 	if (err)
 		return err;
@@ -134,9 +131,8 @@ int pcn_visitor_start(void *arrival)
 {
 	struct pcn_arrival *a = arrival;
 	struct pcn_thread *t = pcn_thread_self();
-	int err = t ? become(t, a) : -ENOMEM;
+	int err = pcn_arrival_end(a, t ? become(t, a) : -ENOMEM);
 
-	pcn_arrival_end(a, err);
 	if (err) {
 		if (t)
 			t->left = true;
@@ -146,12 +142,6 @@ int pcn_visitor_start(void *arrival)
 }
 
 /* --- system calls --- */
-
-static u32 arrived(struct pcn_thread *t)
-{
-	/* Pairs with the release in hand_over(). */
-	return smp_load_acquire(&t->op);
-}
 
 /* The call has not been made: a shadow that commands does nothing else. */
 static void obey(struct pcn_thread *t)
@@ -172,24 +162,30 @@ long pcn_visitor_call(struct pcn_thread *t, struct pt_regs *regs, long nr)
 {
 	struct pcn_thread_msg *m = t->msg;
 
+	u32 op;
+	int err;
+
 	if (pcn_arch_call_needs_home(nr))
 		go_home(t, PCN_HOME_CALL, true);
 	if (pcn_arch_call_is_local(nr))
 		return nr;
-	m->thread = t->number;
-	m->op = PCN_OP_CALL;
+	pcn_thread_head(t, m, PCN_OP_CALL);
 	pcn_saw_call(t, nr);
 	pcn_arch_gprs_save(m->gprs);
-	WRITE_ONCE(t->op, PCN_OP_NONE);
-	if (pcn_thread_send(t->home, m, false) ||
-	    pcn_thread_wait(t, TASK_KILLABLE))
+	pcn_thread_open(t);
+	err = pcn_thread_send(t, false);
+	/* There is no home any more: nor is this to go on. */
+	if (err && err != -EINTR)
+		do_exit(0);
+	/* Killed: no result is ever seen. */
+	if (err || pcn_thread_wait(t, TASK_KILLABLE) ||
+	    READ_ONCE(t->command) == PCN_OP_DIE)
 		return -1;
-	if (READ_ONCE(t->command) == PCN_OP_DIE)
-		return -1;
-	if (arrived(t) == PCN_OP_NONE)
+	op = pcn_thread_take(t);
+	if (op == PCN_OP_NONE)
 		obey(t);
 	pcn_arch_gprs_load(m->gprs);
-	if (t->op == PCN_OP_REJOIN)
+	if (op == PCN_OP_REJOIN)
 		go_home(t, PCN_HOME_RESULT, false);
 	return -1;
 }
