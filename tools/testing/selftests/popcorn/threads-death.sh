@@ -8,15 +8,27 @@
 . /selftests/lib.sh
 . /selftests/threads-lib.sh
 
+# is_gone PID: nor does it wait for its parent
+is_gone()
+{
+	! kill -0 "$1" 2>/dev/null
+}
+
 /programs/threads --spin 1 1 1 1 &
 victim=$!
 /programs/threads --spin 2 2 &
 other=$!
 check "four threads compute on kernel 1" await 10 on_kernel 1 4
 check "and two on kernel 2" await 10 on_kernel 2 2
+check "a process ends whose memory another one uses" \
+	exits 0 /programs/threads --orphan 1
+orphan=$(cat /tmp/out)
+check "which goes on" kill -0 "$orphan"
 check "kernel 1 is killed" exits 0 popcorn kill 1
 check "the program is killed" killed $victim
 check "and the log says why" says_why $victim
+check "so is that other one" await 5 is_gone "$orphan"
+check "and the log says so" says_why "$orphan"
 check "the other goes on" on_kernel 2 2
 check "a new program runs on what is there" /programs/hop 4 0,2 10
 check "one that wants to go to kernel 1 is refused" \

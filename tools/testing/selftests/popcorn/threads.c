@@ -5,11 +5,16 @@
  *
  *	threads [KID]...	the other kernels, 1 if none is given
  *	threads --spin KID...	a thread on each that computes for ever, nothing else
+ *	threads --crowd N KID	so many threads there that wait for ever, some of them
+ *				by system calls that they make all the time
+ *	threads --orphan KID	a process ends that has had a thread there; prints the
+ *				number of another one that goes on with its memory
  */
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
+#include <sched.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <spawn.h>
@@ -392,6 +397,172 @@ static bool test_segv(void)
 	return !go(0) && ok;
 }
 
+/* A program that steps itself: a trap after each instruction, also of the call. */
+static volatile int steps;
+
+static void on_step(int sig)
+{
+	(void)sig;
+	steps++;
+}
+
+static bool test_step(void)
+{
+	unsigned long flags;
+	bool ok = !leave();
+
+	steps = 0;
+	signal(SIGTRAP, on_step);
+	asm volatile("sub $128, %%rsp\n\t"
+		     "pushfq\n\torq $0x100, (%%rsp)\n\tpopfq\n\t"
+		     "nop\n\tmov %1, %%eax\n\tsyscall\n\tnop\n\t"
+		     "pushfq\n\tmov (%%rsp), %0\n\t"
+		     "andq $~0x100, (%%rsp)\n\tpopfq\n\t"
+		     "add $128, %%rsp"
+		     : "=r" (flags) : "i" (SYS_getppid)
+		     : "rax", "rcx", "r11", "cc", "memory");
+	signal(SIGTRAP, SIG_DFL);
+	/* nop, mov, syscall, which may go with the next, nop, pushfq, mov, andq, popfq */
+	printf("%d steps\n", steps);
+	return !go(0) && ok && (steps == 7 || steps == 8) && flags & 0x100;
+}
+
+static char alternate[65536];
+
+static void use_alternate(int sig)
+{
+	struct sigaction a = { .sa_sigaction = on_fault,
+			       .sa_flags = SA_SIGINFO | SA_ONSTACK };
+	stack_t s = { .ss_sp = alternate, .ss_size = sizeof(alternate) };
+
+	sigaltstack(&s, NULL);
+	sigaction(sig, &a, NULL);
+}
+
+static volatile bool enough;
+
+static int recurse_for_ever(const volatile char *above)
+{
+	volatile char room[2000];
+
+	if (enough)
+		return 0;
+	room[0] = above[0] + 1;
+	return recurse_for_ever(room) + room[1];
+}
+
+static bool escapes(void (*fn)(void))
+{
+	handled = 0;
+	if (!sigsetjmp(escape, 1))
+		fn();
+	return handled != 0;
+}
+
+static void fill_stack(void)
+{
+	volatile char first = 0;
+
+	recurse_for_ever(&first);
+}
+
+static void *overflow(void *arg)
+{
+	int i, found = 0;
+
+	use_alternate(SIGSEGV);
+	for (i = 0; i < 3; i++)
+		found += !leave() && escapes(fill_stack);
+	return found == 3 ? arg : NULL;
+}
+
+/* A runtime finds that a stack is full, and goes on. */
+static bool test_overflow(void)
+{
+	pthread_attr_t attr;
+	pthread_t t;
+	void *ret = NULL;
+	bool ok;
+
+	pthread_attr_init(&attr);
+	pthread_attr_setstacksize(&attr, 262144);
+	ok = !pthread_create(&t, &attr, overflow, alternate) &&
+	     !pthread_join(t, &ret) && ret == alternate;
+	signal(SIGSEGV, SIG_DFL);
+	return ok;
+}
+
+/* The same with the stack that grows. */
+static void do_overflow(void)
+{
+	_exit(overflow(alternate) ? 9 : 1);
+}
+
+/* In the segment that all tasks have. The program is static, and below 4 GiB. */
+static void run_32bit(void)
+{
+	static struct {
+		uint32_t ip;
+		uint16_t cs;
+	} to = { .cs = 0x23 };
+
+	asm volatile("movl $1f, %0\n\tljmpl *%0\n\t1: ud2" : "+m" (to));
+}
+
+static bool test_32bit(void)
+{
+	bool ok = true;
+	int i;
+
+	use_alternate(SIGILL);
+	for (i = 0; i < 3; i++) {
+		ok = !leave() && ok;
+		ok = escapes(run_32bit) && handled == SIGILL && ok;
+	}
+	signal(SIGILL, SIG_DFL);
+	return !go(0) && ok;
+}
+
+/* Signals that come while it is on its way, each after it has got on. */
+static volatile int rounds, caught;
+static volatile bool all_sent;
+
+static void on_round(int sig)
+{
+	(void)sig;
+	caught++;
+}
+
+static void *signal_on_the_way(void *arg)
+{
+	int i, round, before;
+
+	for (i = 0; i < 100; i++) {
+		before = caught;
+		pthread_kill(*(pthread_t *)arg, SIGUSR1);
+		while (caught == before)
+			usleep(100);
+		round = rounds;
+		while (rounds == round)
+			usleep(100 * (i % 8));
+	}
+	all_sent = true;
+	return NULL;
+}
+
+static bool test_signals_on_the_way(void)
+{
+	struct sigaction a = { .sa_handler = on_round, .sa_flags = SA_RESTART };
+	pthread_t self_thread = pthread_self(), t;
+	bool ok = true;
+
+	sigaction(SIGUSR1, &a, NULL);
+	ok = !pthread_create(&t, NULL, signal_on_the_way, &self_thread);
+	for (; ok && !all_sent; rounds++)
+		ok = !leave() && !go(0);
+	return !pthread_join(t, NULL) && ok && caught == 100;
+}
+
 static bool dies_at(const volatile char *p, int sig)
 {
 	handled = 0;
@@ -563,6 +734,70 @@ static bool test_stopped(void)
 	return ends_with(child, SIGTERM) && ok;
 }
 
+/* --- other processes with the same memory --- */
+
+static volatile int *strange_page;
+static volatile int strange_step;
+static char strange_stack[2][65536];
+
+/* What it changes is everybody's. */
+static int change_page(void *arg)
+{
+	(void)arg;
+	while (strange_step != 1)
+		usleep(1000);
+	strange_step = mmap((void *)strange_page, PAGE, PROT_READ | PROT_WRITE,
+			    MAP_FIXED | MAP_SHARED | MAP_ANONYMOUS, -1, 0) ==
+		       strange_page ? 2 : -1;
+	*strange_page = 1000;
+	for (;;)
+		pause();
+	return 0;
+}
+
+/* Its leader ends, and has no memory any more. */
+static int leave_to_thread(void *arg)
+{
+	clone(change_page, strange_stack[1] + sizeof(strange_stack[1]),
+	      CLONE_VM | CLONE_SIGHAND | CLONE_THREAD | CLONE_FS | CLONE_FILES, arg);
+	syscall(SYS_exit, 0);
+	return 0;
+}
+
+static pid_t make_stranger(int (*fn)(void *))
+{
+	return clone(fn, strange_stack[0] + sizeof(strange_stack[0]),
+		     CLONE_VM | SIGCHLD, NULL);
+}
+
+static bool ends_killed(pid_t child)
+{
+	kill(child, SIGKILL);
+	return ends_with(child, SIGKILL);
+}
+
+/* In a child: a new process, not shared yet. */
+static void do_refuse_stranger(void)
+{
+	pid_t child;
+	bool ok;
+
+	child = make_stranger(leave_to_thread);
+	usleep(100000);
+	ok = leave() && errno == EBUSY;
+	ok = ends_killed(child) && ok;
+	_exit(ok && !leave() && !go(0) ? 0 : 1);
+}
+
+static bool test_stranger(void)
+{
+	pid_t child = fork();
+
+	if (!child)
+		do_refuse_stranger();
+	return ends_with(child, 0);
+}
+
 /* --- threads --- */
 
 static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
@@ -699,6 +934,73 @@ static void *sleep_long(void *arg)
 	return arg;
 }
 
+static int crowd_pipe[2];
+
+static void *join_crowd(void *arg)
+{
+	char c;
+
+	if (leave())
+		return NULL;
+	while ((uintptr_t)arg % 64 == 1)
+		syscall(SYS_sched_yield), syscall(SYS_getppid);
+	return read(crowd_pipe[0], &c, 1) == 1 ? arg : NULL;
+}
+
+/* With stacks that are there before: to map memory is what would take long. */
+static void be_crowd(int n)
+{
+	const size_t pages = 4;
+	char *stacks = map(n * pages);
+	pthread_attr_t attr;
+	pthread_t t;
+	intptr_t i;
+
+	pthread_attr_init(&attr);
+	if (!stacks || pipe(crowd_pipe))
+		return;
+	for (i = 0; i < n; i++) {
+		pthread_attr_setstack(&attr, stacks + i * pages * PAGE, pages * PAGE);
+		if (pthread_create(&t, &attr, join_crowd, (void *)i))
+			return;
+	}
+	for (;;)
+		pause();
+}
+
+static int sleep_on(void *arg)
+{
+	(void)arg;
+	for (;;)
+		pause();
+	return 0;
+}
+
+static int be_orphan(void)
+{
+	pid_t child = fork(), other;
+	int i;
+
+	if (!child) {
+		if (leave() || go(0))
+			_exit(1);
+		other = make_stranger(sleep_on);
+		printf("%d\n", other);
+		fflush(stdout);
+		_exit(other < 0);
+	}
+	if (!ends_with(child, 0))
+		return 1;
+	/* What it has left behind is used again. */
+	for (i = 0; i < 50; i++) {
+		child = fork();
+		if (!child)
+			_exit(0);
+		waitpid(child, NULL, 0);
+	}
+	return 0;
+}
+
 static bool test_cancel(void)
 {
 	pthread_t t;
@@ -735,6 +1037,10 @@ static const struct {
 	{ test_raise, "a signal for oneself" },
 	{ test_segv, "a bad access is SIGSEGV with its address" },
 	{ test_fpe, "a division by zero is SIGFPE" },
+	{ test_step, "a program steps itself by the trap flag" },
+	{ test_overflow, "a stack that is full is SIGSEGV" },
+	{ test_32bit, "32-bit code goes home" },
+	{ test_signals_on_the_way, "signals meet a thread on its way" },
 	{ test_fork, "fork from afar: the child has all pages" },
 	{ test_spawn, "posix_spawn from afar" },
 	{ test_killed_computing, "killed while it computes" },
@@ -742,6 +1048,7 @@ static const struct {
 	{ test_threads, "threads on all kernels wait for each other" },
 	{ test_share, "shared while threads change the layout" },
 	{ test_create_from_afar, "threads made from afar" },
+	{ test_stranger, "refused while a stranger has the memory, without its leader" },
 	{ test_cancel, "a thread that sleeps there is cancelled" },
 };
 
@@ -755,6 +1062,7 @@ static const struct {
 	{ do_kill, SIGKILL, "kills itself from afar" },
 	{ do_crash, SIGSEGV, "crashes there" },
 	{ do_abort, SIGABRT, "aborts there" },
+	{ do_overflow, 9 << 8, "overflows a stack that grows, and goes on" },
 	{ do_leave_threads, 8 << 8, "exits with threads that compute there" },
 };
 
@@ -779,6 +1087,15 @@ int main(int argc, char **argv)
 	self = argv[0];
 	if (argc == 3 && !strcmp(argv[1], "--exit"))
 		return atoi(argv[2]);
+	if (argc == 4 && !strcmp(argv[1], "--crowd")) {
+		away[0] = atoi(argv[3]);
+		be_crowd(atoi(argv[2]));
+		return 1;
+	}
+	if (argc == 3 && !strcmp(argv[1], "--orphan")) {
+		away[0] = atoi(argv[2]);
+		return be_orphan();
+	}
 	argc -= spins;
 	argv += spins;
 	for (i = 1; i < (size_t)argc && i <= MAX_KERNELS; i++)
