@@ -15,6 +15,7 @@ struct clocksource;
 struct cpumask;
 struct kimage;
 struct page_ext_operations;
+struct pcn_space;
 struct zap_details;
 struct pt_regs;
 struct task_struct;
@@ -128,8 +129,11 @@ int pcn_change_lock_mremap(struct mm_struct *mm, unsigned long addr,
 			   unsigned long old_len, unsigned long new_len,
 			   unsigned long flags, unsigned long new_addr);
 unsigned int pcn_change_of_advice(int behavior, bool write);
-void pcn_unmap_shared(struct vm_area_struct *vma, unsigned long start,
-		      unsigned long end, const struct zap_details *details);
+bool pcn_change_is_missing_shared(struct mm_struct *mm);
+struct pcn_space *pcn_unmap_begin_shared(struct vm_area_struct *vma,
+					 unsigned long start, unsigned long end,
+					 const struct zap_details *details);
+void pcn_unmap_end_shared(struct pcn_space *s);
 int pcn_remote_access(struct mm_struct *mm, unsigned int gup_flags);
 
 u64 pcn_hold_ns(u64 page, bool of_use, bool *several);
@@ -251,19 +255,46 @@ static inline void pcn_change_end(struct mm_struct *mm, bool failed)
 }
 
 /**
- * pcn_unmap - entries of page tables are about to be removed
+ * pcn_change_is_missing - has the address space become shared since a change has begun?
+ * @mm:	the address space
+ *
+ * For changes that take another lock than mmap_lock.
+ *
+ * Context: process, with a lock held that keeps the address space from becoming shared.
+ */
+static inline bool pcn_change_is_missing(struct mm_struct *mm)
+{
+	return unlikely(READ_ONCE(mm->popcorn)) && pcn_change_is_missing_shared(mm);
+}
+
+/**
+ * pcn_unmap_begin - entries of page tables are about to be removed
  * @vma:	the VMA
  * @start:	first address
  * @end:	the first one behind
  * @details:	what stays, or NULL
  *
  * Context: as unmap_page_range().
+ * Return: for pcn_unmap_end().
  */
-static inline void pcn_unmap(struct vm_area_struct *vma, unsigned long start,
-			     unsigned long end, const struct zap_details *details)
+static inline struct pcn_space *pcn_unmap_begin(struct vm_area_struct *vma,
+						unsigned long start, unsigned long end,
+						const struct zap_details *details)
 {
-	if (unlikely(READ_ONCE(vma->vm_mm->popcorn)))
-		pcn_unmap_shared(vma, start, end, details);
+	return likely(!READ_ONCE(vma->vm_mm->popcorn)) ? NULL :
+	       pcn_unmap_begin_shared(vma, start, end, details);
+}
+
+/**
+ * pcn_unmap_end - they have been removed
+ * @s:	as pcn_unmap_begin() has returned it
+ *
+ * Context: as unmap_page_range().
+ */
+static inline void pcn_unmap_end(struct pcn_space *s)
+{
+	if (unlikely(s))
+		pcn_unmap_end_shared(s);
 }
 
 #else /* !CONFIG_POPCORN */
@@ -371,8 +402,15 @@ static inline unsigned int pcn_change_of_advice(int behavior, bool write)
 }
 
 static inline void pcn_change_end(struct mm_struct *mm, bool failed) { }
-static inline void pcn_unmap(struct vm_area_struct *vma, unsigned long start,
-			     unsigned long end, const struct zap_details *details) { }
+static inline bool pcn_change_is_missing(struct mm_struct *mm) { return false; }
+static inline struct pcn_space *pcn_unmap_begin(struct vm_area_struct *vma,
+						unsigned long start, unsigned long end,
+						const struct zap_details *details)
+{
+	return NULL;
+}
+
+static inline void pcn_unmap_end(struct pcn_space *s) { }
 
 #endif /* CONFIG_POPCORN */
 #endif /* _POPCORN_HOOKS_H */

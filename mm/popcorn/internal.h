@@ -23,7 +23,7 @@
 #include <linux/maple_tree.h>
 #include <linux/mm.h>
 #include <linux/rbtree.h>
-#include <linux/rwsem.h>
+#include <linux/semaphore.h>
 #include <linux/spinlock.h>
 #include <linux/wait.h>
 #include <linux/workqueue.h>
@@ -72,7 +72,8 @@ struct pcn_queued {
  * @holding:	events wait until nobody uses the page, or for memory
  * @lost:	the content of the page is lost
  * @torn:	at the origin: Linux has taken the page out of the address space, and
- *		members have not been told yet; the shard's lock
+ *		members have not been told yet. Written with the record's lock and the
+ *		shard's
  * @dropped:	it is in its space no more
  * @gone_at:	when it was taken away (ktime_get_ns()), until it is asked for again
  * @use_ns:	how long it is not asked for then: whoever has got it is to use it
@@ -195,9 +196,17 @@ struct pcn_shard {
  * @ending:	the space is being destroyed: nothing is begun with a record
  * @epoch:	of the VMAs. At the origin it counts changes of VMAs that others know;
  *		written with @changes_lock held, at a member with mmap_lock held to write
- * @round:	at the origin: one round at a time (layout.c)
+ * @round:	one round at a time: at the origin held from its beginning to its end, at a
+ *		member while pages are dropped. Not a mutex: a round that was interrupted is
+ *		finished by another task
+ * @round_number: at the origin: of the last round; at a member: of the one that is under
+ *		way, 0 for none; @changes_lock
+ * @unmaps:	at the origin: Linux is removing entries of page tables so many times: no
+ *		page is adopted meanwhile
+ * @adoptions_put_off: at the origin: there were such pages
  * @changes_lock: protects the lists that follow
  * @changes:	at the origin: changes of the layout that are under way
+ * @changes_ended: how many are over
  * @asks:	at the origin: questions about VMAs that are to be answered
  * @parked:	at the origin: those that wait for the end of a change
  * @asks_count:	how many are in either
@@ -225,9 +234,13 @@ struct pcn_space {
 	bool			broken;
 	bool			ending;
 	u64			epoch;
-	struct mutex		round;
+	struct semaphore	round;
+	u64			round_number;
+	atomic_t		unmaps;
+	atomic_t		adoptions_put_off;
 	spinlock_t		changes_lock;
 	struct list_head	changes;
+	u64			changes_ended;
 	struct list_head	asks;
 	struct list_head	parked;
 	unsigned int		asks_count;
@@ -349,7 +362,7 @@ void pcn_record_work(struct work_struct *work);
 void pcn_record_run(struct kthread_work *work);
 void pcn_record_kick(struct pcn_record *r, unsigned long delay);
 void pcn_record_cancel(struct pcn_record *r);
-void pcn_release(struct pcn_record *r, struct vm_area_struct *vma);
+bool pcn_release(struct pcn_record *r, struct vm_area_struct *vma);
 void pcn_remove(struct pcn_record *r, struct vm_area_struct *vma);
 bool pcn_vma_replicates(struct vm_area_struct *vma);
 extern const struct vm_operations_struct pcn_vm_ops;
@@ -406,7 +419,9 @@ int pcn_file_map(struct pcn_space *s, struct file *file, const struct pcn_file *
  * @node:	in pcn_space.changes
  * @first:	number of the first page
  * @last:	number of the last one
- * @owner:	the task that makes it
+ * @owner:	the task that makes it, NULL once it has left that to @finish
+ * @space:	the space
+ * @finish:	brings to its end a round whose owner could not
  * @flags:	PCN_CHANGE_*
  * @depth:	changes that @owner has begun within this one
  * @round:	members know of the range, and take part
@@ -417,6 +432,8 @@ struct pcn_change {
 	u64			first;
 	u64			last;
 	struct task_struct	*owner;
+	struct pcn_space	*space;
+	struct work_struct	finish;
 	unsigned int		flags;
 	unsigned int		depth;
 	bool			round;
@@ -431,7 +448,9 @@ void pcn_tell_of_torn(struct work_struct *work);
 /* round.c */
 int pcn_round_init(void);
 int pcn_round_begin(struct pcn_space *s, u64 first, u64 last, bool vmas, bool keep);
-void pcn_round_end(struct pcn_space *s, u64 first, u64 last, bool vmas, bool dropped);
+int pcn_round_end(struct pcn_space *s, u64 first, u64 last, bool vmas, bool dropped);
+int pcn_round_finish(struct pcn_space *s, u64 first, u64 last, bool vmas);
+bool pcn_has_torn(struct pcn_space *s, u64 first, u64 last);
 void pcn_vmas_forget(struct mm_struct *mm);
 
 /* buffers.c */

@@ -37,6 +37,7 @@
 #include <linux/sched/mm.h>
 #include <linux/sched/signal.h>
 #include <linux/slab.h>
+#include <linux/userfaultfd_k.h>
 
 #include <popcorn/hooks.h>
 
@@ -66,11 +67,12 @@ static void enlist(struct pcn_space *s, struct pcn_change *c)
 	spin_unlock(&s->changes_lock);
 }
 
-/* Those who have asked for VMAs meanwhile are answered. */
+/* Questions about VMAs that have come meanwhile are answered. */
 static void delist(struct pcn_space *s, struct pcn_change *c)
 {
 	spin_lock(&s->changes_lock);
 	list_del(&c->node);
+	s->changes_ended++;
 	spin_unlock(&s->changes_lock);
 	pcn_vma_unpark(s);
 }
@@ -123,14 +125,14 @@ static int announce(struct pcn_space *s, struct pcn_change *c)
 		/* After that: members that have been told earlier are seen. */
 		if (!(c->flags & PCN_CHANGE_TORN) && !is_published(s, c))
 			return 0;
-		if (mutex_lock_killable(&s->round)) {
+		if (down_killable(&s->round)) {
 			delist(s, c);
 			return -EINTR;
 		}
 		rest = rest_left(s);
 		if (rest <= 0 || c->flags & PCN_CHANGE_TORN)
 			break;
-		mutex_unlock(&s->round);
+		up(&s->round);
 		delist(s, c);
 		if (let_rest(rest))
 			return -EINTR;
@@ -139,15 +141,59 @@ static int announce(struct pcn_space *s, struct pcn_change *c)
 	return 0;
 }
 
+static void kick_torn(struct pcn_space *s)
+{
+	if (mmget_not_zero(s->mm) && !queue_work(system_unbound_wq, &s->torn_work))
+		mmput_async(s->mm);
+}
+
+/*
+ * Truncation may have torn pages of the range too late for this round, and relied on it.
+ * Either that has seen the change in the list, or this sees what is torn.
+ */
+static void forget_change(struct pcn_space *s, struct pcn_change *c)
+{
+	if (c->round)
+		up(&s->round);
+	delist(s, c);
+	if (c->round && pcn_has_torn(s, c->first, c->last))
+		kick_torn(s);
+	kfree(c);
+}
+
+static void finish(struct work_struct *work)
+{
+	struct pcn_change *c = container_of(work, struct pcn_change, finish);
+	struct pcn_space *s = c->space;
+
+	while (pcn_round_finish(s, c->first, c->last, c->flags & PCN_CHANGE_VMAS))
+		schedule_timeout_uninterruptible(1);
+	forget_change(s, c);
+	pcn_space_put(s);
+}
+
+/* The current task is killed, or has no memory: members must not wait for it. */
+static void finish_later(struct pcn_space *s, struct pcn_change *c)
+{
+	if (!mmget_not_zero(s->mm)) {
+		/* Nobody uses the address space any more. */
+		pcn_thaw(s);
+		forget_change(s, c);
+		return;
+	}
+	spin_lock(&s->changes_lock);
+	c->owner = NULL;
+	spin_unlock(&s->changes_lock);
+	queue_work(system_unbound_wq, &c->finish);
+}
+
 static void end_change(struct pcn_space *s, struct pcn_change *c)
 {
-	if (c->round) {
-		pcn_round_end(s, c->first, c->last, c->flags & PCN_CHANGE_VMAS,
-			      c->dropped);
-		mutex_unlock(&s->round);
-	}
-	delist(s, c);
-	kfree(c);
+	if (c->round && pcn_round_end(s, c->first, c->last,
+				      c->flags & PCN_CHANGE_VMAS, c->dropped))
+		finish_later(s, c);
+	else
+		forget_change(s, c);
 }
 
 /**
@@ -170,7 +216,9 @@ int pcn_change_begin(struct pcn_space *s, u64 start, u64 end, unsigned int flags
 	c->first = start >> PAGE_SHIFT;
 	c->last = (end - 1) >> PAGE_SHIFT;
 	c->owner = current;
+	c->space = s;
 	c->flags = flags;
+	INIT_WORK(&c->finish, finish);
 	err = announce(s, c);
 	if (err) {
 		kfree(c);
@@ -182,7 +230,7 @@ int pcn_change_begin(struct pcn_space *s, u64 start, u64 end, unsigned int flags
 			      flags & PCN_CHANGE_KEEP);
 	c->dropped = !err && flags & PCN_CHANGE_KEEP;
 	if (err)
-		end_change(s, c);
+		finish_later(s, c);
 	return err;
 }
 
@@ -292,37 +340,76 @@ void pcn_tell_of_torn(struct work_struct *work)
 	u64 first, last;
 
 	while (!READ_ONCE(s->broken) && find_torn(s, &first, &last)) {
+		/* Threads wait for that: without memory, wait for some. */
 		if (pcn_change_begin(s, first << PAGE_SHIFT, (last + 1) << PAGE_SHIFT,
 				     PCN_CHANGE_TORN))
-			break;
-		pcn_change_end_space(s, true);
-		cond_resched();
+			schedule_timeout_uninterruptible(1);
+		else
+			pcn_change_end_space(s, true);
 	}
 	pcn_space_put(s);
 }
 
 /**
- * pcn_unmap_shared - Linux is about to remove entries of a shared address space
+ * pcn_unmap_begin_shared - Linux is about to remove entries of a shared address space
  * @vma:	the VMA
  * @start:	first address
  * @end:	the first one behind
  * @details:	what Linux leaves there, or NULL
  *
+ * No page is adopted until pcn_unmap_end_shared().
+ *
  * Context: process, with the lock of the VMA, its file, or its mm held.
+ * Return: the space, if it is at its origin; or NULL.
  */
-void pcn_unmap_shared(struct vm_area_struct *vma, unsigned long start,
-		      unsigned long end, const struct zap_details *details)
+struct pcn_space *pcn_unmap_begin_shared(struct vm_area_struct *vma,
+					 unsigned long start, unsigned long end,
+					 const struct zap_details *details)
 {
-	struct pcn_space *s = vma->vm_mm->popcorn;
+	struct pcn_space *s = READ_ONCE(vma->vm_mm->popcorn);
 	u64 first = start >> PAGE_SHIFT, last = (end - 1) >> PAGE_SHIFT;
 
 	/* Entries of ours are of anonymous pages, or markers in their place. */
-	if (!pcn_is_origin(s) || (details && !details->even_cows))
+	if (!s || !pcn_is_origin(s) || (details && !details->even_cows))
+		return NULL;
+	atomic_inc(&s->unmaps);
+	/* Pairs with the one in is_linux_busy(), where adopters look for this. */
+	smp_mb();
+	if (pcn_tear(s, first, last) && !is_announced(s, first, last))
+		kick_torn(s);
+	return s;
+}
+
+static void kick_shard(struct pcn_space *s, struct pcn_shard *shard)
+{
+	struct pcn_record *r;
+	u64 page = 0;
+
+	while ((r = pcn_record_next_get(shard, page))) {
+		if (READ_ONCE(r->plain) && READ_ONCE(r->holding))
+			pcn_record_kick(r, 0);
+		page = r->page + 1;
+		pcn_record_put(r);
+	}
+}
+
+/**
+ * pcn_unmap_end_shared - Linux has removed the entries
+ * @s:	as pcn_unmap_begin_shared() has returned it
+ *
+ * Context: as for that.
+ */
+void pcn_unmap_end_shared(struct pcn_space *s)
+{
+	struct pcn_shard *shard;
+
+	if (!atomic_dec_and_test(&s->unmaps))
 		return;
-	if (!pcn_tear(s, first, last) || is_announced(s, first, last))
+	/* Pages that were to be adopted meanwhile, if any. */
+	if (!atomic_xchg(&s->adoptions_put_off, 0))
 		return;
-	if (mmget_not_zero(s->mm) && !queue_work(system_unbound_wq, &s->torn_work))
-		mmput_async(s->mm);
+	for (shard = s->shard; shard < s->shard + PCN_SHARDS; shard++)
+		kick_shard(s, shard);
 }
 
 /* --- hooks --- */
@@ -330,6 +417,23 @@ void pcn_unmap_shared(struct vm_area_struct *vma, unsigned long start,
 static bool is_origin_of(const struct pcn_space *s)
 {
 	return s && pcn_is_origin(s);
+}
+
+/*
+ * A handler of a userfaultfd is told of pages that go, and waited for in the middle of
+ * that: it may need the layout itself. What goes is torn then.
+ */
+static bool is_watched(struct mm_struct *mm, unsigned long start, unsigned long end)
+{
+	VMA_ITERATOR(vmi, mm, start);
+	struct vm_area_struct *vma;
+	bool found = false;
+
+	mmap_read_lock(mm);
+	for_each_vma_range(vmi, vma, end)
+		found = found || userfaultfd_armed(vma);
+	mmap_read_unlock(mm);
+	return found;
 }
 
 /**
@@ -364,6 +468,9 @@ int pcn_change_begin_shared(struct mm_struct *mm, unsigned long start,
 	start &= PAGE_MASK;
 	/* Linux refuses that: nothing will change. */
 	if (!length || start >= TASK_SIZE_MAX || length > TASK_SIZE_MAX - start)
+		return 0;
+	if (!(flags & (PCN_CHANGE_VMAS | PCN_CHANGE_KEEP)) &&
+	    is_watched(mm, start, start + length))
 		return 0;
 	return pcn_change_begin(s, start, start + length, flags);
 }
@@ -407,6 +514,19 @@ void pcn_change_end_shared(struct mm_struct *mm, bool failed)
 		pcn_change_end_space(s, failed);
 }
 
+/**
+ * pcn_change_is_missing_shared - is a change under way that has not begun as one?
+ * @mm:	the address space
+ *
+ * Context: process, with a lock held that keeps the address space from becoming shared.
+ */
+bool pcn_change_is_missing_shared(struct mm_struct *mm)
+{
+	struct pcn_space *s = READ_ONCE(mm->popcorn);
+
+	return is_origin_of(s) && !find_own(s);
+}
+
 /* From the new end of the heap to the old one. */
 static int lock_heap(struct mm_struct *mm, unsigned long from, unsigned long to)
 {
@@ -425,15 +545,17 @@ static int lock_heap(struct mm_struct *mm, unsigned long from, unsigned long to)
 int pcn_change_lock_brk(struct mm_struct *mm, unsigned long brk)
 {
 	unsigned long from = PAGE_ALIGN(brk), to;
+	bool shared;
 	int err;
 
 	for (;;) {
 		to = PAGE_ALIGN(READ_ONCE(mm->brk));
-		err = READ_ONCE(mm->popcorn) ? lock_heap(mm, from, to) :
-					       pcn_mmap_lock(mm, 0);
-		if (err || !mm->popcorn || to == PAGE_ALIGN(mm->brk))
+		shared = READ_ONCE(mm->popcorn);
+		err = shared ? lock_heap(mm, from, to) : pcn_mmap_lock(mm, 0);
+		if (err || !READ_ONCE(mm->popcorn) ||
+		    (shared && to == PAGE_ALIGN(mm->brk)))
 			return err;
-		/* Another thread has moved it meanwhile. */
+		/* It has become shared meanwhile, or the end was moved. */
 		mmap_write_unlock(mm);
 		pcn_change_end(mm, true);
 	}
@@ -460,6 +582,12 @@ int pcn_change_lock_mremap(struct mm_struct *mm, unsigned long addr,
 	if (flags & MREMAP_FIXED) {
 		start = min(addr, new_addr);
 		length += max(addr, new_addr) - start;
+	}
+	/* Linux removes what is at the new place before it looks at the old one. */
+	if (max(old_len, new_len) > TASK_SIZE_MAX || length > TASK_SIZE_MAX ||
+	    start >= TASK_SIZE_MAX || length > TASK_SIZE_MAX - start) {
+		start = 0;
+		length = TASK_SIZE_MAX;
 	}
 	return pcn_change_lock(mm, start, length, PCN_CHANGE_VMAS | PCN_CHANGE_KEEP);
 }

@@ -557,20 +557,35 @@ static bool claim_adoption(struct pcn_record *r)
 	return may;
 }
 
+/* Linux handles a fault of the page, or removes entries of page tables. */
+static bool is_linux_busy(struct pcn_record *r)
+{
+	struct pcn_space *s = r->space;
+
+	/* Pairs with the one in pcn_unmap_begin_shared(), which looks for adopters. */
+	smp_mb();
+	if (!atomic_read(&s->unmaps))
+		return pcn_has_plain_fault(s, r->page);
+	atomic_set(&s->adoptions_put_off, 1);
+	/* Pairs with atomic_dec_and_test() in pcn_unmap_end_shared(). */
+	smp_mb();
+	return atomic_read(&s->unmaps) || pcn_has_plain_fault(s, r->page);
+}
+
 /*
  * True: the current task makes the page the protocol's, and nobody else uses it. False:
- * whatever is in the way kicks the record when it ends. A fault that Linux handles
- * might do so while this task still has the claim, so look again without it.
+ * whatever is in the way kicks the record when it ends. Linux might do so while this
+ * task still has the claim, so look again without it.
  */
 static bool become_adopter(struct pcn_record *r)
 {
 	do {
 		if (!claim_adoption(r))
 			return false;
-		if (!pcn_has_plain_fault(r->space, r->page))
+		if (!is_linux_busy(r))
 			return true;
 		WRITE_ONCE(r->adopter, NULL);
-	} while (!pcn_has_plain_fault(r->space, r->page));
+	} while (!is_linux_busy(r));
 	return false;
 }
 
@@ -787,12 +802,17 @@ static void make_exclusive(struct pcn_record *r, struct vm_area_struct *vma)
  * A page whose data is elsewhere is empty then.
  *
  * Context: process; mmap_lock is held, to read.
+ * Return: false: Linux has taken the page away, and pcn_remove() has to follow.
  */
-void pcn_release(struct pcn_record *r, struct vm_area_struct *vma)
+bool pcn_release(struct pcn_record *r, struct vm_area_struct *vma)
 {
 	struct page *frame;
 
 	spin_lock(&r->lock);
+	if (r->torn || r->plain) {
+		spin_unlock(&r->lock);
+		return !r->torn;
+	}
 	pcn_check_end(r, true);
 	frame = r->frame;
 	trace_pcn_page_release(r->space->number, r->page, r->replica.state);
@@ -811,6 +831,7 @@ void pcn_release(struct pcn_record *r, struct vm_area_struct *vma)
 	if (frame)
 		put_page(frame);
 	r->mapped = PCN_MAP_NONE;
+	return true;
 }
 
 /**

@@ -351,10 +351,12 @@ bool pcn_tear(struct pcn_space *s, u64 first, u64 last)
 	bool any = false;
 
 	for_each_record(r, shard, s, first, last) {
+		spin_lock(&r->lock);
 		spin_lock(&shard->lock);
-		r->torn |= !READ_ONCE(r->plain) || READ_ONCE(r->adopter);
+		r->torn |= !r->plain || r->adopter;
 		any |= r->torn;
 		spin_unlock(&shard->lock);
+		spin_unlock(&r->lock);
 	}
 	return any;
 }

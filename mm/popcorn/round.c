@@ -21,10 +21,17 @@
  * and may be forgotten at any time: where a part of a VMA cannot be unmapped, as for
  * want of memory, all of it is, or it becomes void, and is asked for again.
  *
- * Each phase is a request, and the next one begins when all members have answered; at a
- * member it is a work item, so that no process waits for another one's. A thaw needs no
- * answer: the next freeze comes behind it. It comes when the origin has given up its
- * records: a member that asked earlier for a page would get what is no more.
+ * Each phase is a request, and the next one begins when all members have answered. What
+ * a member may have to wait for is done by a work item, so that no process waits for
+ * another one's; that a range is frozen, or not any more, is noted in the handler, so that
+ * it comes in the order that the origin has meant. A thaw needs no answer. It comes when
+ * the origin has given up its records: a member that asked earlier for a page would get
+ * what is no more.
+ *
+ * A thread that is killed in the middle leaves the rest to a work item
+ * (pcn_round_finish()), which goes through all phases again: each may be repeated. A
+ * request of the first time that is late finds another round's number, or none, and does
+ * nothing.
  */
 #define pr_fmt(fmt) "popcorn: " fmt
 
@@ -73,6 +80,7 @@ enum round_phase {
  * @first:	number of the first page
  * @last:	number of the last one
  * @epoch:	of the VMAs from now on
+ * @round:	number of the round, not 0
  * @phase:	enum round_phase
  * @flags:	ROUND_VMAS or 0
  */
@@ -81,11 +89,12 @@ struct round_msg {
 	u64	first;
 	u64	last;
 	u64	epoch;
+	u64	round;
 	u32	phase;
 	u32	flags;
 };
 
-static_assert(sizeof(struct round_msg) == 40);
+static_assert(sizeof(struct round_msg) == 48);
 
 static struct workqueue_struct *round_wq __ro_after_init;
 
@@ -139,19 +148,26 @@ static u64 others(const struct pcn_space *s)
 	return s->group.members & ~BIT_ULL(s->group.self);
 }
 
-/* Page messages go by the same channel, and overtake nothing. */
-static void fence(struct pcn_space *s)
+/*
+ * Page messages go by the same channel, and overtake nothing. From a kernel that is down,
+ * or whose link is broken, nothing comes.
+ */
+static int fence(struct pcn_space *s)
 {
 	u64 members = others(s);
 	unsigned int kid;
 	u64 word = 0;
 	u32 length;
+	int err;
 
 	for_each_set_bit(kid, (unsigned long *)&members, PCN_KERNELS_MAX) {
 		length = sizeof(word);
-		pcn_msg_call(kid, PCN_COHERENCY, PCN_TYPE_PING, &word,
-			     sizeof(word), &word, &length, ROUND_LIMIT_MS);
+		err = pcn_msg_call(kid, PCN_COHERENCY, PCN_TYPE_PING, &word,
+				   sizeof(word), &word, &length, ROUND_LIMIT_MS);
+		if (err == -EINTR || err == -ENOMEM)
+			return err;
 	}
+	return 0;
 }
 
 /* --- at a member --- */
@@ -263,24 +279,42 @@ static void drop_records(struct pcn_space *s, u64 first, u64 last)
 	}
 }
 
+/* Once the round is over, or another one begins, a late request does nothing. */
+static bool is_under_way(struct pcn_space *s, const struct round_msg *m)
+{
+	bool same;
+
+	spin_lock(&s->changes_lock);
+	same = s->round_number == m->round;
+	spin_unlock(&s->changes_lock);
+	return same;
+}
+
+/* The origin's thaw comes after the answer to this: it does not come in between. */
+static void drop_here(struct pcn_space *s, const struct round_msg *m)
+{
+	down(&s->round);
+	if (is_under_way(s, m)) {
+		drop_mappings(s, m);
+		drop_records(s, m->first, m->last);
+	}
+	up(&s->round);
+}
+
 static int obey(struct pcn_space *s, const struct round_msg *m)
 {
 	trace_pcn_round(s->number, m->first, m->last, m->epoch, m->phase);
 	switch (m->phase) {
 	case ROUND_FREEZE:
-		pcn_freeze(s, m->first, m->last);
 		return wait_until_quiet(s, m->first, m->last);
 	case ROUND_FENCE:
-		fence(s);
-		break;
+		return fence(s);
 	case ROUND_DROP:
-		drop_mappings(s, m);
-		drop_records(s, m->first, m->last);
-		break;
+		drop_here(s, m);
+		return 0;
 	default:
 		return -EINVAL;
 	}
-	return 0;
 }
 
 /**
@@ -311,48 +345,63 @@ static void do_phase(struct work_struct *work)
 
 static bool is_valid(const struct round_msg *m)
 {
-	return m->first <= m->last && m->last <= LAST_PAGE &&
+	return m->first <= m->last && m->last <= LAST_PAGE && m->round &&
 	       m->phase <= ROUND_THAW && !(m->flags & ~ROUND_VMAS);
 }
 
-/* Nobody waits for that: it is done before the origin's next message is looked at. */
-static void thaw(const struct pcn_message *msg, const struct round_msg *m)
+static void set_round(struct pcn_space *s, u64 number)
+{
+	spin_lock(&s->changes_lock);
+	s->round_number = number;
+	spin_unlock(&s->changes_lock);
+}
+
+/* What does not wait, in the order of the origin's messages. */
+static void note_phase(const struct pcn_message *msg, const struct round_msg *m)
 {
 	struct pcn_space *s = pcn_space_get(m->space);
 
 	if (!s)
 		return;
-	if (s->group.origin == msg->kid && !pcn_is_origin(s))
-		pcn_thaw(s);
+	if (s->group.origin == msg->kid && !pcn_is_origin(s)) {
+		if (m->phase == ROUND_FREEZE) {
+			set_round(s, m->round);
+			pcn_freeze(s, m->first, m->last);
+		} else if (m->phase == ROUND_THAW) {
+			set_round(s, 0);
+			pcn_thaw(s);
+		}
+	}
 	pcn_space_put(s);
 }
 
-/* Not in the handler: other messages must not wait for what a phase waits for. */
-static void on_round(const struct pcn_message *msg)
+static void queue_phase(const struct pcn_message *msg, const struct round_msg *m)
 {
-	const struct round_msg *m = msg->payload;
-	struct phase *p;
+	struct phase *p = kmalloc(sizeof(*p), GFP_KERNEL);
 
-	if (msg->length != sizeof(*m))
-		return;
-	if (!msg->request) {
-		if (m->phase == ROUND_THAW)
-			thaw(msg, m);
-		return;
-	}
-	p = kmalloc(sizeof(*p), GFP_KERNEL);
 	if (!p) {
 		pcn_msg_reply(msg, -ENOMEM, NULL, 0);
 		return;
 	}
 	INIT_WORK(&p->work, do_phase);
 	p->msg = *msg;
-	memcpy(&p->round, msg->payload, sizeof(p->round));
-	if (is_valid(&p->round)) {
-		queue_work(round_wq, &p->work);
-	} else {
+	p->round = *m;
+	queue_work(round_wq, &p->work);
+}
+
+static void on_round(const struct pcn_message *msg)
+{
+	struct round_msg m;
+
+	if (msg->length != sizeof(m))
+		return;
+	memcpy(&m, msg->payload, sizeof(m));
+	if (is_valid(&m)) {
+		note_phase(msg, &m);
+		if (msg->request)
+			queue_phase(msg, &m);
+	} else if (msg->request) {
 		pcn_msg_reply(msg, -EINVAL, NULL, 0);
-		kfree(p);
 	}
 }
 
@@ -376,23 +425,26 @@ static int tell_one(struct pcn_space *s, unsigned int kid, struct round_msg *m)
 		err = pcn_msg_call(kid, PCN_CONTROL, PCN_TYPE_ROUND, m, sizeof(*m),
 				   NULL, NULL, ROUND_LIMIT_MS);
 		/* No memory for the request: nothing has been done there. */
-	} while (err == -ENOMEM && !fatal_signal_pending(current) &&
-		 !schedule_timeout_killable(1));
-	return err;
+		if (err == -ENOMEM && schedule_timeout_killable(1))
+			err = -EINTR;
+	} while (err == -ENOMEM && !fatal_signal_pending(current));
+	return err == -ENOMEM ? -EINTR : err;
 }
 
 /*
  * A member that is down uses no pages; what was lost with it is known elsewhere. One
  * that lives and has not done its part may still use what is to change, if there ever
  * was a thread: then the process is killed. If not it is a member no more, as one that
- * has started again and knows nothing of the process. -EINTR: killed, by whomever.
+ * has started again and knows nothing of the process. -EINTR: the current task is killed,
+ * or the process.
  */
 static int tell(struct pcn_space *s, u64 first, u64 last, enum round_phase phase,
 		u32 flags)
 {
 	struct round_msg m = {
 		.space = s->number, .first = first, .last = last,
-		.epoch = s->epoch, .phase = phase, .flags = flags,
+		.epoch = s->epoch, .round = s->round_number,
+		.phase = phase, .flags = flags,
 	};
 	u64 members = others(s);
 	unsigned int kid;
@@ -403,7 +455,9 @@ static int tell(struct pcn_space *s, u64 first, u64 last, enum round_phase phase
 		err = tell_one(s, kid, &m);
 		if (!err || err == -EHOSTDOWN)
 			continue;
-		if (err == -EINTR || READ_ONCE(s->broken) ||
+		if (err == -EINTR)
+			return err;
+		if (READ_ONCE(s->broken) ||
 		    pcn_process_lose(s->number, kid,
 				     "is up and does not follow a change of the memory layout"))
 			result = -EINTR;
@@ -460,20 +514,14 @@ static int recall(struct pcn_space *s, u64 first, u64 last)
 static void release_record(struct pcn_space *s, struct pcn_record *r)
 {
 	unsigned long address = r->page << PAGE_SHIFT;
-	struct vm_area_struct *vma;
+	struct vm_area_struct *vma, *own;
 
-	if (r->plain && !r->torn)
-		return;
 	mmap_read_lock(s->mm);
 	vma = vma_lookup(s->mm, address);
-	if (r->torn) {
+	own = vma && pcn_vma_replicates(vma) &&
+	      !pcn_map_prepare(vma, address, true) ? vma : NULL;
+	if (!pcn_release(r, own))
 		pcn_remove(r, vma);
-	} else {
-		if (vma && (!pcn_vma_replicates(vma) ||
-			    pcn_map_prepare(vma, address, true)))
-			vma = NULL;
-		pcn_release(r, vma);
-	}
 	mmap_read_unlock(s->mm);
 }
 
@@ -506,13 +554,9 @@ static void begin_epoch(struct pcn_space *s)
 /* After the last access of the round, which is a recall: its late answers come here. */
 static int fence_all(struct pcn_space *s, u64 first, u64 last)
 {
-	int err;
-
 	if (s->proto != &pcn_proto_vote)
 		return 0;
-	err = tell(s, first, last, ROUND_FENCE, 0);
-	fence(s);
-	return err;
+	return tell(s, first, last, ROUND_FENCE, 0) ?: fence(s);
 }
 
 static int drop(struct pcn_space *s, u64 first, u64 last, u32 flags)
@@ -535,6 +579,20 @@ static int drop(struct pcn_space *s, u64 first, u64 last, u32 flags)
 	return 0;
 }
 
+/* An access at the origin may have begun before the last member was frozen. */
+static int freeze_all(struct pcn_space *s, u64 first, u64 last)
+{
+	return wait_until_quiet(s, first, last) ?:
+	       tell(s, first, last, ROUND_FREEZE, 0) ?:
+	       wait_until_quiet(s, first, last);
+}
+
+static void thaw_all(struct pcn_space *s, u64 first, u64 last)
+{
+	tell(s, first, last, ROUND_THAW, 0);
+	pcn_thaw(s);
+}
+
 /**
  * pcn_round_begin - before Linux changes a range
  * @s:		the space, at the origin
@@ -544,33 +602,38 @@ static int drop(struct pcn_space *s, u64 first, u64 last, u32 flags)
  * @keep:	what is in the pages is needed: they are Linux's when this returns
  *
  * Context: process, with &pcn_space.round held, and no other lock; sleeps, killably.
- * pcn_round_end() follows in any case.
- * Return: 0; -EINTR a fatal signal: the process ends, and members may have dropped pages,
- * which nobody will miss.
+ * Return: 0: pcn_round_end() has to follow; -EINTR a fatal signal, -ENOMEM:
+ * pcn_round_finish().
  */
 int pcn_round_begin(struct pcn_space *s, u64 first, u64 last, bool vmas, bool keep)
 {
 	int err;
 
-	pcn_freeze(s, first, last);
-	err = wait_until_quiet(s, first, last);
-	if (!err)
-		err = tell(s, first, last, ROUND_FREEZE, 0);
-	if (!err && keep)
-		err = recall(s, first, last);
-	if (!err && keep)
-		err = drop(s, first, last, vmas ? ROUND_VMAS : 0);
 	atomic64_inc(&s->stats.rounds);
+	set_round(s, s->round_number + 1);
+	pcn_freeze(s, first, last);
+	err = freeze_all(s, first, last);
+	if (!err && keep)
+		err = recall(s, first, last) ?:
+		      drop(s, first, last, vmas ? ROUND_VMAS : 0);
 	return err;
 }
 
-static bool has_torn(struct pcn_space *s, u64 first, u64 last)
+/**
+ * pcn_has_torn - is there a torn page in a range?
+ * @s:		the space
+ * @first:	number of the first page
+ * @last:	number of the last one
+ *
+ * Context: process.
+ */
+bool pcn_has_torn(struct pcn_space *s, u64 first, u64 last)
 {
 	struct pcn_shard *shard;
 	struct pcn_record *r;
 
 	for_each_record(r, shard, s, first, last) {
-		if (r->torn) {
+		if (READ_ONCE(r->torn)) {
 			pcn_record_put(r);
 			return true;
 		}
@@ -590,16 +653,42 @@ static bool has_torn(struct pcn_space *s, u64 first, u64 last)
  * any case: members ask for them again.
  *
  * Context: process, with &pcn_space.round held, and no other lock; sleeps, killably.
+ * Return: 0; -EINTR, -ENOMEM: pcn_round_finish() has to follow.
  */
-void pcn_round_end(struct pcn_space *s, u64 first, u64 last, bool vmas, bool dropped)
+int pcn_round_end(struct pcn_space *s, u64 first, u64 last, bool vmas, bool dropped)
 {
-	u32 flags = vmas ? ROUND_VMAS : 0;
+	int err = 0;
 
-	if (!dropped && (vmas || has_torn(s, first, last)) &&
-	    !recall(s, first, last))
-		drop(s, first, last, flags);
-	tell(s, first, last, ROUND_THAW, 0);
-	pcn_thaw(s);
+	if (!dropped && (vmas || pcn_has_torn(s, first, last)))
+		err = recall(s, first, last) ?:
+		      drop(s, first, last, vmas ? ROUND_VMAS : 0);
+	if (!err)
+		thaw_all(s, first, last);
+	return err;
+}
+
+/**
+ * pcn_round_finish - a round that was interrupted: everything is dropped
+ * @s:		the space
+ * @first:	as for pcn_round_begin(), as are
+ * @last:	this
+ * @vmas:	and this
+ *
+ * Context: work item, with &pcn_space.round held.
+ * Return: 0, also if the process ends; -ENOMEM: try again.
+ */
+int pcn_round_finish(struct pcn_space *s, u64 first, u64 last, bool vmas)
+{
+	int err;
+
+	pcn_freeze(s, first, last);
+	err = freeze_all(s, first, last) ?:
+	      recall(s, first, last) ?:
+	      drop(s, first, last, vmas ? ROUND_VMAS : 0);
+	if (err == -ENOMEM && !READ_ONCE(s->broken))
+		return err;
+	thaw_all(s, first, last);
+	return 0;
 }
 
 /**

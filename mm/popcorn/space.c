@@ -131,7 +131,7 @@ static struct pcn_space *new_space(u64 number, u64 members, unsigned int origin)
 	pcn_shards_init(s);
 	init_waitqueue_head(&s->thawed);
 	init_waitqueue_head(&s->quiet);
-	mutex_init(&s->round);
+	sema_init(&s->round, 1);
 	spin_lock_init(&s->changes_lock);
 	INIT_LIST_HEAD(&s->changes);
 	INIT_LIST_HEAD(&s->asks);

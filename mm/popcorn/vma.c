@@ -197,7 +197,8 @@ static void keep_rounds_off(struct pcn_space *s, u64 ns)
 
 /*
  * Nobody is told of pages that are being changed: EAGAIN if the address is among them.
- * Either this sees a change, or the change sees that the VMA is published.
+ * Either this sees a change, or the change sees that the VMA is published, or it has ended
+ * since the VMA was looked at (is_final()).
  */
 static int avoid_changes(struct pcn_space *s, u64 address, struct vma_answer *a)
 {
@@ -259,28 +260,43 @@ static struct asked *next_asked(struct pcn_space *s)
 	return q;
 }
 
-/* False: it is parked. */
-static bool is_final(struct pcn_space *s, struct asked *q, struct answer *a)
+static u64 changes_ended(struct pcn_space *s)
 {
-	int err;
+	u64 ended;
 
 	spin_lock(&s->changes_lock);
-	err = avoid_changes(s, q->ask.address, &a->vma);
-	if (err) {
-		list_add_tail(&q->node, &s->parked);
+	ended = s->changes_ended;
+	spin_unlock(&s->changes_lock);
+	return ended;
+}
+
+/*
+ * False: the question is parked; or a change has ended since the VMA was looked at, and
+ * what was seen may be old: it is queued again.
+ */
+static bool is_final(struct pcn_space *s, struct asked *q, struct answer *a, u64 ended)
+{
+	bool old, wait;
+
+	spin_lock(&s->changes_lock);
+	old = s->changes_ended != ended;
+	wait = !old && avoid_changes(s, q->ask.address, &a->vma);
+	if (old || wait) {
+		list_add_tail(&q->node, wait ? &s->parked : &s->asks);
 		s->asks_count++;
 	}
 	spin_unlock(&s->changes_lock);
-	return !err;
+	return !old && !wait;
 }
 
 static void answer(struct pcn_space *s, struct asked *q)
 {
 	struct answer *a = kzalloc(sizeof(*a), GFP_KERNEL);
+	u64 ended = changes_ended(s);
 	int ret = a ? look_up(s, &q->ask, a) : -ENOMEM;
 
 	/* What is not there, or home-only, may be about to change as well. */
-	if (a && !is_final(s, q, a)) {
+	if (a && !is_final(s, q, a, ended)) {
 		kfree(a);
 		return;
 	}
