@@ -31,6 +31,8 @@ struct pt_regs;
  * @flags:	PCN_DATA: PAGE_SIZE bytes follow this structure
  * @heir:	who takes the place of @who
  * @early:	with PCN_DATA, 1 if the page was asked for too early, before it was used
+ * @absent:	with PCN_DATA, 1 if the data is not the page, which can be used at the origin
+ *		alone
  * @cs:		copyset
  * @stamp:	Lamport time
  * @version:	of the data
@@ -46,7 +48,8 @@ struct pcn_page_msg {
 	u8	hops;
 	u8	flags;
 	u8	heir;
-	u16	early;
+	u8	early;
+	u8	absent;
 	u64	cs;
 	u64	stamp;
 	u64	version;
@@ -75,6 +78,7 @@ struct pcn_access {
  * @unsent:	messages that were lost: no memory, or a broken link
  * @adopted:	plain pages that have become the protocol's
  * @rounds:	changes of the layout that members had to be told of
+ * @stuck:	pages that could not be had at once, as others referred to them
  */
 struct pcn_space_stats {
 	atomic64_t	hits;
@@ -86,6 +90,7 @@ struct pcn_space_stats {
 	atomic64_t	unsent;
 	atomic64_t	adopted;
 	atomic64_t	rounds;
+	atomic64_t	stuck;
 };
 
 struct pcn_space *pcn_space_create(u64 number, u64 members, unsigned int origin);

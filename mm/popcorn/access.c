@@ -129,7 +129,8 @@ bool pcn_may_enter(struct pcn_record *r, bool write, bool hurry)
 	}
 	if ((r->holding || r->granted) && !hurry)
 		return false;
-	return r->plain || r->may >= (write ? PCN_MAP_RDWR : PCN_MAP_RDONLY);
+	/* One that is absent is used elsewhere: see use_at_home(). */
+	return r->plain || r->absent || r->may >= (write ? PCN_MAP_RDWR : PCN_MAP_RDONLY);
 }
 
 /**

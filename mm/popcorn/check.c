@@ -63,6 +63,7 @@ static const char * const mistake_names[PCN_MISTAKES] = {
 	[PCN_MISTAKE_PROTECT]	= "protect",
 	[PCN_MISTAKE_STARVE]	= "starve",
 	[PCN_MISTAKE_FRAME]	= "frame",
+	[PCN_MISTAKE_ADOPT]	= "adopt",
 };
 
 static const char * const fault_texts[PCN_CHECK_FAULTS] = {

@@ -18,6 +18,7 @@
  * @PCN_MISTAKE_PROTECT: a page that is to become read-only stays writable
  * @PCN_MISTAKE_STARVE: there is no memory for a step: nothing may come of that
  * @PCN_MISTAKE_FRAME:	a frame is said to be another page's
+ * @PCN_MISTAKE_ADOPT:	there is no memory to adopt a page with: it is used at home
  * @PCN_MISTAKES:	how many there are
  */
 enum pcn_mistake {
@@ -26,6 +27,7 @@ enum pcn_mistake {
 	PCN_MISTAKE_PROTECT,
 	PCN_MISTAKE_STARVE,
 	PCN_MISTAKE_FRAME,
+	PCN_MISTAKE_ADOPT,
 	PCN_MISTAKES
 };
 

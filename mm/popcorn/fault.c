@@ -210,6 +210,14 @@ static vm_fault_t use_linux(struct fault *f)
 	return ret;
 }
 
+/* The page is Linux's, at the origin: threads elsewhere find no memory, and go home. */
+static vm_fault_t use_at_home(struct fault *f, struct pcn_space *s)
+{
+	if (!pcn_is_origin(s))
+		return VM_FAULT_SIGSEGV;
+	return f->linux_fault(f->vma, f->address, f->flags);
+}
+
 static vm_fault_t fault_on(struct fault *f)
 {
 	struct pcn_record *r = f->r;
@@ -219,6 +227,8 @@ static vm_fault_t fault_on(struct fault *f)
 
 	if (READ_ONCE(r->adopter) == current)
 		return f->linux_fault(f->vma, f->address, f->flags);
+	if (READ_ONCE(r->absent))
+		return use_at_home(f, s);
 	err = pcn_map_prepare(f->vma, f->address, has_mmap_lock(f));
 	if (err)
 		return prepare_error(f, err);
@@ -264,8 +274,8 @@ static bool is_here(struct fault *f)
 	bool here;
 
 	spin_lock(&r->lock);
-	here = !r->torn && (r->plain || r->may >= (writes(f) ? PCN_MAP_RDWR :
-							       PCN_MAP_RDONLY));
+	here = !r->torn && (r->plain || r->absent ||
+			    r->may >= (writes(f) ? PCN_MAP_RDWR : PCN_MAP_RDONLY));
 	spin_unlock(&r->lock);
 	return here;
 }

@@ -97,6 +97,10 @@ struct pcn_queued {
  * @queue:	events that come after it
  * @wait:	threads that wait for a change
  * @frame:	the page; there once a thread here has wanted it
+ * @absent:	what the protocol has here is not the page: that is Linux's, at the origin,
+ *		where alone it can be used. See adopt.c
+ * @stuck_since: others have referred to the page since then, and it is to be taken away
+ *		from them, in jiffies; 0: no
  */
 struct pcn_record {
 	struct rb_node		node;
@@ -137,6 +141,8 @@ struct pcn_record {
 	struct list_head	queue;
 	wait_queue_head_t	wait;
 	struct page		*frame;
+	bool			absent;
+	unsigned long		stuck_since;
 };
 
 /**
@@ -262,6 +268,8 @@ struct pcn_space {
  * @spare:	memory for a step that has to wait
  * @locked:	the mm's mmap_lock is held, to read
  * @delay:	how long a work item has to wait if a VMA cannot be locked, in jiffies
+ * @dummy:	a frame that the record goes on with if nobody waits any more for those that
+ *		refer to its own, and then NULL; or NULL
  */
 struct pcn_context {
 	struct list_head	node;
@@ -269,6 +277,7 @@ struct pcn_context {
 	struct pcn_out		*spare;
 	bool			locked;
 	unsigned long		delay;
+	struct page		**dummy;
 };
 
 static inline bool pcn_is_origin(const struct pcn_space *s)
@@ -350,7 +359,7 @@ void pcn_linger(struct pcn_record *r);
 enum hrtimer_restart pcn_linger_over(struct hrtimer *timer);
 void pcn_stop_lingering(struct pcn_record *r);
 
-/* map.c */
+/* map.c, adopt.c, worker.c */
 int pcn_map_init(void);
 int pcn_frame_alloc(struct pcn_record *r, struct vm_area_struct *vma);
 int pcn_map_prepare(struct vm_area_struct *vma, unsigned long address,
@@ -365,6 +374,7 @@ void pcn_record_cancel(struct pcn_record *r);
 bool pcn_release(struct pcn_record *r, struct vm_area_struct *vma);
 void pcn_remove(struct pcn_record *r, struct vm_area_struct *vma);
 bool pcn_vma_replicates(struct vm_area_struct *vma);
+bool pcn_is_absent(struct pcn_space *s, u64 page);
 extern const struct vm_operations_struct pcn_vm_ops;
 extern const struct vm_operations_struct pcn_void_ops;
 

@@ -8,32 +8,38 @@
  * Linux's memory management leaves them alone.
  *
  * At the origin the VMAs are Linux's. A page that the protocol has not touched is
- * *plain*: Linux does with it what it likes. When another kernel first asks for it
- * the worker *adopts* it: whatever is mapped there (a file's page, one shared
- * with a child, the zero page, one from swap) is replaced by a private, exclusive,
- * small anonymous page that is on no LRU list, so that neither reclaim, compaction,
- * khugepaged nor KSM touches it. While the data is elsewhere the page table holds
+ * *plain*: Linux does with it what it likes. When another kernel asks for it, it gets
+ * a frame of the protocol's (adopt.c). While the data is elsewhere the page table holds
  * a poison marker, as userfaultfd's: paths that have been forgotten fail instead of
  * reading zeros. Before Linux changes the layout the page becomes plain again
  * (layout.c).
  *
  * A page is mapped by the thread that wants it, with its VMA locked, and
- * unmapped by whoever the protocol tells to; at the origin only when nobody else
- * refers to the frame, as direct I/O does. It is mapped old: the accessed bit tells
- * whether the thread has used it, and before that it is not taken away for a while.
+ * unmapped by the kernel's part of the protocol. It is mapped old: the accessed bit
+ * tells whether the thread has used it, and before that it is not taken away for a
+ * while.
  *
- * The worker, a thread of real-time priority, goes on with what a handler could not
- * do; a work item with what has to wait for somebody, or for some time.
+ * Linux may change an entry at the origin without a word: truncation of a file removes
+ * pages of private mappings, and fault-around puts pages of the file there. So the page
+ * frame number is compared wherever an entry is changed (look_at()): what is not the
+ * record's frame is never counted, unmapped or freed as if it was.
+ *
+ * At the origin a frame that can be written is taken away only when nobody else refers
+ * to it, as direct I/O does. One that cannot be written is not exclusive: Linux copies
+ * such a page before it is written, whoever refers to it, so references to it do not
+ * matter. Should a reference stay for long the page stays at the origin (pcn_context.dummy
+ * and adopt.c).
  */
 #define pr_fmt(fmt) "popcorn: " fmt
 
 #include <linux/errno.h>
 #include <linux/jiffies.h>
-#include <linux/kthread.h>
+#include <linux/ksm.h>
 #include <linux/memcontrol.h>
 #include <linux/mm.h>
 #include <linux/rmap.h>
 #include <linux/sched.h>
+#include <linux/sched/signal.h>
 #include <linux/swap.h>
 #include <linux/swapops.h>
 #include <linux/userfaultfd_k.h>
@@ -44,20 +50,7 @@
 
 #include "../internal.h"
 #include "internal.h"
-
-/* A pinned page is looked at again after so long. */
-#define PIN_DELAY	msecs_to_jiffies(4)
-
-/* How often it is asked whether others still refer to a page to be adopted. */
-#define ADOPT_TRIES	64
-
-/* A work item would wait until threads that compute let it run. */
-static struct kthread_worker *worker __ro_after_init;
-
-static unsigned long address_of(const struct pcn_record *r)
-{
-	return r->page << PAGE_SHIFT;
-}
+#include "map.h"
 
 /**
  * pcn_vma_replicates - may pages of a VMA be on several kernels?
@@ -121,8 +114,21 @@ int pcn_map_prepare(struct vm_area_struct *vma, unsigned long address,
 	return 0;
 }
 
-static struct page *alloc_frame(struct vm_area_struct *vma,
-				unsigned long address, gfp_t gfp)
+/* --- frames --- */
+
+/**
+ * pcn_alloc_frame - a frame for a page
+ * @vma:	the page's VMA
+ * @address:	of the page
+ * @gfp:	how to get memory
+ *
+ * At the origin it is charged to the process.
+ *
+ * Context: the VMA is locked; as @gfp says.
+ * Return: the frame, whose content is undefined; NULL: there is no memory.
+ */
+struct page *pcn_alloc_frame(struct vm_area_struct *vma, unsigned long address,
+			     gfp_t gfp)
 {
 	struct folio *folio;
 
@@ -141,6 +147,19 @@ static struct page *alloc_frame(struct vm_area_struct *vma,
 	return &folio->page;
 }
 
+/*
+ * A frame without data that somebody still refers to is left to those: what comes next
+ * must not be seen by them, nor changed. It is not mapped, so nobody new can refer to it.
+ */
+static bool needs_frame(const struct pcn_record *r)
+{
+	lockdep_assert_held(&r->lock);
+	if (!r->frame)
+		return true;
+	return !r->mapped && !r->holding && !(r->replica.flags & PCN_HELD) &&
+	       page_count(r->frame) > 1;
+}
+
 /**
  * pcn_frame_alloc - have a frame for a page that is to come
  * @r:		the record, in use
@@ -151,28 +170,125 @@ static struct page *alloc_frame(struct vm_area_struct *vma,
  */
 int pcn_frame_alloc(struct pcn_record *r, struct vm_area_struct *vma)
 {
-	struct page *page;
+	struct page *page, *old = NULL;
+	bool needed;
 
-	if (READ_ONCE(r->frame))
+	spin_lock(&r->lock);
+	needed = needs_frame(r);
+	spin_unlock(&r->lock);
+	if (!needed)
 		return 0;
-	page = alloc_frame(vma, address_of(r), GFP_USER);
+	page = pcn_alloc_frame(vma, pcn_address_of(r), GFP_USER);
 	if (!page)
 		return -ENOMEM;
 	spin_lock(&r->lock);
-	if (!r->frame && !r->plain) {
+	if (needs_frame(r) && !r->plain) {
+		old = r->frame;
 		pcn_set_frame(r, page);
 		page = NULL;
 	}
 	spin_unlock(&r->lock);
 	if (page)
 		put_page(page);
+	if (old)
+		put_page(old);
 	return 0;
 }
 
-static bool is_foreign(const struct pcn_space *s)
+/* --- what is in an entry --- */
+
+/**
+ * enum finding - what there is in the entry of a record's page
+ * @FOUND_NOTHING:	nothing, or a marker
+ * @FOUND_FRAME:	the record's frame
+ * @FOUND_PAGE:		at the origin: a page that Linux has put there
+ * @FOUND_OTHER:	what cannot be there
+ */
+enum finding {
+	FOUND_NOTHING,
+	FOUND_FRAME,
+	FOUND_PAGE,
+	FOUND_OTHER,
+};
+
+static enum finding look_at(const struct pcn_record *r, pte_t entry)
 {
-	return !pcn_is_origin(s);
+	if (pte_none(entry) || is_pte_marker(entry))
+		return FOUND_NOTHING;
+	if (!pte_present(entry))
+		return FOUND_OTHER;
+	if (r->frame && pte_pfn(entry) == page_to_pfn(r->frame))
+		return FOUND_FRAME;
+	return pcn_is_origin(r->space) ? FOUND_PAGE : FOUND_OTHER;
 }
+
+/* As the OOM killer does: a process may share its memory with others. */
+static void kill_users(struct mm_struct *mm)
+{
+	struct task_struct *p, *t;
+
+	rcu_read_lock();
+	for_each_process(p) {
+		for_each_thread(p, t) {
+			if (READ_ONCE(t->mm) != mm || t->flags & PF_KTHREAD)
+				continue;
+			do_send_sig_info(SIGKILL, SEND_SIG_PRIV, p, PIDTYPE_TGID);
+			break;
+		}
+	}
+	rcu_read_unlock();
+}
+
+/*
+ * Whatever this is, the frame is used for nothing else, nor is what was found. At a
+ * member the keeper is among those that are killed, and tells the origin.
+ */
+static void complain(struct pcn_record *r, pte_t entry)
+{
+	struct pcn_space *s = r->space;
+
+	pr_err("page %llx of space %llx: its entry is %llx, its frame %lx: the process is killed\n",
+	       r->page, s->number, (u64)pte_val(entry),
+	       r->frame ? page_to_pfn(r->frame) : 0);
+	kill_users(s->mm);
+	pcn_space_break(s->number);
+}
+
+/**
+ * pcn_unmap_page - a page of Linux's is in a page table no more
+ * @vma:	the VMA
+ * @page:	the page
+ * @entry:	what its entry was; it has been cleared, and TLBs flushed
+ *
+ * As Linux does it, but for the entry's reference: that is the caller's now.
+ *
+ * Context: the lock of the page table is held.
+ */
+void pcn_unmap_page(struct vm_area_struct *vma, struct page *page, pte_t entry)
+{
+	struct folio *folio = page_folio(page);
+
+	if (!folio_test_anon(folio) && pte_dirty(entry))
+		folio_mark_dirty(folio);
+	/* What it counts as is reliable only while it is mapped. */
+	dec_mm_counter(vma->vm_mm, mm_counter(folio));
+	folio_remove_rmap_pte(folio, page, vma);
+}
+
+/* The entry has what Linux has put there: that goes. */
+static void remove_page(struct vm_area_struct *vma, unsigned long address, pte_t entry)
+{
+	struct page *page = vm_normal_page(vma, address, entry);
+
+	if (!page) {
+		ksm_might_unmap_zero_page(vma->vm_mm, entry);
+		return;
+	}
+	pcn_unmap_page(vma, page, entry);
+	put_page(page);
+}
+
+/* --- allowing more --- */
 
 static pte_t make_pte(struct pcn_record *r, struct vm_area_struct *vma)
 {
@@ -180,22 +296,47 @@ static pte_t make_pte(struct pcn_record *r, struct vm_area_struct *vma)
 
 	/* Old, so that it tells later whether the page has been used. */
 	pte = pte_mkold(pte);
-	if (is_foreign(r->space))
+	if (!pcn_is_origin(r->space))
 		pte = pte_mkspecial(pte);
 	if (r->may != PCN_MAP_RDWR)
 		return pte_wrprotect(pte);
 	return maybe_mkwrite(pte_mkdirty(pte), vma);
 }
 
-/* The frame is on no list, and nobody has seen it: as good as new. */
+/* The frame is on no list, and mapped nowhere: as good as new. */
 static void add_rmap(struct pcn_record *r, struct vm_area_struct *vma)
 {
 	get_page(r->frame);
-	folio_add_new_anon_rmap(page_folio(r->frame), vma, address_of(r),
+	folio_add_new_anon_rmap(page_folio(r->frame), vma, pcn_address_of(r),
 				RMAP_EXCLUSIVE);
 	inc_mm_counter(vma->vm_mm, MM_ANONPAGES);
 	if (r->may != PCN_MAP_RDWR)
 		ClearPageAnonExclusive(r->frame);
+}
+
+/* See to it that the frame is counted, and nothing else is there. False: it cannot be. */
+static bool make_room(struct pcn_record *r, struct vm_area_struct *vma, pte_t *pte)
+{
+	unsigned long address = pcn_address_of(r);
+	pte_t entry = ptep_get(pte);
+
+	switch (look_at(r, entry)) {
+	case FOUND_FRAME:
+		if (pcn_is_origin(r->space) && r->may == PCN_MAP_RDWR)
+			SetPageAnonExclusive(r->frame);
+		return true;
+	case FOUND_PAGE:
+		remove_page(vma, address, ptep_clear_flush(vma, address, pte));
+		fallthrough;
+	case FOUND_NOTHING:
+		if (pcn_is_origin(r->space))
+			add_rmap(r, vma);
+		return true;
+	case FOUND_OTHER:
+		break;
+	}
+	complain(r, entry);
+	return false;
 }
 
 /**
@@ -203,52 +344,64 @@ static void add_rmap(struct pcn_record *r, struct vm_area_struct *vma)
  * @r:		the record, not plain, with a frame
  * @vma:	its VMA; pcn_map_prepare() was called for it
  *
+ * A page that is home-only is Linux's at the origin, and not mapped elsewhere.
+ *
  * Context: the record's lock is held, the VMA is locked.
  */
 void pcn_map(struct pcn_record *r, struct vm_area_struct *vma)
 {
 	struct mm_struct *mm = vma->vm_mm;
-	unsigned long address = address_of(r);
+	unsigned long address = pcn_address_of(r);
 	spinlock_t *ptl;
 	pte_t *pte;
 
-	if (r->may == PCN_MAP_NONE)
+	if (r->may == PCN_MAP_NONE || r->absent)
 		return;
 	pte = lock_pte(mm, address, &ptl);
 	if (!pte)
 		return;
-	if (!is_foreign(r->space)) {
-		/* Truncating a file unmaps its pages, private ones as well. */
-		if (!pte_present(ptep_get(pte)))
-			add_rmap(r, vma);
-		else if (r->may == PCN_MAP_RDWR)
-			SetPageAnonExclusive(r->frame);
+	if (make_room(r, vma, pte)) {
+		/* More is allowed than before: an old TLB entry faults again. */
+		set_pte_at(mm, address, pte, make_pte(r, vma));
+		update_mmu_cache(vma, address, pte);
+		r->mapped = r->may;
 	}
-	/* More is allowed than before: who has the old entry faults again. */
-	set_pte_at(mm, address, pte, make_pte(r, vma));
-	update_mmu_cache(vma, address, pte);
 	pte_unmap_unlock(pte, ptl);
-	r->mapped = r->may;
 }
 
-/* One reference is the record's, one the page table's. */
+/* --- allowing less --- */
+
+/*
+ * One reference is the record's, one the page table's. This CPU's batch of pages to be
+ * locked in memory, or not any more, may have others.
+ */
 static bool others_refer(struct page *frame)
 {
+	if (page_count(frame) <= 2)
+		return false;
+	mlock_drain_local();
 	return page_count(frame) > 2;
+}
+
+static void set_marker(struct pcn_record *r, struct vm_area_struct *vma, pte_t *pte)
+{
+	set_pte_at(vma->vm_mm, pcn_address_of(r), pte,
+		   make_pte_marker(PTE_MARKER_POISONED));
 }
 
 static void unmap_frame(struct pcn_record *r, struct vm_area_struct *vma,
 			pte_t *pte)
 {
 	struct folio *folio = page_folio(r->frame);
-	unsigned long address = address_of(r);
 
-	set_pte_at(vma->vm_mm, address, pte,
-		   make_pte_marker(PTE_MARKER_POISONED));
+	set_marker(r, vma, pte);
 	folio_remove_rmap_pte(folio, r->frame, vma);
+	/* That leads to a reference, in a batch. */
+	if (vma->vm_flags & VM_LOCKED)
+		mlock_drain_local();
 	dec_mm_counter(vma->vm_mm, MM_ANONPAGES);
 	ClearPageAnonExclusive(r->frame);
-	/* Only the record refers to it now. It may be mapped again as new. */
+	/* It may be mapped again as new. */
 	folio->mapping = NULL;
 	folio_put(folio);
 }
@@ -261,35 +414,100 @@ static bool protect_frame(struct pcn_record *r, struct vm_area_struct *vma,
 	if (PageAnonExclusive(r->frame) &&
 	    folio_try_share_anon_rmap_pte(folio, r->frame))
 		return false;
-	set_pte_at(vma->vm_mm, address_of(r), pte, pte_wrprotect(old));
+	set_pte_at(vma->vm_mm, pcn_address_of(r), pte, pte_wrprotect(old));
 	return true;
 }
 
-static bool reduce_home_present(struct pcn_record *r, struct vm_area_struct *vma,
-				pte_t *pte, pte_t old, enum pcn_mapping to)
+/*
+ * Those who refer to the frame keep it: the page is Linux's again, with all that is in
+ * it. The record goes on with another frame, which nobody will look at.
+ */
+static void leave_to_linux(struct pcn_record *r, struct vm_area_struct *vma,
+			   pte_t *pte, pte_t old, const struct pcn_context *c)
 {
-	bool done = !others_refer(r->frame);
+	struct page *frame = r->frame;
+
+	set_pte_at(vma->vm_mm, pcn_address_of(r), pte, old);
+	pcn_set_frame(r, *c->dummy);
+	*c->dummy = NULL;
+	r->absent = true;
+	r->mapped = PCN_MAP_NONE;
+	folio_add_lru_vma(page_folio(frame), vma);
+	put_page(frame);
+}
+
+/* False: somebody else uses the frame, and may write to it. */
+static bool reduce_frame(struct pcn_record *r, struct vm_area_struct *vma,
+			 pte_t *pte, pte_t old, enum pcn_mapping to,
+			 const struct pcn_context *c)
+{
+	bool done = r->mapped < PCN_MAP_RDWR || !others_refer(r->frame);
 
 	if (done && to == PCN_MAP_NONE)
 		unmap_frame(r, vma, pte);
 	else if (done)
 		done = protect_frame(r, vma, pte, old);
-	if (!done)
-		set_pte_at(vma->vm_mm, address_of(r), pte, old);
+	if (done) {
+		r->mapped = to;
+	} else if (c->dummy && *c->dummy) {
+		leave_to_linux(r, vma, pte, old, c);
+		done = true;
+	} else {
+		set_pte_at(vma->vm_mm, pcn_address_of(r), pte, old);
+	}
 	return done;
 }
 
-/* False: somebody else uses the frame. The entry is cleared and flushed. */
+/* The frame is not there, whatever has become of it: nothing is counted twice. */
+static void reduce_nothing(struct pcn_record *r, struct vm_area_struct *vma,
+			   pte_t *pte, pte_t old, enum pcn_mapping to)
+{
+	r->mapped = PCN_MAP_NONE;
+	/* Another mapping has come here, and everything in it is Linux's. */
+	if (!pcn_vma_replicates(vma)) {
+		set_pte_at(vma->vm_mm, pcn_address_of(r), pte, old);
+		return;
+	}
+	if (pte_present(old))
+		remove_page(vma, pcn_address_of(r), old);
+	if (to == PCN_MAP_NONE)
+		set_marker(r, vma, pte);
+}
+
+/* At the origin. False: not yet. The entry is cleared and flushed. */
 static bool reduce_home(struct pcn_record *r, struct vm_area_struct *vma,
+			pte_t *pte, pte_t old, enum pcn_mapping to,
+			const struct pcn_context *c)
+{
+	switch (look_at(r, old)) {
+	case FOUND_FRAME:
+		return reduce_frame(r, vma, pte, old, to, c);
+	case FOUND_NOTHING:
+	case FOUND_PAGE:
+		reduce_nothing(r, vma, pte, old, to);
+		return true;
+	case FOUND_OTHER:
+		break;
+	}
+	set_pte_at(vma->vm_mm, pcn_address_of(r), pte, old);
+	complain(r, old);
+	r->mapped = PCN_MAP_NONE;
+	return true;
+}
+
+/* Elsewhere. The entry is cleared and flushed. */
+static void reduce_away(struct pcn_record *r, struct vm_area_struct *vma,
 			pte_t *pte, pte_t old, enum pcn_mapping to)
 {
-	if (pte_present(old))
-		return reduce_home_present(r, vma, pte, old, to);
-	if (page_count(r->frame) > 1)
-		return false;
-	set_pte_at(vma->vm_mm, address_of(r), pte,
-		   make_pte_marker(PTE_MARKER_POISONED));
-	return true;
+	enum finding found = look_at(r, old);
+
+	r->mapped = PCN_MAP_NONE;
+	if (found == FOUND_OTHER)
+		complain(r, old);
+	if (found != FOUND_FRAME || to == PCN_MAP_NONE)
+		return;
+	set_pte_at(vma->vm_mm, pcn_address_of(r), pte, pte_wrprotect(old));
+	r->mapped = to;
 }
 
 /* A thread that is not kept from it has used a page by then, after it was mapped. */
@@ -306,32 +524,37 @@ static bool is_kept(const struct pcn_record *r, pte_t pte)
 
 /* False: not yet, and the worker or a work item has been asked to. */
 static bool reduce_in(struct pcn_record *r, struct vm_area_struct *vma,
-		      enum pcn_mapping to)
+		      enum pcn_mapping to, const struct pcn_context *c)
 {
-	unsigned long address = address_of(r);
+	unsigned long address = pcn_address_of(r);
 	spinlock_t *ptl;
 	bool done = true;
 	pte_t *pte, old;
 
 	pte = lock_pte(vma->vm_mm, address, &ptl);
-	if (!pte)
+	if (!pte) {
+		r->mapped = PCN_MAP_NONE;
 		return true;
-	if (is_kept(r, ptep_get(pte))) {
+	}
+	old = ptep_get(pte);
+	if (look_at(r, old) == FOUND_FRAME && is_kept(r, old)) {
 		pte_unmap_unlock(pte, ptl);
 		pcn_linger(r);
 		return false;
 	}
 	old = ptep_clear_flush(vma, address, pte);
-	r->used = pte_young(old);
+	r->used = pte_present(old) && pte_young(old);
 	if (to == PCN_MAP_NONE)
 		r->gone_at = ktime_get_ns();
-	if (!is_foreign(r->space))
-		done = reduce_home(r, vma, pte, old, to);
-	else if (to == PCN_MAP_RDONLY)
-		set_pte_at(vma->vm_mm, address, pte, pte_wrprotect(old));
+	if (pcn_is_origin(r->space))
+		done = reduce_home(r, vma, pte, old, to, c);
+	else
+		reduce_away(r, vma, pte, old, to);
 	pte_unmap_unlock(pte, ptl);
-	if (!done)
-		pcn_record_kick(r, PIN_DELAY);
+	if (done)
+		r->stuck_since = 0;
+	else
+		pcn_note_stuck(r);
 	return done;
 }
 
@@ -339,11 +562,12 @@ static bool reduce_in(struct pcn_record *r, struct vm_area_struct *vma,
  * pcn_reduce - let the page table allow no more than this
  * @r:		the record
  * @to:		what is still to be allowed
- * @c:		@locked if mmap_lock is held, to read; otherwise the VMA's lock is tried
+ * @c:		@locked if mmap_lock is held, to read; otherwise the VMA's lock is tried.
+ *		@dummy: see there
  *
  * Context: the record's lock is held.
  * Return: true: done, TLBs flushed; false: it has to be done later, as somebody has been
- * asked to.
+ * asked to, unless the space ends.
  */
 bool pcn_reduce(struct pcn_record *r, enum pcn_mapping to,
 		const struct pcn_context *c)
@@ -351,420 +575,28 @@ bool pcn_reduce(struct pcn_record *r, enum pcn_mapping to,
 	bool locked = c->locked;
 	struct mm_struct *mm = r->space->mm;
 	struct vm_area_struct *vma;
-	bool done;
+	bool done = true;
 
 	if (r->mapped <= to)
 		return true;
 	if (to == PCN_MAP_RDONLY && pcn_check_mistake(PCN_MISTAKE_PROTECT))
 		return true;
-	vma = locked ? vma_lookup(mm, address_of(r)) :
-		       lock_vma_under_rcu(mm, address_of(r));
+	vma = locked ? vma_lookup(mm, pcn_address_of(r)) :
+		       lock_vma_under_rcu(mm, pcn_address_of(r));
 	if (!vma && !locked) {
 		pcn_record_kick(r, c->delay);
 		return false;
 	}
-	done = !vma || reduce_in(r, vma, to);
+	if (vma)
+		done = reduce_in(r, vma, to, c);
+	else
+		r->mapped = PCN_MAP_NONE;
 	if (vma && !locked)
 		vma_end_read(vma);
-	if (done)
-		r->mapped = to;
 	return done;
 }
 
-/* --- from Linux's page to the protocol's, and back --- */
-
-/* May somebody else still write to the page that is mapped? */
-static bool is_busy(struct folio *folio, int try)
-{
-	int expected = folio_mapcount(folio) +
-		       (folio_test_swapcache(folio) ? folio_nr_pages(folio) : 0);
-
-	if (!folio_test_anon(folio))
-		return false;
-	if (folio_maybe_dma_pinned(folio))
-		return true;
-	return folio_ref_count(folio) > expected && try < ADOPT_TRIES;
-}
-
-static void copy_content(struct page *to, struct page *from)
-{
-	if (from)
-		copy_page(page_address(to), page_address(from));
-	else
-		clear_page(page_address(to));
-}
-
-static void put_in_place(struct vm_area_struct *vma, unsigned long address,
-			 pte_t *pte, struct page *frame, struct page *old)
-{
-	struct mm_struct *mm = vma->vm_mm;
-	struct folio *folio = old ? page_folio(old) : NULL;
-	pte_t entry = mk_pte(frame, vma->vm_page_prot);
-
-	entry = maybe_mkwrite(pte_mkdirty(pte_mkyoung(entry)), vma);
-	get_page(frame);
-	folio_add_new_anon_rmap(page_folio(frame), vma, address, RMAP_EXCLUSIVE);
-	inc_mm_counter(mm, MM_ANONPAGES);
-	set_pte_at(mm, address, pte, entry);
-	if (!folio)
-		return;
-	folio_remove_rmap_pte(folio, old, vma);
-	dec_mm_counter(mm, mm_counter(folio));
-}
-
-/*
- * Replace what is mapped by a frame with the same content. -EAGAIN: others refer
- * to it; -ENOENT: nothing is mapped that could be copied.
- */
-static int replace_page(struct vm_area_struct *vma, unsigned long address,
-			struct page *frame, int try)
-{
-	struct page *old = NULL;
-	spinlock_t *ptl;
-	pte_t *pte, entry;
-	int err = 0;
-
-	pte = get_locked_pte(vma->vm_mm, address, &ptl);
-	if (!pte)
-		return -ENOMEM;
-	entry = ptep_get(pte);
-	if (pte_present(entry)) {
-		entry = ptep_clear_flush(vma, address, pte);
-		old = vm_normal_page(vma, address, entry);
-		if (old && is_busy(page_folio(old), try)) {
-			set_pte_at(vma->vm_mm, address, pte, entry);
-			err = -EAGAIN;
-		}
-	} else if (!pte_none(entry) || !vma_is_anonymous(vma)) {
-		err = -ENOENT;
-	}
-	if (!err) {
-		copy_content(frame, old);
-		put_in_place(vma, address, pte, frame, old);
-	}
-	pte_unmap_unlock(pte, ptl);
-	if (!err && old)
-		put_page(old);
-	return err;
-}
-
-/* A transparent huge page there is made one of small pages. */
-static void split_huge(struct vm_area_struct *vma, unsigned long address)
-{
-	pmd_t *pmd = mm_find_pmd(vma->vm_mm, address);
-
-	if (pmd && pmd_trans_huge(pmdp_get_lockless(pmd)))
-		split_huge_pmd(vma, pmd, address);
-}
-
-/* What to do before the next try. mmap_lock may have been let go meanwhile. */
-static int before_retry(struct mm_struct *mm, unsigned long address, int err,
-			int try)
-{
-	bool unlocked = false;
-
-	if (err == -ENOENT)
-		return fixup_user_fault(mm, address, FAULT_FLAG_REMOTE,
-					&unlocked);
-	if (err != -EAGAIN)
-		return err;
-	mmap_read_unlock(mm);
-	/* A page on its way to an LRU list is referred to by a CPU's batch. */
-	if (try)
-		schedule_timeout_uninterruptible(1);
-	else
-		lru_add_drain_all();
-	mmap_read_lock(mm);
-	return 0;
-}
-
-static int adopt_once(struct vm_area_struct *vma, unsigned long address,
-		      struct page **frame, int try)
-{
-	if (anon_vma_prepare(vma))
-		return -ENOMEM;
-	if (!*frame)
-		*frame = alloc_frame(vma, address, GFP_USER);
-	if (!*frame)
-		return -ENOMEM;
-	split_huge(vma, address);
-	return replace_page(vma, address, *frame, try);
-}
-
-/* What adopt() does, if nobody has to be waited for; NULL otherwise. */
-static struct page *adopt_at_once(struct mm_struct *mm, unsigned long address,
-				  bool *mapped)
-{
-	struct vm_area_struct *vma = vma_lookup(mm, address);
-	struct page *frame;
-	int err;
-
-	if (!vma || !vma->anon_vma || !pcn_vma_replicates(vma))
-		return NULL;
-	frame = alloc_frame(vma, address, GFP_NOWAIT | __GFP_NOWARN);
-	if (!frame)
-		return NULL;
-	split_huge(vma, address);
-	err = replace_page(vma, address, frame, 0);
-	if (err == -EAGAIN) {
-		/* It may be on its way to an LRU list, most likely from here. */
-		lru_add_drain();
-		err = replace_page(vma, address, frame, 0);
-	}
-	*mapped = !err;
-	if (!err)
-		return frame;
-	put_page(frame);
-	return NULL;
-}
-
-/*
- * A frame with the content of a plain page, mapped in its place. Where there is
- * nothing, as beyond the end of a file, it is zeros, and not mapped.
- */
-static struct page *adopt(struct mm_struct *mm, unsigned long address,
-			  bool *mapped)
-{
-	struct vm_area_struct *vma;
-	struct page *frame = NULL;
-	int err, try = 0;
-
-	do {
-		vma = vma_lookup(mm, address);
-		if (!vma || !pcn_vma_replicates(vma))
-			break;
-		err = adopt_once(vma, address, &frame, try);
-		*mapped = !err;
-		if (!err)
-			return frame;
-		err = before_retry(mm, address, err, try++);
-	} while (!err);
-	if (!frame)
-		return alloc_page(GFP_KERNEL | __GFP_ZERO | __GFP_NOFAIL);
-	clear_page(page_address(frame));
-	return frame;
-}
-
-static bool claim_adoption(struct pcn_record *r)
-{
-	bool may;
-
-	spin_lock(&r->lock);
-	may = r->plain && r->holding && !r->active && !r->adopter;
-	if (may)
-		WRITE_ONCE(r->adopter, current);
-	spin_unlock(&r->lock);
-	return may;
-}
-
-/* Linux handles a fault of the page, or removes entries of page tables. */
-static bool is_linux_busy(struct pcn_record *r)
-{
-	struct pcn_space *s = r->space;
-
-	/* Pairs with the one in pcn_unmap_begin_shared(), which looks for adopters. */
-	smp_mb();
-	if (!atomic_read(&s->unmaps))
-		return pcn_has_plain_fault(s, r->page);
-	atomic_set(&s->adoptions_put_off, 1);
-	/* Pairs with atomic_dec_and_test() in pcn_unmap_end_shared(). */
-	smp_mb();
-	return atomic_read(&s->unmaps) || pcn_has_plain_fault(s, r->page);
-}
-
-/*
- * True: the current task makes the page the protocol's, and nobody else uses it. False:
- * whatever is in the way kicks the record when it ends. Linux might do so while this
- * task still has the claim, so look again without it.
- */
-static bool become_adopter(struct pcn_record *r)
-{
-	do {
-		if (!claim_adoption(r))
-			return false;
-		if (!is_linux_busy(r))
-			return true;
-		WRITE_ONCE(r->adopter, NULL);
-	} while (!is_linux_busy(r));
-	return false;
-}
-
-/* By its adopter. False: it is not, for somebody would have to be waited for. */
-static bool make_shared(struct pcn_record *r, bool wait)
-{
-	struct page *frame, *old;
-	bool mapped = false;
-
-	frame = (wait ? adopt : adopt_at_once)(r->space->mm, address_of(r),
-					       &mapped);
-	spin_lock(&r->lock);
-	WRITE_ONCE(r->adopter, NULL);
-	if (!frame) {
-		spin_unlock(&r->lock);
-		return false;
-	}
-	old = r->frame;
-	pcn_set_frame(r, frame);
-	pcn_check_may(r, PCN_MAP_RDWR);
-	r->mapped = mapped ? PCN_MAP_RDWR : PCN_MAP_NONE;
-	r->may = PCN_MAP_RDWR;
-	r->plain = false;
-	pcn_replica_own(r->space->proto, &r->space->group, &r->replica);
-	spin_unlock(&r->lock);
-	if (old)
-		put_page(old);
-	atomic64_inc(&r->space->stats.adopted);
-	trace_pcn_page_adopt(r->space->number, r->page, mapped);
-	return true;
-}
-
-static bool wants_adopter(const struct pcn_record *r)
-{
-	return READ_ONCE(r->plain) && READ_ONCE(r->holding);
-}
-
-/* A writer that waits for mmap_lock may wait for this very record. */
-static void go_on(struct pcn_record *r)
-{
-	struct pcn_context *c = pcn_context_get(r->space);
-
-	c->locked = mmap_read_trylock(r->space->mm);
-	c->delay = 1;
-	spin_lock(&r->lock);
-	pcn_stop_lingering(r);
-	/* An adopter, or what is in its way, kicks the record afterwards. */
-	if (!r->adopter && !r->plain)
-		pcn_resume(r, c);
-	spin_unlock(&r->lock);
-	if (c->locked)
-		mmap_read_unlock(r->space->mm);
-	pcn_context_put(c);
-}
-
-/**
- * pcn_record_work - go on with a record, though somebody has to be waited for
- * @work:	the record's
- *
- * Context: work item. It waits for mmap_lock only to adopt the page.
- */
-void pcn_record_work(struct work_struct *work)
-{
-	struct pcn_record *r = container_of(to_delayed_work(work),
-					    struct pcn_record, work);
-	struct mm_struct *mm = r->space->mm;
-
-	if (wants_adopter(r)) {
-		mmap_read_lock(mm);
-		if (become_adopter(r))
-			make_shared(r, true);
-		mmap_read_unlock(mm);
-	}
-	go_on(r);
-	pcn_record_put(r);
-}
-
-/* The caller has a reference, and one that was not needed is not the last. */
-static void kick_later(struct pcn_record *r, unsigned long delay)
-{
-	refcount_inc(&r->refs);
-	if (!queue_delayed_work(system_unbound_wq, &r->work, delay))
-		refcount_dec(&r->refs);
-}
-
-/* False: somebody would have to be waited for. */
-static bool adopt_if_wanted(struct pcn_record *r)
-{
-	struct mm_struct *mm = r->space->mm;
-	bool done;
-
-	if (!wants_adopter(r))
-		return true;
-	if (!mmap_read_trylock(mm))
-		return false;
-	done = !become_adopter(r) || make_shared(r, false);
-	mmap_read_unlock(mm);
-	return done;
-}
-
-/**
- * pcn_record_run - go on with a record where a handler could not
- * @work:	the record's
- *
- * Context: the thread of all records, which waits for nothing but memory.
- */
-void pcn_record_run(struct kthread_work *work)
-{
-	struct pcn_record *r = container_of(work, struct pcn_record, run);
-
-	if (adopt_if_wanted(r))
-		go_on(r);
-	else if (!READ_ONCE(r->space->ending))
-		kick_later(r, 0);
-	pcn_record_put(r);
-}
-
-/**
- * pcn_record_kick - have somebody go on with a record
- * @r:		the record
- * @delay:	after so many jiffies
- *
- * Context: any.
- */
-void pcn_record_kick(struct pcn_record *r, unsigned long delay)
-{
-	if (READ_ONCE(r->space->ending))
-		return;
-	if (delay)
-		return kick_later(r, delay);
-	refcount_inc(&r->refs);
-	if (!kthread_queue_work(worker, &r->run))
-		refcount_dec(&r->refs);
-}
-
-static void cancel_run(struct pcn_record *r)
-{
-	if (kthread_cancel_work_sync(&r->run))
-		pcn_record_put(r);
-}
-
-/**
- * pcn_record_cancel - do not go on with a record
- * @r:	the record, of a space that is ending, and no timer of it runs
- *
- * What began before the space was ending may still ask for more, each of the two for
- * the other one; what begins later does not.
- *
- * Context: process; waits for what runs just now.
- */
-void pcn_record_cancel(struct pcn_record *r)
-{
-	cancel_run(r);
-	if (cancel_delayed_work_sync(&r->work))
-		pcn_record_put(r);
-	cancel_run(r);
-}
-
-/**
- * pcn_map_init - start the thread that goes on with records
- *
- * Context: initcall.
- * Return: 0 or -ENOMEM.
- */
-int __init pcn_map_init(void)
-{
-	worker = kthread_create_worker(0, "popcorn_pages");
-	if (IS_ERR(worker))
-		return PTR_ERR(worker);
-	/* Others wait for what it does, on other kernels, too. */
-	sched_set_fifo_low(worker->task);
-	return 0;
-}
-
-static bool is_poisoned(pte_t pte)
-{
-	return is_pte_marker(pte) &&
-	       is_poisoned_swp_entry(pte_to_swp_entry(pte));
-}
+/* --- back to Linux --- */
 
 static void clear_marker(struct vm_area_struct *vma, unsigned long address)
 {
@@ -773,25 +605,38 @@ static void clear_marker(struct vm_area_struct *vma, unsigned long address)
 
 	if (!pte)
 		return;
-	if (is_poisoned(ptep_get(pte)))
+	if (is_pte_marker(ptep_get(pte)))
 		pte_clear(vma->vm_mm, address, pte);
 	pte_unmap_unlock(pte, ptl);
 }
 
 /*
  * Nobody else has a page that was shared before: to write it Linux needs no copy, and
- * who refers to it, as a pipe does, sees what is written.
+ * what refers to it, as a pipe does, sees what is written. False: it is not there.
  */
-static void make_exclusive(struct pcn_record *r, struct vm_area_struct *vma)
+static bool make_exclusive(struct pcn_record *r, struct vm_area_struct *vma)
 {
 	spinlock_t *ptl;
-	pte_t *pte = lock_pte(vma->vm_mm, address_of(r), &ptl);
+	pte_t *pte = lock_pte(vma->vm_mm, pcn_address_of(r), &ptl);
+	bool there;
 
 	if (!pte)
-		return;
-	if (pte_present(ptep_get(pte)))
+		return false;
+	there = look_at(r, ptep_get(pte)) == FOUND_FRAME;
+	if (there)
 		SetPageAnonExclusive(r->frame);
 	pte_unmap_unlock(pte, ptl);
+	return there;
+}
+
+/* Is the frame Linux's now? */
+static bool give_back(struct pcn_record *r, struct vm_area_struct *vma)
+{
+	if (r->may && !r->mapped)
+		pcn_map(r, vma);
+	else if (!r->mapped)
+		clear_marker(vma, pcn_address_of(r));
+	return r->mapped && make_exclusive(r, vma);
 }
 
 /**
@@ -807,6 +652,7 @@ static void make_exclusive(struct pcn_record *r, struct vm_area_struct *vma)
 bool pcn_release(struct pcn_record *r, struct vm_area_struct *vma)
 {
 	struct page *frame;
+	bool given = false;
 
 	spin_lock(&r->lock);
 	if (r->torn || r->plain) {
@@ -816,17 +662,14 @@ bool pcn_release(struct pcn_record *r, struct vm_area_struct *vma)
 	pcn_check_end(r, true);
 	frame = r->frame;
 	trace_pcn_page_release(r->space->number, r->page, r->replica.state);
-	if (vma && !r->plain && r->may && !r->mapped)
-		pcn_map(r, vma);
-	else if (vma && !r->plain && !r->mapped)
-		clear_marker(vma, address_of(r));
-	if (vma && !r->plain && r->mapped)
-		make_exclusive(r, vma);
+	if (vma && !r->absent)
+		given = give_back(r, vma);
 	pcn_set_frame(r, NULL);
 	r->plain = true;
+	r->absent = false;
 	pcn_forget_use(r);
 	spin_unlock(&r->lock);
-	if (frame && r->mapped && vma)
+	if (given)
 		folio_add_lru_vma(page_folio(frame), vma);
 	if (frame)
 		put_page(frame);
@@ -836,17 +679,17 @@ bool pcn_release(struct pcn_record *r, struct vm_area_struct *vma)
 
 /**
  * pcn_remove - at the origin, a page is no part of the address space any more
- * @r:		the record: no other kernel has the page, nothing is under way
+ * @r:		the record, torn: no other kernel has the page, nothing is under way
  * @vma:	the VMA at its address, which need not be the page's; or NULL
  *
  * Linux has taken the page away. A thread that was about to map it may have done so
- * since, and a marker may be left.
+ * since, and a marker may be left. What else is there is Linux's.
  *
  * Context: process; mmap_lock is held, to read.
  */
 void pcn_remove(struct pcn_record *r, struct vm_area_struct *vma)
 {
-	unsigned long address = address_of(r);
+	unsigned long address = pcn_address_of(r);
 	spinlock_t *ptl;
 	pte_t *pte, old;
 
@@ -856,13 +699,9 @@ void pcn_remove(struct pcn_record *r, struct vm_area_struct *vma)
 	if (!pte)
 		return;
 	old = ptep_get(pte);
-	if (r->frame && pte_present(old) && pte_pfn(old) == page_to_pfn(r->frame)) {
-		ptep_clear_flush(vma, address, pte);
-		folio_remove_rmap_pte(page_folio(r->frame), r->frame, vma);
-		dec_mm_counter(vma->vm_mm, MM_ANONPAGES);
-		put_page(r->frame);
-	} else if (is_poisoned(old)) {
+	if (look_at(r, old) == FOUND_FRAME)
+		remove_page(vma, address, ptep_clear_flush(vma, address, pte));
+	else if (is_pte_marker(old))
 		pte_clear(vma->vm_mm, address, pte);
-	}
 	pte_unmap_unlock(pte, ptl);
 }

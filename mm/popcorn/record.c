@@ -452,8 +452,9 @@ void pcn_plain_fault_end(struct pcn_space *s, struct pcn_plain_fault *fault)
 	spin_unlock(&shard->lock);
 	if (!r)
 		return;
-	/* Another kernel has asked for the page meanwhile. */
-	pcn_record_kick(r, 0);
+	/* Has another kernel asked for the page meanwhile? */
+	if (READ_ONCE(r->plain) && READ_ONCE(r->holding))
+		pcn_record_kick(r, 0);
 	pcn_record_put(r);
 }
 

@@ -490,7 +490,7 @@ static int recall_page(struct pcn_record *r)
 
 static bool is_away(const struct pcn_record *r)
 {
-	return !r->torn && !r->plain && !r->may;
+	return !r->torn && !r->plain && !r->absent && !r->may;
 }
 
 /* The range is frozen, but not for this thread. */

@@ -205,9 +205,10 @@ struct pcn_space *pcn_space_create(u64 number, u64 members, unsigned int origin)
 /*
  * Faults in flight have not seen the space; write-lock every VMA to drain them before a
  * page is given away. Changes of the layout look again once they have mmap_lock
- * (pcn_change_lock()). Huge pages would have to be split again and again. Probes in its code
- * (uprobes) are pages that were replaced for this kernel alone; with mmap_lock held
- * there are some, or there will be none.
+ * (pcn_change_lock()). Huge pages would have to be split again and again. Probes in its
+ * code (uprobes) are pages that were replaced for this kernel alone, and MMU notifiers
+ * are told nothing of pages that go; with mmap_lock held there are some, or there will be
+ * none.
  */
 static int attach(struct pcn_space *s, struct mm_struct *mm)
 {
@@ -216,7 +217,7 @@ static int attach(struct pcn_space *s, struct mm_struct *mm)
 
 	if (mmap_write_lock_killable(mm))
 		return -EINTR;
-	if (test_bit(MMF_HAS_UPROBES, &mm->flags)) {
+	if (test_bit(MMF_HAS_UPROBES, &mm->flags) || mm_has_notifiers(mm)) {
 		mmap_write_unlock(mm);
 		return -EBUSY;
 	}
@@ -249,8 +250,6 @@ struct pcn_space *pcn_space_create_mm(u64 number, u64 members,
 	struct pcn_space *s;
 	int err;
 
-	if (mm_has_notifiers(mm))
-		return ERR_PTR(-EBUSY);
 	s = new_space(number, members, origin);
 	if (IS_ERR(s))
 		return s;
@@ -381,7 +380,7 @@ static int show_spaces(struct seq_file *m, void *v)
 {
 	struct pcn_space *s;
 
-	seq_puts(m, "space hits misses messages copies holds impossible unsent adopted rounds\n");
+	seq_puts(m, "space hits misses messages copies holds impossible unsent adopted rounds stuck\n");
 	seq_puts(m, "ended");
 	show_stats(m, &ended);
 	spin_lock(&spaces_lock);

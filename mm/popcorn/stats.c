@@ -431,7 +431,7 @@ static void stats_stop(struct seq_file *m, void *v)
 
 static const char * const base_names[] = {
 	"hits", "misses", "messages", "copies", "holds", "impossible", "unsent",
-	"adopted", "rounds",
+	"adopted", "rounds", "stuck",
 };
 
 static_assert(ARRAY_SIZE(base_names) == BASE);

@@ -8,7 +8,7 @@
  * A step that takes a page away (none, rdonly, hold) waits for the accesses that
  * are under way, or have just been granted, and for whoever else has got hold of
  * the page's frame: its rest is kept in the record, what comes meanwhile is
- * queued, and the access that ends last, or the worker (map.c), goes on with both.
+ * queued, and the access that ends last, or the worker (worker.c), goes on with both.
  * Nobody waits in a handler, and no event overtakes another one of its page.
  *
  * The first event about a plain page of a process waits likewise until the worker
@@ -117,6 +117,7 @@ static void send(struct pcn_record *r, const struct pcn_msg *m, unsigned int to,
 		return post(r, to, &copy->head, sizeof(copy->head), reserve);
 	atomic64_inc(&r->space->stats.copies);
 	copy->head.early = r->early;
+	copy->head.absent = r->absent;
 	memcpy(copy->data, page_address(r->frame), PAGE_SIZE);
 	post(r, to, copy, sizeof(*copy), reserve);
 }
@@ -391,11 +392,19 @@ static void end_plain(struct pcn_record *r)
 		pcn_record_kick(r, 0);
 }
 
+/* What comes with a page. Only the origin knows by itself that a page is absent. */
+static void learn(struct pcn_record *r, const struct pcn_page_msg *w)
+{
+	pcn_learn_use(r, w->from, w->early);
+	if (w->absent && !pcn_is_origin(r->space))
+		WRITE_ONCE(r->absent, true);
+}
+
 static void take_event(struct pcn_record *r, const struct pcn_msg *m,
 		       const struct pcn_page_msg *w, struct pcn_context *c)
 {
 	if (m->flags & PCN_DATA)
-		pcn_learn_use(r, w->from, w->early);
+		learn(r, w);
 	if (r->plain)
 		end_plain(r);
 	if (r->holding || !list_empty(&r->queue))

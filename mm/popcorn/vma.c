@@ -591,6 +591,8 @@ int pcn_vma_fetch(struct mm_struct *mm, unsigned long address)
 
 	if (!s || pcn_is_origin(s) || address >= TASK_SIZE_MAX)
 		return -EFAULT;
+	if (pcn_is_absent(s, address >> PAGE_SHIFT))
+		return -ENXIO;
 	do {
 		err = fetch_once(s, address);
 	} while (err == -EAGAIN && !fatal_signal_pending(current));

@@ -1,0 +1,439 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * From Linux's page to the protocol's, at the origin.
+ *
+ * When another kernel first asks for a plain page, it is *adopted*: what is mapped there
+ * (a file's page, one shared with a child, the zero page, one from swap) is replaced by a
+ * private, exclusive, small anonymous page that is on no LRU list, so that neither
+ * reclaim, compaction nor khugepaged touches it. KSM looks at it, and finds one reference
+ * too many. Memory that has never been used becomes zeros.
+ *
+ * That may be impossible:
+ *
+ *	Others refer to the page and may write to it, as direct I/O and registered buffers
+ *	do. A copy would be another page than theirs. So this is tried again, and for
+ *	a second at most. References to a page that is not exclusive do not matter:
+ *	Linux itself copies such a page before the program writes it.
+ *
+ *	The page cannot be brought in: it is behind the end of a file, or cannot be read.
+ *
+ *	There is no memory that the process may have, or no VMA any more.
+ *
+ * Then the page is *absent*. Nothing happens to what is mapped: at the origin the page
+ * stays Linux's. The kernel that has asked gets an answer all the same: the protocol goes
+ * on with a page of zeros, whose messages say that it is not the page (@absent in struct
+ * pcn_page_msg), and that goes wherever the zeros go. So the protocol knows nothing of
+ * it. A kernel that is told does not map the zeros, and its threads go home for each
+ * access (pcn_is_absent()): there they get the page, or the signal that Linux has for
+ * them. It is so until the members forget the page. A page that others refer to is
+ * home-only from then on.
+ *
+ * A page of the protocol's becomes absent likewise if it cannot be taken away from those
+ * that refer to it (pcn_dummy_for()). It can be written at the origin then, so no other
+ * kernel has a copy.
+ *
+ * Nothing in here waits for such references: the record comes again (worker.c).
+ */
+#include <linux/errno.h>
+#include <linux/highmem.h>
+#include <linux/ksm.h>
+#include <linux/mm.h>
+#include <linux/rmap.h>
+#include <linux/swap.h>
+#include <linux/swapops.h>
+
+#include <asm/tlbflush.h>
+
+#include <trace/events/popcorn.h>
+
+#include "../internal.h"
+#include "internal.h"
+#include "map.h"
+
+/* So often a page is brought in that has gone before it could be copied. */
+#define BRING_TRIES	16
+
+/**
+ * pcn_is_absent - is what this kernel has of a page not the page?
+ * @s:		the space, not at its origin
+ * @page:	number of the page
+ *
+ * Context: process.
+ */
+bool pcn_is_absent(struct pcn_space *s, u64 page)
+{
+	struct pcn_record *none = NULL, *r = pcn_record_find(s, page, &none);
+	bool absent = r && READ_ONCE(r->absent);
+
+	if (r)
+		pcn_record_put(r);
+	return absent;
+}
+
+/*
+ * May somebody write to the page that is mapped, other than by the page table? A page is
+ * exclusive when it is pinned. TLBs are flushed, so no more references come.
+ */
+static bool is_busy(struct page *page)
+{
+	struct folio *folio = page_folio(page);
+	int expected = folio_mapcount(folio) +
+		       (folio_test_swapcache(folio) ? folio_nr_pages(folio) : 0);
+
+	return folio_test_anon(folio) && !folio_test_ksm(folio) &&
+	       PageAnonExclusive(page) && folio_ref_count(folio) > expected;
+}
+
+static void copy_content(struct page *to, struct page *from)
+{
+	if (from)
+		copy_page(page_address(to), page_address(from));
+	else
+		clear_page(page_address(to));
+}
+
+/* @old is what the entry had, and has been cleared and flushed; @page is what that maps. */
+static void put_in_place(struct vm_area_struct *vma, unsigned long address,
+			 pte_t *pte, struct page *frame, pte_t old, struct page *page)
+{
+	struct mm_struct *mm = vma->vm_mm;
+	pte_t entry = mk_pte(frame, vma->vm_page_prot);
+
+	entry = maybe_mkwrite(pte_mkdirty(pte_mkyoung(entry)), vma);
+	get_page(frame);
+	folio_add_new_anon_rmap(page_folio(frame), vma, address, RMAP_EXCLUSIVE);
+	inc_mm_counter(mm, MM_ANONPAGES);
+	set_pte_at(mm, address, pte, entry);
+	if (page)
+		pcn_unmap_page(vma, page, old);
+	else if (pte_present(old))
+		ksm_might_unmap_zero_page(mm, old);
+}
+
+/*
+ * Replace what is mapped by a frame with the same content. -EAGAIN: others refer
+ * to it; -ENOENT: nothing is mapped that could be copied.
+ */
+static int replace_page(struct vm_area_struct *vma, unsigned long address,
+			struct page *frame)
+{
+	struct page *page = NULL;
+	spinlock_t *ptl;
+	pte_t *pte, old;
+	int err = 0;
+
+	pte = get_locked_pte(vma->vm_mm, address, &ptl);
+	if (!pte)
+		return -ENOMEM;
+	old = ptep_get(pte);
+	if (pte_present(old)) {
+		old = ptep_clear_flush(vma, address, pte);
+		page = vm_normal_page(vma, address, old);
+		if (page && is_busy(page)) {
+			set_pte_at(vma->vm_mm, address, pte, old);
+			err = -EAGAIN;
+		}
+	} else if (!pte_none(old) || !vma_is_anonymous(vma)) {
+		err = -ENOENT;
+	}
+	if (!err) {
+		copy_content(frame, page);
+		put_in_place(vma, address, pte, frame, old, page);
+	}
+	pte_unmap_unlock(pte, ptl);
+	if (!err && page)
+		put_page(page);
+	return err;
+}
+
+/* A transparent huge page there is made one of small pages. */
+static void split_huge(struct vm_area_struct *vma, unsigned long address)
+{
+	pmd_t *pmd = mm_find_pmd(vma->vm_mm, address);
+
+	if (pmd && pmd_trans_huge(pmdp_get_lockless(pmd)))
+		split_huge_pmd(vma, pmd, address);
+}
+
+static struct page *new_frame(struct vm_area_struct *vma, unsigned long address,
+			      gfp_t gfp)
+{
+	if (pcn_check_mistake(PCN_MISTAKE_ADOPT))
+		return NULL;
+	return pcn_alloc_frame(vma, address, gfp);
+}
+
+/* What adopt() does, if nobody has to be waited for; NULL otherwise. */
+static struct page *try_adopt(struct mm_struct *mm, unsigned long address)
+{
+	struct vm_area_struct *vma = vma_lookup(mm, address);
+	struct page *frame;
+	int err;
+
+	if (!vma || !vma->anon_vma || !pcn_vma_replicates(vma))
+		return NULL;
+	frame = new_frame(vma, address, GFP_NOWAIT | __GFP_NOWARN);
+	if (!frame)
+		return NULL;
+	split_huge(vma, address);
+	err = replace_page(vma, address, frame);
+	if (err == -EAGAIN) {
+		/* It may be on its way to an LRU list, most likely from here. */
+		lru_add_drain();
+		err = replace_page(vma, address, frame);
+	}
+	if (!err)
+		return frame;
+	put_page(frame);
+	return NULL;
+}
+
+/*
+ * Have Linux map what is there. What the program may do with it does not matter: it is
+ * another kernel's program that has asked, as it may. mmap_lock may have been let go.
+ */
+static int bring_in(struct vm_area_struct *vma, unsigned long address)
+{
+	struct mm_struct *mm = vma->vm_mm;
+	vm_fault_t ret;
+
+	ret = handle_mm_fault(vma, address, FAULT_FLAG_REMOTE | FAULT_FLAG_ALLOW_RETRY |
+			      FAULT_FLAG_KILLABLE, NULL);
+	if (ret & (VM_FAULT_RETRY | VM_FAULT_COMPLETED))
+		mmap_read_lock(mm);
+	return ret & VM_FAULT_ERROR ? -EFAULT : 0;
+}
+
+static int adopt_once(struct vm_area_struct *vma, unsigned long address,
+		      struct page **frame)
+{
+	if (anon_vma_prepare(vma))
+		return -ENOMEM;
+	if (!*frame)
+		*frame = new_frame(vma, address, GFP_USER);
+	if (!*frame)
+		return -ENOMEM;
+	split_huge(vma, address);
+	return replace_page(vma, address, *frame);
+}
+
+/*
+ * Have a frame with the content of a plain page mapped in its place. -EAGAIN: not yet.
+ * Other errors: it cannot be. mmap_lock is held, but not all the time.
+ */
+static int adopt(struct pcn_record *r, struct page **frame)
+{
+	unsigned long address = pcn_address_of(r);
+	struct mm_struct *mm = r->space->mm;
+	struct vm_area_struct *vma;
+	unsigned int i;
+	int err;
+
+	for (i = 0; i < BRING_TRIES && !pcn_space_ends(r->space); i++) {
+		vma = vma_lookup(mm, address);
+		if (!vma || !pcn_vma_replicates(vma))
+			return -EFAULT;
+		err = adopt_once(vma, address, frame);
+		if (err != -ENOENT)
+			return err;
+		err = bring_in(vma, address);
+		if (err)
+			return err;
+	}
+	return -EAGAIN;
+}
+
+static bool claim_adoption(struct pcn_record *r)
+{
+	bool may;
+
+	spin_lock(&r->lock);
+	may = r->plain && r->holding && !r->active && !r->adopter;
+	if (may)
+		WRITE_ONCE(r->adopter, current);
+	spin_unlock(&r->lock);
+	return may;
+}
+
+/* Linux handles a fault of the page, or removes entries of page tables. */
+static bool is_linux_busy(struct pcn_record *r)
+{
+	struct pcn_space *s = r->space;
+
+	/* Pairs with the one in pcn_unmap_begin_shared(), which looks for adopters. */
+	smp_mb();
+	if (!atomic_read(&s->unmaps))
+		return pcn_has_plain_fault(s, r->page);
+	atomic_set(&s->adoptions_put_off, 1);
+	/* Pairs with atomic_dec_and_test() in pcn_unmap_end_shared(). */
+	smp_mb();
+	return atomic_read(&s->unmaps) || pcn_has_plain_fault(s, r->page);
+}
+
+/*
+ * True: the current task makes the page the protocol's, and nobody else uses it. False:
+ * whatever is in the way kicks the record when it ends. Linux might do so while this
+ * task still has the claim, so look again without it.
+ */
+static bool become_adopter(struct pcn_record *r)
+{
+	do {
+		if (!claim_adoption(r))
+			return false;
+		if (!is_linux_busy(r))
+			return true;
+		WRITE_ONCE(r->adopter, NULL);
+	} while (!is_linux_busy(r));
+	return false;
+}
+
+static void stop_adopting(struct pcn_record *r, bool stuck)
+{
+	spin_lock(&r->lock);
+	WRITE_ONCE(r->adopter, NULL);
+	if (stuck)
+		pcn_note_stuck(r);
+	spin_unlock(&r->lock);
+}
+
+/* By its adopter: the page is the protocol's, or something is that stands for it. */
+static void make_shared(struct pcn_record *r, struct page *frame, bool absent)
+{
+	struct page *old;
+
+	spin_lock(&r->lock);
+	WRITE_ONCE(r->adopter, NULL);
+	r->stuck_since = 0;
+	old = r->frame;
+	pcn_set_frame(r, frame);
+	pcn_check_may(r, PCN_MAP_RDWR);
+	r->mapped = absent ? PCN_MAP_NONE : PCN_MAP_RDWR;
+	r->may = PCN_MAP_RDWR;
+	r->absent = absent;
+	r->plain = false;
+	pcn_replica_own(r->space->proto, &r->space->group, &r->replica);
+	pcn_changed(r);
+	spin_unlock(&r->lock);
+	if (old)
+		put_page(old);
+	if (!absent)
+		atomic64_inc(&r->space->stats.adopted);
+	trace_pcn_page_adopt(r->space->number, r->page, !absent);
+}
+
+static struct page *dummy_page(void)
+{
+	return alloc_page(GFP_KERNEL | __GFP_ZERO | __GFP_NOFAIL);
+}
+
+static void make_home_only(struct pcn_record *r)
+{
+	unsigned long address = pcn_address_of(r);
+
+	pcn_home_only(r->space, address, address + PAGE_SIZE, true);
+}
+
+/* False: not yet. */
+static bool adopt_or_refuse(struct pcn_record *r)
+{
+	struct page *frame = NULL;
+	int err = adopt(r, &frame);
+	bool wait = err == -EAGAIN && !pcn_space_ends(r->space) &&
+		    !pcn_stuck_for_long(r);
+
+	if (!err) {
+		make_shared(r, frame, false);
+		return true;
+	}
+	if (frame)
+		put_page(frame);
+	if (wait) {
+		stop_adopting(r, true);
+		return false;
+	}
+	if (err == -EAGAIN)
+		make_home_only(r);
+	make_shared(r, dummy_page(), true);
+	return true;
+}
+
+/**
+ * pcn_wants_adopter - is a page to become the protocol's?
+ * @r:	the record
+ *
+ * Context: any.
+ */
+bool pcn_wants_adopter(const struct pcn_record *r)
+{
+	return READ_ONCE(r->plain) && READ_ONCE(r->holding);
+}
+
+/**
+ * pcn_adopt - make a plain page the protocol's, if it is to be
+ * @r:	the record
+ *
+ * Context: process; sleeps for mmap_lock, memory and I/O.
+ * Return: true: done, or an access has to end first, which then goes on; false: the
+ * record will be looked at again.
+ */
+bool pcn_adopt(struct pcn_record *r)
+{
+	struct mm_struct *mm = r->space->mm;
+	bool done;
+
+	mmap_read_lock(mm);
+	done = !become_adopter(r) || adopt_or_refuse(r);
+	mmap_read_unlock(mm);
+	/* A page on its way to an LRU list is referred to by a CPU's batch. */
+	if (!done)
+		lru_add_drain_all();
+	return done;
+}
+
+/**
+ * pcn_adopt_at_once - make a plain page the protocol's, if nobody has to be waited for
+ * @r:	the record
+ *
+ * Context: process.
+ * Return: false: pcn_adopt() is needed.
+ */
+bool pcn_adopt_at_once(struct pcn_record *r)
+{
+	struct mm_struct *mm = r->space->mm;
+	struct page *frame = NULL;
+	bool adopts;
+
+	if (!pcn_wants_adopter(r))
+		return true;
+	if (!mmap_read_trylock(mm))
+		return false;
+	adopts = become_adopter(r);
+	if (adopts)
+		frame = try_adopt(mm, pcn_address_of(r));
+	if (frame)
+		make_shared(r, frame, false);
+	else if (adopts)
+		stop_adopting(r, false);
+	mmap_read_unlock(mm);
+	return frame || !adopts;
+}
+
+/**
+ * pcn_dummy_for - what a record goes on with if its frame cannot be taken away
+ * @r:	the record, in use
+ *
+ * Context: process; sleeps for memory.
+ * Return: a page for pcn_context.dummy, and the page is home-only then; NULL: there is
+ * no need, or others have not referred to the frame for long.
+ */
+struct page *pcn_dummy_for(struct pcn_record *r)
+{
+	if (!READ_ONCE(r->stuck_since))
+		return NULL;
+	/* mlock(2) and munlock(2) have batches of pages that they refer to. */
+	lru_add_drain_all();
+	if (!pcn_stuck_for_long(r))
+		return NULL;
+	make_home_only(r);
+	return dummy_page();
+}
