@@ -455,10 +455,10 @@ static void on_message(const struct pcn_message *msg)
 	}
 	/* The poll cannot be in here when pcn_space_destroy() is through. */
 	s = pcn_space_find(w->space);
-	if (s)
+	if (s && s->group.members & BIT_ULL(msg->kid))
 		take_message(s, msg);
 	else
-		pr_err_ratelimited("kernel %u sends page %llx of space %llx, which is not here\n",
+		pr_err_ratelimited("kernel %u sends page %llx of space %llx, which is not here or not its\n",
 				   msg->kid, w->page, w->space);
 }
 
