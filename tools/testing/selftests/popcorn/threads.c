@@ -7,6 +7,8 @@
  *	threads --spin KID...	a thread on each that computes for ever, nothing else
  *	threads --crowd N KID	so many threads there that wait for ever, some of them
  *				by system calls that they make all the time
+ *	threads --once KID	goes there and back, says "ready", waits for a line, goes
+ *				there, says "gone", and waits for the end of its input
  *	threads --orphan KID	a process ends that has had a thread there; prints the
  *				number of another one that goes on with its memory
  */
@@ -976,6 +978,21 @@ static int sleep_on(void *arg)
 	return 0;
 }
 
+static int go_once(void)
+{
+	if (leave() || go(0))
+		return 1;
+	puts("ready");
+	fflush(stdout);
+	getchar();
+	leave();
+	puts("gone");
+	fflush(stdout);
+	while (getchar() != EOF)
+		;
+	return 0;
+}
+
 static int be_orphan(void)
 {
 	pid_t child = fork(), other;
@@ -1091,6 +1108,10 @@ int main(int argc, char **argv)
 		away[0] = atoi(argv[3]);
 		be_crowd(atoi(argv[2]));
 		return 1;
+	}
+	if (argc == 3 && !strcmp(argv[1], "--once")) {
+		away[0] = atoi(argv[2]);
+		return go_once();
 	}
 	if (argc == 3 && !strcmp(argv[1], "--orphan")) {
 		away[0] = atoi(argv[2]);
