@@ -50,9 +50,9 @@ soak: build build-debug
 	@LONG=1 scripts/check 40-boot 50-cycle 53-corrupt 70-programs 71-progress \
 		guest-litmus guest-growth guest-hostile
 	@KIND=debug scripts/check messages link-death garbage hostile window pages abi ping threads memory stats \
-		litmus growth
+		litmus growth cases
 	@scripts/build kasan
-	@KIND=kasan scripts/check messages garbage pages abi ping
+	@KIND=kasan scripts/check messages garbage pages abi ping cases
 
 check-deep:
 	@tools/popcorn/check/deep.sh

@@ -17,6 +17,7 @@
 #define WORDS		(PAGE / 8)
 #define NR_MIGRATE	548
 #define MAX_KERNELS	64
+#define ARRAY_SIZE(a)	(sizeof(a) / sizeof((a)[0]))
 
 /* go: the calling thread continues on a kernel */
 static inline int go(int kid)
