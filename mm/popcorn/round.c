@@ -375,14 +375,21 @@ static void note_phase(const struct pcn_message *msg, const struct round_msg *m)
 	pcn_space_put(s);
 }
 
+/* For the next phase. The poll's. */
+static struct phase *spare_phase;
+
+static bool round_ready(void)
+{
+	if (!spare_phase)
+		spare_phase = kmalloc(sizeof(*spare_phase), GFP_NOWAIT | __GFP_NOWARN);
+	return spare_phase;
+}
+
 static void queue_phase(const struct pcn_message *msg, const struct round_msg *m)
 {
-	struct phase *p = kmalloc(sizeof(*p), GFP_KERNEL);
+	struct phase *p = spare_phase;
 
-	if (!p) {
-		pcn_msg_reply(msg, -ENOMEM, NULL, 0);
-		return;
-	}
+	spare_phase = NULL;
 	INIT_WORK(&p->work, do_phase);
 	p->msg = *msg;
 	p->round = *m;
@@ -409,7 +416,7 @@ static const struct pcn_msg_type round_type = {
 	.name		= "round",
 	.channel	= PCN_CONTROL,
 	.type		= PCN_TYPE_ROUND,
-	.may_sleep	= true,
+	.ready		= round_ready,
 	.handle		= on_round,
 };
 

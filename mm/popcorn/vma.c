@@ -388,30 +388,40 @@ static int queue_ask(struct asked *q)
 	return err;
 }
 
+/* For the next question. The poll's. */
+static struct asked *spare_asked;
+
+static bool ask_ready(void)
+{
+	if (!spare_asked)
+		spare_asked = kmalloc(sizeof(*spare_asked), GFP_NOWAIT | __GFP_NOWARN);
+	return spare_asked;
+}
+
 static void on_ask(const struct pcn_message *msg)
 {
-	struct asked *q = kmalloc(sizeof(*q), GFP_KERNEL);
+	struct asked *q = spare_asked;
 	int err = -EINVAL;
 
-	if (!q) {
-		err = -ENOMEM;
-	} else if (msg->length == sizeof(q->ask) && msg->request) {
+	if (msg->length == sizeof(q->ask) && msg->request) {
 		q->msg = *msg;
 		memcpy(&q->ask, msg->payload, sizeof(q->ask));
+		/* Once it is queued it may be gone. */
+		spare_asked = NULL;
 		if (q->ask.address < TASK_SIZE_MAX)
 			err = queue_ask(q);
+		if (err)
+			spare_asked = q;
 	}
-	if (!err)
-		return;
-	pcn_msg_reply(msg, err, NULL, 0);
-	kfree(q);
+	if (err)
+		pcn_msg_reply(msg, err, NULL, 0);
 }
 
 static const struct pcn_msg_type ask_type = {
 	.name		= "vma",
 	.channel	= PCN_CONTROL,
 	.type		= PCN_TYPE_VMA,
-	.may_sleep	= true,
+	.ready		= ask_ready,
 	.handle		= on_ask,
 };
 
