@@ -261,6 +261,7 @@ void pcn_thread_want_stack(struct pcn_thread *t);
 void pcn_shadow_leave(struct pcn_thread *t, struct pt_regs *regs);
 void pcn_shadow_end(struct pcn_thread *t);
 bool pcn_shadow_stays(const struct pcn_thread *t);
+bool pcn_exception_info(const struct pcn_thread_msg *m, kernel_siginfo_t *to);
 void pcn_shadow_forget_stay(struct pcn_thread *t);
 int pcn_visitor_start(void *arrival);
 long pcn_visitor_call(struct pcn_thread *t, struct pt_regs *regs, long nr);

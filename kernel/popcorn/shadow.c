@@ -310,8 +310,15 @@ static bool is_exception(int sig)
 	       sig == SIGTRAP;
 }
 
-/* Only what the kernel tells of an exception; anything else in there is not looked at. */
-static bool take_info(const struct pcn_thread_msg *m, kernel_siginfo_t *to)
+/**
+ * pcn_exception_info - what another kernel tells of an exception
+ * @m:	the message, which does not change
+ * @to:	receives no more than the kernel tells of such a signal
+ *
+ * Context: any.
+ * Return: false: no CPU causes a signal like that.
+ */
+bool pcn_exception_info(const struct pcn_thread_msg *m, kernel_siginfo_t *to)
 {
 	kernel_siginfo_t from;
 
@@ -348,7 +355,7 @@ static void raise_exception(struct pcn_thread *t)
 {
 	kernel_siginfo_t info;
 
-	if (!take_info(t->msg, &info)) {
+	if (!pcn_exception_info(t->msg, &info)) {
 		lost(t, "came back with a signal that no CPU causes");
 		return;
 	}
