@@ -15,6 +15,7 @@
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
+#include <asm/ldt.h>
 #include <pthread.h>
 #include <sched.h>
 #include <setjmp.h>
@@ -772,6 +773,41 @@ static pid_t make_stranger(int (*fn)(void *))
 		     CLONE_VM | SIGCHLD, NULL);
 }
 
+/* What has another time cannot look at the clocks of another kernel. */
+static bool test_time_namespace(void)
+{
+	pid_t child = fork(), grandchild;
+
+	if (!child) {
+		if (unshare(CLONE_NEWTIME))
+			_exit(errno == EINVAL || errno == EPERM ? 0 : 1);
+		grandchild = fork();
+		if (!grandchild)
+			_exit(leave() && errno == EOPNOTSUPP ? 0 : 1);
+		_exit(!ends_with(grandchild, 0) || leave() || go(0));
+	}
+	return ends_with(child, 0);
+}
+
+/* What has segments of its own stays where they are. */
+static bool test_segments(void)
+{
+	struct user_desc d = { .entry_number = 1, .limit = 0xfffff, .seg_32bit = 1,
+			       .limit_in_pages = 1, .useable = 1 };
+	pid_t child = fork();
+	unsigned short ds = 0;
+
+	if (!child) {
+		if (leave() || syscall(SYS_modify_ldt, 1, &d, sizeof(d)))
+			_exit(1);
+		asm volatile("mov %1, %%ds\n\tmov %%ds, %0\n\tmov %2, %%ds"
+			     : "=&r" (ds) : "r" ((unsigned short)0xf),
+			       "r" ((unsigned short)0));
+		_exit(leave() && errno == EOPNOTSUPP && ds == 0xf ? 0 : 2);
+	}
+	return ends_with(child, 0);
+}
+
 static bool ends_killed(pid_t child)
 {
 	kill(child, SIGKILL);
@@ -1065,6 +1101,8 @@ static const struct {
 	{ test_threads, "threads on all kernels wait for each other" },
 	{ test_share, "shared while threads change the layout" },
 	{ test_create_from_afar, "threads made from afar" },
+	{ test_time_namespace, "refused in a time namespace" },
+	{ test_segments, "refused with segments of its own" },
 	{ test_stranger, "refused while a stranger has the memory, without its leader" },
 	{ test_cancel, "a thread that sleeps there is cancelled" },
 };
