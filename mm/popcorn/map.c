@@ -294,13 +294,16 @@ static pte_t make_pte(struct pcn_record *r, struct vm_area_struct *vma)
 {
 	pte_t pte = pfn_pte(page_to_pfn(r->frame), vma->vm_page_prot);
 
-	/* Old, so that it tells later whether the page has been used. */
-	pte = pte_mkold(pte);
+	/*
+	 * Old, so that it tells later whether the page has been used. Dirty, since KSM
+	 * merges clean pages that are not exclusive whatever refers to them.
+	 */
+	pte = pte_mkdirty(pte_mkold(pte));
 	if (!pcn_is_origin(r->space))
 		pte = pte_mkspecial(pte);
 	if (r->may != PCN_MAP_RDWR)
 		return pte_wrprotect(pte);
-	return maybe_mkwrite(pte_mkdirty(pte), vma);
+	return maybe_mkwrite(pte, vma);
 }
 
 /* The frame is on no list, and mapped nowhere: as good as new. */
@@ -401,7 +404,8 @@ static void unmap_frame(struct pcn_record *r, struct vm_area_struct *vma,
 		mlock_drain_local();
 	dec_mm_counter(vma->vm_mm, MM_ANONPAGES);
 	ClearPageAnonExclusive(r->frame);
-	/* It may be mapped again as new. */
+	/* It may be mapped again as new: it is nowhere else. */
+	WARN_ON_ONCE(folio_mapped(folio));
 	folio->mapping = NULL;
 	folio_put(folio);
 }

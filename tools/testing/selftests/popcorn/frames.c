@@ -278,6 +278,53 @@ static bool locked_memory(void)
 	return !wrong && !munlock((void *)p, PAGES * PAGE);
 }
 
+static bool all_are(volatile char *p, int odd, char value, int *wrong)
+{
+	int i;
+
+	for (i = 0; i < PAGES; i++)
+		*wrong += p[i * PAGE] != (i == odd ? value : 0);
+	return !*wrong;
+}
+
+/*
+ * Pages of the same content, which can be read on both kernels for as long as it takes
+ * to merge them: then one is written, on one and on the other.
+ */
+static bool mergeable(void)
+{
+	volatile char *p = map(PAGES), *same = map(PAGES);
+	int i, round, wrong = 0;
+
+	if (madvise((void *)p, PAGES * PAGE, MADV_MERGEABLE) ||
+	    madvise((void *)same, PAGES * PAGE, MADV_MERGEABLE))
+		return false;
+	memset((void *)same, 1, PAGES * PAGE);
+	memset((void *)p, 1, PAGES * PAGE);
+	for (i = 0; i < PAGES; i++)
+		p[i * PAGE] = 0;
+	for (round = 0; round < PAGES; round++) {
+		if (go(kid))
+			return false;
+		all_are(p, -1, 0, &wrong);
+		go(0);
+		all_are(p, -1, 0, &wrong);
+		usleep(60000);
+		if (round & 1 && go(kid))
+			return false;
+		p[round * PAGE] = round + 1;
+		all_are(p, round, round + 1, &wrong);
+		go(round & 1 ? 0 : kid);
+		all_are(p, round, round + 1, &wrong);
+		p[round * PAGE] = 0;
+		go(0);
+	}
+	printf("# merging: %d wrong\n", wrong);
+	munmap((void *)p, PAGES * PAGE);
+	munmap((void *)same, PAGES * PAGE);
+	return !wrong;
+}
+
 static int hold(void)
 {
 	volatile char *p = map(PAGES);
@@ -306,7 +353,7 @@ int main(int argc, char **argv)
 	signal(SIGSEGV, on_fault);
 	if (argc > 2)
 		return hold();
-	printf("1..9\n");
+	printf("1..10\n");
 	/* Before the process is shared: nobody declares what it holds. */
 	result(registered(1), "a registered buffer is used at home");
 	result(pipe_sees(), "so is a page in a pipe");
@@ -316,6 +363,7 @@ int main(int argc, char **argv)
 	result(ends_with_file(), "behind the end of a file is SIGBUS");
 	result(survives_truncation(), "pages of files come and go");
 	result(locked_memory(), "locked memory goes back and forth");
+	result(mergeable(), "pages that KSM would merge are not mixed up");
 	result(shared_with_children(), "a page may be mapped often");
 	return 0;
 }

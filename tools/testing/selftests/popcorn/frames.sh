@@ -43,7 +43,12 @@ without_memory()
 	return $status
 }
 
+ksm=/sys/kernel/mm/ksm
+echo 2 >$ksm/sleep_millisecs
+echo 2000 >$ksm/pages_to_scan
+echo 1 >$ksm/run
 program frames 1
+note grep . $ksm/full_scans $ksm/pages_shared $ksm/pages_sharing
 check "a process ends while its pages are held" killed_while_held
 check "without memory pages are used at home" without_memory
 check "no thread is left" await 5 no_thread
