@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-/* Unit tests of records: who holds them, who is kept out, and how they end. */
+/* Unit tests of records: references, ranges that are shut, and the end of a space. */
 #include <kunit/test.h>
 #include <linux/ktime.h>
 #include <linux/moduleparam.h>
@@ -72,7 +72,7 @@ static void test_frozen(struct kunit *test)
 	struct pcn_shard *shard;
 
 	pcn_freeze(s, 10, 20);
-	/* Not for the one who has frozen the range. */
+	/* The task that has frozen the range is let in. */
 	KUNIT_EXPECT_FALSE(test, pcn_is_shut(s, 15));
 	for (shard = s->shard; shard < s->shard + PCN_SHARDS; shard++)
 		shard->frozen.owner = NULL;

@@ -91,7 +91,7 @@ static_assert(offsetof(struct answer, file) == 32);
 
 /* --- at the origin --- */
 
-/* The stack may grow so far, whoever touches it. */
+/* The limit is the process's: the current task is a work item. */
 static bool may_grow(struct pcn_space *s, struct vm_area_struct *vma,
 		     unsigned long address)
 {
