@@ -163,19 +163,38 @@ static struct page *new_frame(struct vm_area_struct *vma, unsigned long address,
 	return pcn_alloc_frame(vma, address, gfp);
 }
 
+/* Is there a page table of small pages, and what anonymous pages need? */
+static bool is_prepared(struct vm_area_struct *vma, unsigned long address)
+{
+	pmd_t *pmd = mm_find_pmd(vma->vm_mm, address);
+	pmd_t entry = pmd ? pmdp_get_lockless(pmd) : __pmd(0);
+
+	return vma->anon_vma && !pmd_none(entry) && !pmd_trans_huge(entry);
+}
+
+/* See to that; with @atomic only if nothing has to be done. */
+static bool prepare(struct vm_area_struct *vma, unsigned long address, bool atomic)
+{
+	if (atomic)
+		return is_prepared(vma, address);
+	if (anon_vma_prepare(vma))
+		return false;
+	split_huge(vma, address);
+	return true;
+}
+
 /* What adopt() does, if nobody has to be waited for; NULL otherwise. */
-static struct page *try_adopt(struct mm_struct *mm, unsigned long address)
+static struct page *try_adopt(struct mm_struct *mm, unsigned long address, bool atomic)
 {
 	struct vm_area_struct *vma = vma_lookup(mm, address);
 	struct page *frame;
 	int err;
 
-	if (!vma || !vma->anon_vma || !pcn_vma_replicates(vma))
+	if (!vma || !pcn_vma_replicates(vma) || !prepare(vma, address, atomic))
 		return NULL;
 	frame = new_frame(vma, address, GFP_NOWAIT | __GFP_NOWARN);
 	if (!frame)
 		return NULL;
-	split_huge(vma, address);
 	err = replace_page(vma, address, frame);
 	if (err == -EAGAIN) {
 		/* It may be on its way to an LRU list, most likely from here. */
@@ -392,12 +411,13 @@ bool pcn_adopt(struct pcn_record *r)
 
 /**
  * pcn_adopt_at_once - make a plain page the protocol's, if nobody has to be waited for
- * @r:	the record
+ * @r:		the record
+ * @atomic:	do not sleep
  *
- * Context: process.
+ * Context: process, also a handler with @atomic; otherwise it sleeps for memory.
  * Return: false: pcn_adopt() is needed.
  */
-bool pcn_adopt_at_once(struct pcn_record *r)
+bool pcn_adopt_at_once(struct pcn_record *r, bool atomic)
 {
 	struct mm_struct *mm = r->space->mm;
 	struct page *frame = NULL;
@@ -409,7 +429,7 @@ bool pcn_adopt_at_once(struct pcn_record *r)
 		return false;
 	adopts = become_adopter(r);
 	if (adopts)
-		frame = try_adopt(mm, pcn_address_of(r));
+		frame = try_adopt(mm, pcn_address_of(r), atomic);
 	if (frame)
 		make_shared(r, frame, false);
 	else if (adopts)

@@ -22,7 +22,7 @@ void pcn_unmap_page(struct vm_area_struct *vma, struct page *page, pte_t entry);
 
 /* adopt.c */
 bool pcn_wants_adopter(const struct pcn_record *r);
-bool pcn_adopt_at_once(struct pcn_record *r);
+bool pcn_adopt_at_once(struct pcn_record *r, bool atomic);
 bool pcn_adopt(struct pcn_record *r);
 struct page *pcn_dummy_for(struct pcn_record *r);
 

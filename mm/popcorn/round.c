@@ -396,6 +396,38 @@ static void queue_phase(const struct pcn_message *msg, const struct round_msg *m
 	queue_work(round_wq, &p->work);
 }
 
+/* So many records are looked at in the handler. */
+#define LOOK_MAX	32
+
+/* Is nothing under way that a freeze would have to wait for? Not if it takes long. */
+static bool is_quiet_now(struct pcn_space *s, const struct round_msg *m)
+{
+	struct pcn_shard *shard;
+	unsigned int n = 0;
+	struct pcn_record *r;
+
+	for_each_record(r, shard, s, m->first, m->last) {
+		if (n++ == LOOK_MAX || !is_quiet(r)) {
+			pcn_record_put(r);
+			return false;
+		}
+	}
+	return true;
+}
+
+/* Nobody has to be waited for, as a rule. */
+static bool is_frozen_now(const struct pcn_message *msg, const struct round_msg *m)
+{
+	struct pcn_space *s = m->phase == ROUND_FREEZE ? pcn_space_get(m->space) : NULL;
+	bool done;
+
+	if (!s)
+		return false;
+	done = s->group.origin == msg->kid && !pcn_is_origin(s) && is_quiet_now(s, m);
+	pcn_space_put(s);
+	return done;
+}
+
 static void on_round(const struct pcn_message *msg)
 {
 	struct round_msg m;
@@ -405,7 +437,9 @@ static void on_round(const struct pcn_message *msg)
 	memcpy(&m, msg->payload, sizeof(m));
 	if (is_valid(&m)) {
 		note_phase(msg, &m);
-		if (msg->request)
+		if (msg->request && is_frozen_now(msg, &m))
+			pcn_msg_reply(msg, 0, NULL, 0);
+		else if (msg->request)
 			queue_phase(msg, &m);
 	} else if (msg->request) {
 		pcn_msg_reply(msg, -EINVAL, NULL, 0);
@@ -706,7 +740,8 @@ int pcn_round_finish(struct pcn_space *s, u64 first, u64 last, bool vmas)
  */
 int __init pcn_round_init(void)
 {
-	round_wq = alloc_workqueue("popcorn_rounds", WQ_UNBOUND | WQ_MEM_RECLAIM,
+	round_wq = alloc_workqueue("popcorn_rounds",
+				   WQ_UNBOUND | WQ_HIGHPRI | WQ_MEM_RECLAIM,
 				   WQ_UNBOUND_MAX_ACTIVE);
 	return round_wq ? pcn_msg_register(&round_type) : -ENOMEM;
 }

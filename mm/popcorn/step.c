@@ -33,6 +33,7 @@
 #include <popcorn/partition.h>
 
 #include "internal.h"
+#include "map.h"
 
 /* A message with a page. */
 struct page_copy {
@@ -382,13 +383,21 @@ static void queue_event(struct pcn_record *r, const struct pcn_msg *m,
 	list_add_tail(&e->node, &r->queue);
 }
 
-/* Others want a page that Linux has had for itself. */
-static void end_plain(struct pcn_record *r)
+/*
+ * Others want a page that Linux has had for itself: most often it can be had at once.
+ * Otherwise the worker sees to it, or the access that is under way.
+ */
+static void end_plain(struct pcn_record *r, struct pcn_context *c)
+	__must_hold(&r->lock)
 {
-	if (r->holding)
-		return;
-	r->holding = true;
-	if (!pcn_in_use(r))
+	bool done;
+
+	spin_unlock(&r->lock);
+	done = pcn_adopt_at_once(r, true);
+	spin_lock(&r->lock);
+	if (done && !r->adopter && !r->plain)
+		pcn_resume(r, c);
+	else if (!done)
 		pcn_record_kick(r, 0);
 }
 
@@ -405,12 +414,15 @@ static void take_event(struct pcn_record *r, const struct pcn_msg *m,
 {
 	if (m->flags & PCN_DATA)
 		learn(r, w);
-	if (r->plain)
-		end_plain(r);
-	if (r->holding || !list_empty(&r->queue))
+	if (r->holding || r->plain || !list_empty(&r->queue)) {
 		queue_event(r, m, w + 1);
-	else
-		step(r, m, w + 1, c);
+		if (r->plain && !r->holding) {
+			r->holding = true;
+			end_plain(r, c);
+		}
+		return;
+	}
+	step(r, m, w + 1, c);
 }
 
 static void take_message(struct pcn_space *s, const struct pcn_message *msg)
@@ -426,6 +438,7 @@ static void take_message(struct pcn_space *s, const struct pcn_message *msg)
 		take_event(r, &m, w, &c);
 	spin_unlock(&r->lock);
 	pcn_record_put(r);
+	pcn_reserve_empty(&c.reserve);
 	spare_out = c.spare;
 }
 

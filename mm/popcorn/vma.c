@@ -617,7 +617,8 @@ int pcn_vma_fetch(struct mm_struct *mm, unsigned long address)
  */
 int __init pcn_vma_init(void)
 {
-	ask_wq = alloc_workqueue("popcorn_vmas", WQ_UNBOUND, WQ_UNBOUND_MAX_ACTIVE);
+	ask_wq = alloc_workqueue("popcorn_vmas", WQ_UNBOUND | WQ_HIGHPRI,
+				 WQ_UNBOUND_MAX_ACTIVE);
 	return ask_wq ? pcn_msg_register(&ask_type) : -ENOMEM;
 }
 

@@ -156,7 +156,7 @@ void pcn_record_run(struct kthread_work *work)
 {
 	struct pcn_record *r = container_of(work, struct pcn_record, run);
 
-	if (pcn_adopt_at_once(r))
+	if (pcn_adopt_at_once(r, false))
 		go_on(r, NULL);
 	else
 		kick_later(r, 0);
@@ -212,13 +212,15 @@ void pcn_record_cancel(struct pcn_record *r)
  */
 int __init pcn_map_init(void)
 {
-	records = alloc_workqueue("popcorn_records", WQ_UNBOUND, WQ_MAX_ACTIVE);
+	/* Others wait for what it does, on other kernels, too. */
+	records = alloc_workqueue("popcorn_records", WQ_UNBOUND | WQ_HIGHPRI,
+				  WQ_MAX_ACTIVE);
 	if (!records)
 		return -ENOMEM;
 	worker = kthread_create_worker(0, "popcorn_pages");
 	if (IS_ERR(worker))
 		return PTR_ERR(worker);
-	/* Others wait for what it does, on other kernels, too. */
+	/* Likewise. */
 	sched_set_fifo_low(worker->task);
 	return 0;
 }
