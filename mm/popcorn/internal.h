@@ -308,7 +308,7 @@ bool pcn_has_plain_fault(struct pcn_space *s, u64 page);
 struct pcn_record *pcn_record_next(struct pcn_shard *shard, u64 page);
 struct pcn_record *pcn_record_next_get(struct pcn_shard *shard, u64 page);
 bool pcn_is_shut(struct pcn_space *s, u64 page);
-void pcn_freeze(struct pcn_space *s, u64 first, u64 last);
+void pcn_freeze(struct pcn_space *s, u64 first, u64 last, struct task_struct *owner);
 void pcn_thaw(struct pcn_space *s);
 bool pcn_tear(struct pcn_space *s, u64 first, u64 last);
 void pcn_record_put(struct pcn_record *r);

@@ -301,19 +301,21 @@ static void set_frozen(struct pcn_space *s, const struct pcn_range *range)
 }
 
 /**
- * pcn_freeze - let no access to a range begin, but those of the current task
+ * pcn_freeze - let no access to a range begin
  * @s:		the space
  * @first:	number of the first page
  * @last:	number of the last one
+ * @owner:	a task that may go on, or NULL
  *
  * Accesses that have begun have a reference to their record.
  *
- * Context: process. One range at a time: pcn_space.round, or the origin's phases.
+ * Context: process, also a handler. One range at a time: pcn_space.round, or the origin's
+ * phases.
  */
-void pcn_freeze(struct pcn_space *s, u64 first, u64 last)
+void pcn_freeze(struct pcn_space *s, u64 first, u64 last, struct task_struct *owner)
 {
 	const struct pcn_range range = {
-		.first = first, .last = last, .owner = current, .on = true,
+		.first = first, .last = last, .owner = owner, .on = true,
 	};
 
 	set_frozen(s, &range);

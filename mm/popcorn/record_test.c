@@ -69,13 +69,11 @@ static void test_range(struct kunit *test)
 static void test_frozen(struct kunit *test)
 {
 	struct pcn_space *s = test->priv;
-	struct pcn_shard *shard;
 
-	pcn_freeze(s, 10, 20);
-	/* The task that has frozen the range is let in. */
+	pcn_freeze(s, 10, 20, current);
 	KUNIT_EXPECT_FALSE(test, pcn_is_shut(s, 15));
-	for (shard = s->shard; shard < s->shard + PCN_SHARDS; shard++)
-		shard->frozen.owner = NULL;
+	/* Nobody is let in, not even the task that happens to run. */
+	pcn_freeze(s, 10, 20, NULL);
 	KUNIT_EXPECT_TRUE(test, pcn_is_shut(s, 10));
 	KUNIT_EXPECT_TRUE(test, pcn_is_shut(s, 20));
 	KUNIT_EXPECT_FALSE(test, pcn_is_shut(s, 21));

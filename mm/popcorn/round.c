@@ -366,7 +366,8 @@ static void note_phase(const struct pcn_message *msg, const struct round_msg *m)
 	if (s->group.origin == msg->kid && !pcn_is_origin(s)) {
 		if (m->phase == ROUND_FREEZE) {
 			set_round(s, m->round);
-			pcn_freeze(s, m->first, m->last);
+			/* A thread that polls is no exception. */
+			pcn_freeze(s, m->first, m->last, NULL);
 		} else if (m->phase == ROUND_THAW) {
 			set_round(s, 0);
 			pcn_thaw(s);
@@ -652,7 +653,7 @@ int pcn_round_begin(struct pcn_space *s, u64 first, u64 last, bool vmas, bool ke
 
 	atomic64_inc(&s->stats.rounds);
 	set_round(s, s->round_number + 1);
-	pcn_freeze(s, first, last);
+	pcn_freeze(s, first, last, current);
 	err = freeze_all(s, first, last);
 	if (!err && keep)
 		err = recall(s, first, last) ?:
@@ -722,7 +723,7 @@ int pcn_round_finish(struct pcn_space *s, u64 first, u64 last, bool vmas)
 {
 	int err;
 
-	pcn_freeze(s, first, last);
+	pcn_freeze(s, first, last, current);
 	err = freeze_all(s, first, last) ?:
 	      recall(s, first, last) ?:
 	      drop(s, first, last, vmas ? ROUND_VMAS : 0);
