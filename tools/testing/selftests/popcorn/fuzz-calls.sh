@@ -1,10 +1,12 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0
 # vm: --kernels 3 --mem 192M --timeout 500 --add build/tools/selftests:/programs
+# vm: --append sysctl.debug.exception-trace=0 --secondary-append sysctl.debug.exception-trace=0
 # vm-long: --timeout 3600
 #
 # Random system calls of threads that are away, as an ordinary user (fuzz-calls.c): no
-# kernel complains, nothing is left that cannot be killed, and no object.
+# kernel complains, nothing is left that cannot be killed, and no object. That the programs
+# themselves fault is no complaint.
 
 . /selftests/lib.sh
 . /selftests/threads-lib.sh
