@@ -697,6 +697,7 @@ void pcn_remove(struct pcn_record *r, struct vm_area_struct *vma)
 	spinlock_t *ptl;
 	pte_t *pte, old;
 
+	trace_pcn_page_release(r->space->number, r->page, r->replica.state);
 	if (!vma || !pcn_vma_replicates(vma))
 		return;
 	pte = lock_pte(vma->vm_mm, address, &ptl);
