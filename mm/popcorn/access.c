@@ -16,11 +16,12 @@
  * A thread that gets a page has used it after a while: it is not asked for earlier by
  * the kernel that it comes from. How long it takes depends on whether the thread has to
  * be woken up, and what that costs: it is learnt, within these limits, from what comes
- * with the page (pcn_learn_use()). And so long it takes until it is first looked whether
+ * with the page (pcn_learn_use()); at most as long as a page stays that has not been used
+ * (map.c). And so long it takes until it is first looked whether
  * a page that somebody wants has been used.
  */
 #define USE_NS		(20 * NSEC_PER_USEC)
-#define USE_MAX_NS	(400 * NSEC_PER_USEC)
+#define USE_MAX_NS	(1000 * NSEC_PER_USEC)
 /* It shrinks by such a part each time. */
 #define USE_SHRINK	8
 
