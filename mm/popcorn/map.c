@@ -26,7 +26,7 @@
  *
  * At the origin a frame that can be written is taken away only when nobody else refers
  * to it, as direct I/O does. One that cannot be written is not exclusive: Linux copies
- * such a page before it is written, whoever refers to it, so references to it do not
+ * such a page before it is written, so references to it do not
  * matter. Should a reference stay for long the page stays at the origin (pcn_context.dummy
  * and adopt.c).
  */
