@@ -28,6 +28,7 @@
 #include <linux/wait.h>
 #include <linux/workqueue.h>
 
+#include <popcorn/partition.h>
 #include <popcorn/proto.h>
 #include <popcorn/space.h>
 
@@ -169,6 +170,17 @@ struct pcn_plain_fault {
 	u64			page;
 };
 
+/**
+ * struct pcn_member - at the origin: what a member knows of the layout
+ * @published:	addresses whose VMAs it knows
+ * @epoch:	counts changes of VMAs that it was told of. An answer that has met one on
+ *		its way is of an older epoch; @changes_lock
+ */
+struct pcn_member {
+	struct maple_tree	published;
+	u64			epoch;
+};
+
 /** PCN_SHARDS - parts that the records of a space are divided into */
 #define PCN_SHARDS	16
 
@@ -200,8 +212,8 @@ struct pcn_shard {
  * @quiet:	threads and work items that wait until a record is not used
  * @broken:	the process ends: nobody waits any more
  * @ending:	the space is being destroyed: nothing is begun with a record
- * @epoch:	of the VMAs. At the origin it counts changes of VMAs that others know;
- *		written with @changes_lock held, at a member with mmap_lock held to write
+ * @epoch:	at a member: pcn_member.epoch as it knows it; written with mmap_lock held to
+ *		write
  * @round:	one round at a time: at the origin held from its beginning to its end, at a
  *		member while pages are dropped. Not a mutex: a round that was interrupted is
  *		finished by another task
@@ -220,7 +232,7 @@ struct pcn_shard {
  * @torn_work:	at the origin: tells members of torn pages
  * @rest_until:	at the origin: no round begins before, ns of CLOCK_MONOTONIC. Set by those
  *		who ask again and again, as their VMAs go before they can be used
- * @published:	at the origin: addresses whose VMAs other kernels know
+ * @member:	at the origin: what each member knows
  * @home_only:	at the origin: addresses that they must not know
  * @files_given: at the origin: some may have mapped files of their own
  * @files_forbidden: at the origin: they must not, pages are not what is in the files
@@ -253,7 +265,7 @@ struct pcn_space {
 	struct work_struct	ask_work;
 	struct work_struct	torn_work;
 	atomic64_t		rest_until;
-	struct maple_tree	published;
+	struct pcn_member	member[PCN_KERNELS_MAX];
 	struct maple_tree	home_only;
 	bool			files_given;
 	bool			files_forbidden;
@@ -434,7 +446,8 @@ int pcn_file_map(struct pcn_space *s, struct file *file, const struct pcn_file *
  * @finish:	brings to its end a round whose owner could not
  * @flags:	PCN_CHANGE_*
  * @depth:	changes that @owner has begun within this one
- * @round:	members know of the range, and take part
+ * @members:	those that take part in the round: all that know something of the range
+ * @round:	there is one
  * @dropped:	they have dropped it before Linux changes it
  */
 struct pcn_change {
@@ -446,6 +459,7 @@ struct pcn_change {
 	struct work_struct	finish;
 	unsigned int		flags;
 	unsigned int		depth;
+	u64			members;
 	bool			round;
 	bool			dropped;
 };
@@ -457,9 +471,9 @@ void pcn_tell_of_torn(struct work_struct *work);
 
 /* round.c */
 int pcn_round_init(void);
-int pcn_round_begin(struct pcn_space *s, u64 first, u64 last, bool vmas, bool keep);
-int pcn_round_end(struct pcn_space *s, u64 first, u64 last, bool vmas, bool dropped);
-int pcn_round_finish(struct pcn_space *s, u64 first, u64 last, bool vmas);
+int pcn_round_begin(struct pcn_change *c);
+int pcn_round_end(struct pcn_change *c);
+int pcn_round_finish(struct pcn_change *c);
 bool pcn_has_torn(struct pcn_space *s, u64 first, u64 last);
 void pcn_vmas_forget(struct mm_struct *mm);
 

@@ -90,12 +90,27 @@ static bool is_announced(struct pcn_space *s, u64 first, u64 last)
 	return found;
 }
 
-static bool is_published(struct pcn_space *s, const struct pcn_change *c)
+static bool is_published(struct pcn_space *s, unsigned int kid, const struct pcn_change *c)
 {
 	unsigned long at = c->first << PAGE_SHIFT;
 	unsigned long end = ((c->last + 1) << PAGE_SHIFT) - 1;
 
-	return mt_find(&s->published, &at, end);
+	return mt_find(&s->member[kid].published, &at, end);
+}
+
+/*
+ * The members that know something of the range. With "vote" a kernel has part in pages of
+ * which it knows no address.
+ */
+static u64 members_in(struct pcn_space *s, const struct pcn_change *c)
+{
+	u64 others = s->group.members & ~BIT_ULL(s->group.self), found = 0;
+	unsigned int kid;
+
+	for_each_set_bit(kid, (unsigned long *)&others, PCN_KERNELS_MAX)
+		if (is_published(s, kid, c))
+			found |= BIT_ULL(kid);
+	return found && s->proto == &pcn_proto_vote ? others : found;
 }
 
 /* --- begin and end --- */
@@ -123,7 +138,7 @@ static int announce(struct pcn_space *s, struct pcn_change *c)
 	for (;;) {
 		enlist(s, c);
 		/* After that: members that have been told earlier are seen. */
-		if (!(c->flags & PCN_CHANGE_TORN) && !is_published(s, c))
+		if (!(c->flags & PCN_CHANGE_TORN) && !members_in(s, c))
 			return 0;
 		if (down_killable(&s->round)) {
 			delist(s, c);
@@ -137,6 +152,7 @@ static int announce(struct pcn_space *s, struct pcn_change *c)
 		if (let_rest(rest))
 			return -EINTR;
 	}
+	c->members = members_in(s, c);
 	WRITE_ONCE(c->round, true);
 	return 0;
 }
@@ -166,7 +182,7 @@ static void finish(struct work_struct *work)
 	struct pcn_change *c = container_of(work, struct pcn_change, finish);
 	struct pcn_space *s = c->space;
 
-	while (pcn_round_finish(s, c->first, c->last, c->flags & PCN_CHANGE_VMAS))
+	while (pcn_round_finish(c))
 		schedule_timeout_uninterruptible(1);
 	forget_change(s, c);
 	pcn_space_put(s);
@@ -189,8 +205,7 @@ static void finish_later(struct pcn_space *s, struct pcn_change *c)
 
 static void end_change(struct pcn_space *s, struct pcn_change *c)
 {
-	if (c->round && pcn_round_end(s, c->first, c->last,
-				      c->flags & PCN_CHANGE_VMAS, c->dropped))
+	if (c->round && pcn_round_end(c))
 		finish_later(s, c);
 	else
 		forget_change(s, c);
@@ -226,9 +241,7 @@ int pcn_change_begin(struct pcn_space *s, u64 start, u64 end, unsigned int flags
 	}
 	if (!c->round)
 		return 0;
-	err = pcn_round_begin(s, c->first, c->last, flags & PCN_CHANGE_VMAS,
-			      flags & PCN_CHANGE_KEEP);
-	c->dropped = !err && flags & PCN_CHANGE_KEEP;
+	err = pcn_round_begin(c);
 	if (err)
 		finish_later(s, c);
 	return err;

@@ -2,22 +2,26 @@
 /*
  * Rounds: all kernels forget pages of a range, before Linux changes it or afterwards.
  *
- *	freeze	every member lets no access to the range begin any more, and answers
- *		when those that had begun are over: then nothing is under way about
- *		its pages
+ *	freeze	every member lets no access to the range begin any more, waits until those
+ *		that had begun are over, and unmaps the range, with its VMAs if they
+ *		change: nobody there sees any of it before the thaw, and nothing is under
+ *		way about its pages
  *	recall	the origin reads the pages whose data is elsewhere
  *	fence	"vote" alone: every kernel has an answer from every other to what it
  *		sent after that, so no late answer about a page is under way (see
  *		protocol.rst, "Late messages")
- *	drop	the members forget the pages, and the VMAs if they change; the origin
- *		gives the pages back to Linux
+ *	drop	the members forget the pages; the origin gives them back to Linux
  *	thaw	the members let accesses begin
  *
  * If Linux needs what is in the pages, recall and drop come before the change. If it
  * may throw them away they come afterwards, when it is known which pages are gone: those
  * that are torn (pcn_tear()) are not recalled. So a change that fails loses nothing.
  *
- * A member cannot fail to drop. What it has of VMAs is a copy of what the origin has,
+ * Members take part that know of VMAs in the range. Between the freeze and the
+ * thaw they use nothing there, so to all threads the change is one moment. In particular
+ * nobody sees the old pages at an address that Linux has given to a new mapping.
+ *
+ * A member cannot fail to unmap. What it has of VMAs is a copy of what the origin has,
  * and may be forgotten at any time: where a part of a VMA cannot be unmapped, as for
  * want of memory, all of it is, or it becomes void, and is asked for again.
  *
@@ -59,9 +63,9 @@
 
 /**
  * enum round_phase - phases of a round that members are told of
- * @ROUND_FREEZE:	let no access begin, wait for those that have
+ * @ROUND_FREEZE:	let no access begin, wait for those that have, unmap the range
  * @ROUND_FENCE:	wait until nothing late is under way
- * @ROUND_DROP:		forget pages, and with ROUND_VMAS VMAs
+ * @ROUND_DROP:		forget the pages
  * @ROUND_THAW:		go on
  */
 enum round_phase {
@@ -71,7 +75,7 @@ enum round_phase {
 	ROUND_THAW,
 };
 
-/* With ROUND_DROP: forget the VMAs, too. */
+/* With ROUND_FREEZE: forget the VMAs, too. */
 #define ROUND_VMAS	BIT(0)
 
 /**
@@ -79,7 +83,7 @@ enum round_phase {
  * @space:	number of the space
  * @first:	number of the first page
  * @last:	number of the last one
- * @epoch:	of the VMAs from now on
+ * @epoch:	of the member's VMAs from now on
  * @round:	number of the round, not 0
  * @phase:	enum round_phase
  * @flags:	ROUND_VMAS or 0
@@ -249,7 +253,7 @@ static void zap_pages(struct mm_struct *mm, unsigned long start, unsigned long e
 				     max(start, vma->vm_start));
 }
 
-static void drop_mappings(struct pcn_space *s, const struct round_msg *m)
+static void unmap(struct pcn_space *s, const struct round_msg *m)
 {
 	unsigned long start = m->first << PAGE_SHIFT;
 	unsigned long end = min_t(u64, (m->last + 1) << PAGE_SHIFT, TASK_SIZE_MAX);
@@ -258,14 +262,28 @@ static void drop_mappings(struct pcn_space *s, const struct round_msg *m)
 	kthread_use_mm(s->mm);
 	mmap_write_lock(s->mm);
 	if (m->flags & ROUND_VMAS) {
-		/* No VMA of before is inserted afterwards. */
-		s->epoch = m->epoch;
+		/* No VMA of before is inserted afterwards. A late request has an older one. */
+		s->epoch = max(s->epoch, m->epoch);
 		drop_vmas(s->mm, start, end);
 	} else {
 		zap_pages(s->mm, start, end);
 	}
 	mmap_write_unlock(s->mm);
 	kthread_unuse_mm(s->mm);
+}
+
+/* Nobody maps them before the thaw. */
+static void note_unmapped(struct pcn_space *s, u64 first, u64 last)
+{
+	struct pcn_shard *shard;
+	struct pcn_record *r;
+
+	for_each_record(r, shard, s, first, last) {
+		spin_lock(&r->lock);
+		r->mapped = PCN_MAP_NONE;
+		spin_unlock(&r->lock);
+		cond_resched();
+	}
 }
 
 static void drop_records(struct pcn_space *s, u64 first, u64 last)
@@ -290,23 +308,36 @@ static bool is_under_way(struct pcn_space *s, const struct round_msg *m)
 	return same;
 }
 
-/* The origin's thaw comes after the answer to this: it does not come in between. */
+/* The origin's thaw comes after the answer: it does not come in between. */
+static int freeze_here(struct pcn_space *s, const struct round_msg *m)
+{
+	int err = wait_until_quiet(s, m->first, m->last);
+
+	if (err)
+		return err;
+	down(&s->round);
+	if (is_under_way(s, m)) {
+		unmap(s, m);
+		note_unmapped(s, m->first, m->last);
+	}
+	up(&s->round);
+	return 0;
+}
+
 static void drop_here(struct pcn_space *s, const struct round_msg *m)
 {
 	down(&s->round);
-	if (is_under_way(s, m)) {
-		drop_mappings(s, m);
+	if (is_under_way(s, m))
 		drop_records(s, m->first, m->last);
-	}
 	up(&s->round);
 }
 
 static int obey(struct pcn_space *s, const struct round_msg *m)
 {
-	trace_pcn_round(s->number, m->first, m->last, m->epoch, m->phase);
+	trace_pcn_round(s->number, m->first, m->last, m->round, m->phase);
 	switch (m->phase) {
 	case ROUND_FREEZE:
-		return wait_until_quiet(s, m->first, m->last);
+		return freeze_here(s, m);
 	case ROUND_FENCE:
 		return fence(s);
 	case ROUND_DROP:
@@ -397,18 +428,17 @@ static void queue_phase(const struct pcn_message *msg, const struct round_msg *m
 	queue_work(round_wq, &p->work);
 }
 
-/* So many records are looked at in the handler. */
-#define LOOK_MAX	32
+/* So many records are dropped in the handler. */
+#define DROP_MAX	32
 
-/* Is nothing under way that a freeze would have to wait for? Not if it takes long. */
-static bool is_quiet_now(struct pcn_space *s, const struct round_msg *m)
+static bool has_few(struct pcn_space *s, const struct round_msg *m)
 {
 	struct pcn_shard *shard;
 	unsigned int n = 0;
 	struct pcn_record *r;
 
 	for_each_record(r, shard, s, m->first, m->last) {
-		if (n++ == LOOK_MAX || !is_quiet(r)) {
+		if (n++ == DROP_MAX) {
 			pcn_record_put(r);
 			return false;
 		}
@@ -416,15 +446,26 @@ static bool is_quiet_now(struct pcn_space *s, const struct round_msg *m)
 	return true;
 }
 
-/* Nobody has to be waited for, as a rule. */
-static bool is_frozen_now(const struct pcn_message *msg, const struct round_msg *m)
+/* False: it would take long, or the first time that this was asked for is not over. */
+static bool drop_at_once(struct pcn_space *s, const struct round_msg *m)
 {
-	struct pcn_space *s = m->phase == ROUND_FREEZE ? pcn_space_get(m->space) : NULL;
+	if (!has_few(s, m) || down_trylock(&s->round))
+		return false;
+	if (is_under_way(s, m))
+		drop_records(s, m->first, m->last);
+	up(&s->round);
+	return true;
+}
+
+/* Is this done without a work item? */
+static bool is_done_now(const struct pcn_message *msg, const struct round_msg *m)
+{
+	struct pcn_space *s = m->phase == ROUND_DROP ? pcn_space_get(m->space) : NULL;
 	bool done;
 
 	if (!s)
 		return false;
-	done = s->group.origin == msg->kid && !pcn_is_origin(s) && is_quiet_now(s, m);
+	done = s->group.origin == msg->kid && !pcn_is_origin(s) && drop_at_once(s, m);
 	pcn_space_put(s);
 	return done;
 }
@@ -438,7 +479,7 @@ static void on_round(const struct pcn_message *msg)
 	memcpy(&m, msg->payload, sizeof(m));
 	if (is_valid(&m)) {
 		note_phase(msg, &m);
-		if (msg->request && is_frozen_now(msg, &m))
+		if (msg->request && is_done_now(msg, &m))
 			pcn_msg_reply(msg, 0, NULL, 0);
 		else if (msg->request)
 			queue_phase(msg, &m);
@@ -480,20 +521,20 @@ static int tell_one(struct pcn_space *s, unsigned int kid, struct round_msg *m)
  * has started again and knows nothing of the process. -EINTR: the current task is killed,
  * or the process.
  */
-static int tell(struct pcn_space *s, u64 first, u64 last, enum round_phase phase,
-		u32 flags)
+static int tell(struct pcn_change *c, enum round_phase phase)
 {
+	struct pcn_space *s = c->space;
 	struct round_msg m = {
-		.space = s->number, .first = first, .last = last,
-		.epoch = s->epoch, .round = s->round_number,
-		.phase = phase, .flags = flags,
+		.space = s->number, .first = c->first, .last = c->last,
+		.round = s->round_number, .phase = phase,
+		.flags = c->flags & PCN_CHANGE_VMAS ? ROUND_VMAS : 0,
 	};
-	u64 members = others(s);
 	unsigned int kid;
 	int err, result = 0;
 
-	trace_pcn_round(s->number, first, last, s->epoch, phase);
-	for_each_set_bit(kid, (unsigned long *)&members, PCN_KERNELS_MAX) {
+	trace_pcn_round(s->number, c->first, c->last, m.round, phase);
+	for_each_set_bit(kid, (unsigned long *)&c->members, PCN_KERNELS_MAX) {
+		m.epoch = s->member[kid].epoch;
 		err = tell_one(s, kid, &m);
 		if (!err || err == -EHOSTDOWN)
 			continue;
@@ -579,85 +620,95 @@ static void release(struct pcn_space *s, u64 first, u64 last)
 	}
 }
 
-static void unpublish(struct pcn_space *s, u64 first, u64 last)
+/* Before they are told. Nobody is told of VMAs in the range meanwhile. */
+static void begin_epoch(struct pcn_change *c)
 {
-	mtree_store_range(&s->published, first << PAGE_SHIFT,
-			  ((last + 1) << PAGE_SHIFT) - 1, NULL,
-			  GFP_KERNEL | __GFP_NOFAIL);
-}
+	struct pcn_space *s = c->space;
+	unsigned int kid;
 
-static void begin_epoch(struct pcn_space *s)
-{
+	if (!(c->flags & PCN_CHANGE_VMAS))
+		return;
 	spin_lock(&s->changes_lock);
-	s->epoch++;
+	for_each_set_bit(kid, (unsigned long *)&c->members, PCN_KERNELS_MAX)
+		s->member[kid].epoch++;
 	spin_unlock(&s->changes_lock);
 }
 
-/* After the last access of the round, which is a recall: its late answers come here. */
-static int fence_all(struct pcn_space *s, u64 first, u64 last)
+/* After they have forgotten them. */
+static void unpublish(struct pcn_change *c)
 {
-	if (s->proto != &pcn_proto_vote)
-		return 0;
-	return tell(s, first, last, ROUND_FENCE, 0) ?: fence(s);
-}
+	struct pcn_space *s = c->space;
+	unsigned int kid;
 
-static int drop(struct pcn_space *s, u64 first, u64 last, u32 flags)
-{
-	int err = fence_all(s, first, last);
-
-	if (err)
-		return err;
-	if (flags & ROUND_VMAS)
-		begin_epoch(s);
-	err = tell(s, first, last, ROUND_DROP, flags);
-	if (err)
-		return err;
-	if (flags & ROUND_VMAS) {
-		unpublish(s, first, last);
-		if (!first && last >= LAST_PAGE)
-			WRITE_ONCE(s->files_given, false);
-	}
-	release(s, first, last);
-	return 0;
+	if (!(c->flags & PCN_CHANGE_VMAS))
+		return;
+	for_each_set_bit(kid, (unsigned long *)&c->members, PCN_KERNELS_MAX)
+		mtree_store_range(&s->member[kid].published, c->first << PAGE_SHIFT,
+				  ((c->last + 1) << PAGE_SHIFT) - 1, NULL,
+				  GFP_KERNEL | __GFP_NOFAIL);
+	if (!c->first && c->last >= LAST_PAGE)
+		WRITE_ONCE(s->files_given, false);
 }
 
 /* An access at the origin may have begun before the last member was frozen. */
-static int freeze_all(struct pcn_space *s, u64 first, u64 last)
+static int freeze_all(struct pcn_change *c)
 {
-	return wait_until_quiet(s, first, last) ?:
-	       tell(s, first, last, ROUND_FREEZE, 0) ?:
-	       wait_until_quiet(s, first, last);
+	struct pcn_space *s = c->space;
+	int err;
+
+	begin_epoch(c);
+	pcn_freeze(s, c->first, c->last, current);
+	err = wait_until_quiet(s, c->first, c->last) ?: tell(c, ROUND_FREEZE);
+	if (err)
+		return err;
+	unpublish(c);
+	return wait_until_quiet(s, c->first, c->last);
 }
 
-static void thaw_all(struct pcn_space *s, u64 first, u64 last)
+/* After the last access of the round, which is a recall: its late answers come here. */
+static int fence_all(struct pcn_change *c)
 {
-	tell(s, first, last, ROUND_THAW, 0);
-	pcn_thaw(s);
+	if (c->space->proto != &pcn_proto_vote)
+		return 0;
+	return tell(c, ROUND_FENCE) ?: fence(c->space);
+}
+
+static int drop_all(struct pcn_change *c)
+{
+	int err = recall(c->space, c->first, c->last) ?: fence_all(c) ?:
+		  tell(c, ROUND_DROP);
+
+	if (err)
+		return err;
+	release(c->space, c->first, c->last);
+	c->dropped = true;
+	return 0;
+}
+
+static void thaw_all(struct pcn_change *c)
+{
+	tell(c, ROUND_THAW);
+	pcn_thaw(c->space);
 }
 
 /**
  * pcn_round_begin - before Linux changes a range
- * @s:		the space, at the origin
- * @first:	number of the first page
- * @last:	number of the last one
- * @vmas:	VMAs change, not only pages
- * @keep:	what is in the pages is needed: they are Linux's when this returns
+ * @c:	the change. With PCN_CHANGE_KEEP what is in the pages is needed: they are Linux's
+ *	when this returns
  *
  * Context: process, with &pcn_space.round held, and no other lock; sleeps, killably.
  * Return: 0: pcn_round_end() has to follow; -EINTR a fatal signal, -ENOMEM:
  * pcn_round_finish().
  */
-int pcn_round_begin(struct pcn_space *s, u64 first, u64 last, bool vmas, bool keep)
+int pcn_round_begin(struct pcn_change *c)
 {
 	int err;
 
-	atomic64_inc(&s->stats.rounds);
-	set_round(s, s->round_number + 1);
-	pcn_freeze(s, first, last, current);
-	err = freeze_all(s, first, last);
-	if (!err && keep)
-		err = recall(s, first, last) ?:
-		      drop(s, first, last, vmas ? ROUND_VMAS : 0);
+	atomic64_inc(&c->space->stats.rounds);
+	set_round(c->space, c->space->round_number + 1);
+	err = freeze_all(c);
+	if (!err && c->flags & PCN_CHANGE_KEEP)
+		err = drop_all(c);
 	return err;
 }
 
@@ -685,51 +736,37 @@ bool pcn_has_torn(struct pcn_space *s, u64 first, u64 last)
 
 /**
  * pcn_round_end - Linux has changed the range, or has failed to
- * @s:		the space
- * @first:	as for pcn_round_begin(), as are
- * @last:	this
- * @vmas:	and this
- * @dropped:	that has had everything dropped
+ * @c:	the change
  *
- * What Linux has taken away is dropped; what it has not is kept. VMAs are dropped in
- * any case: members ask for them again.
+ * What Linux has taken away is dropped; what it has not is kept.
  *
  * Context: process, with &pcn_space.round held, and no other lock; sleeps, killably.
  * Return: 0; -EINTR, -ENOMEM: pcn_round_finish() has to follow.
  */
-int pcn_round_end(struct pcn_space *s, u64 first, u64 last, bool vmas, bool dropped)
+int pcn_round_end(struct pcn_change *c)
 {
-	int err = 0;
+	bool drop = c->flags & PCN_CHANGE_VMAS || pcn_has_torn(c->space, c->first, c->last);
+	int err = drop && !c->dropped ? drop_all(c) : 0;
 
-	if (!dropped && (vmas || pcn_has_torn(s, first, last)))
-		err = recall(s, first, last) ?:
-		      drop(s, first, last, vmas ? ROUND_VMAS : 0);
 	if (!err)
-		thaw_all(s, first, last);
+		thaw_all(c);
 	return err;
 }
 
 /**
  * pcn_round_finish - a round that was interrupted: everything is dropped
- * @s:		the space
- * @first:	as for pcn_round_begin(), as are
- * @last:	this
- * @vmas:	and this
+ * @c:	the change
  *
  * Context: work item, with &pcn_space.round held.
  * Return: 0, also if the process ends; -ENOMEM: try again.
  */
-int pcn_round_finish(struct pcn_space *s, u64 first, u64 last, bool vmas)
+int pcn_round_finish(struct pcn_change *c)
 {
-	int err;
+	int err = freeze_all(c) ?: drop_all(c);
 
-	pcn_freeze(s, first, last, current);
-	err = freeze_all(s, first, last) ?:
-	      recall(s, first, last) ?:
-	      drop(s, first, last, vmas ? ROUND_VMAS : 0);
-	if (err == -ENOMEM && !READ_ONCE(s->broken))
+	if (err == -ENOMEM && !READ_ONCE(c->space->broken))
 		return err;
-	thaw_all(s, first, last);
+	thaw_all(c);
 	return 0;
 }
 

@@ -115,6 +115,7 @@ void pcn_space_put(struct pcn_space *s)
 static struct pcn_space *new_space(u64 number, u64 members, unsigned int origin)
 {
 	struct pcn_space *s;
+	unsigned int kid;
 
 	if (!(members & BIT_ULL(pcn_self())) || origin >= PCN_KERNELS_MAX ||
 	    !(members & BIT_ULL(origin)))
@@ -138,7 +139,8 @@ static struct pcn_space *new_space(u64 number, u64 members, unsigned int origin)
 	INIT_LIST_HEAD(&s->parked);
 	INIT_WORK(&s->ask_work, pcn_vma_answer);
 	INIT_WORK(&s->torn_work, pcn_tell_of_torn);
-	mt_init(&s->published);
+	for_each_set_bit(kid, (unsigned long *)&s->group.members, PCN_KERNELS_MAX)
+		mt_init(&s->member[kid].published);
 	mt_init(&s->home_only);
 	atomic_long_inc(&spaces_in_use);
 	return s;
@@ -146,8 +148,11 @@ static struct pcn_space *new_space(u64 number, u64 members, unsigned int origin)
 
 static void free_space(struct pcn_space *s)
 {
+	unsigned int kid;
+
 	put_pid(s->pid);
-	mtree_destroy(&s->published);
+	for_each_set_bit(kid, (unsigned long *)&s->group.members, PCN_KERNELS_MAX)
+		mtree_destroy(&s->member[kid].published);
 	mtree_destroy(&s->home_only);
 	atomic_long_dec(&spaces_in_use);
 	kfree(s);

@@ -165,8 +165,9 @@ static int clip(struct pcn_space *s, u64 address, struct vma_answer *a)
 	return 0;
 }
 
+/* The kernel that has asked knows of the VMA from now on. */
 static int describe(struct pcn_space *s, struct vm_area_struct *vma,
-		    u64 address, struct vma_answer *a)
+		    u64 address, unsigned int kid, struct vma_answer *a)
 {
 	int err;
 
@@ -179,7 +180,7 @@ static int describe(struct pcn_space *s, struct vm_area_struct *vma,
 	err = clip(s, address, a);
 	if (err)
 		return err;
-	return mtree_store_range(&s->published, a->start, a->end - 1,
+	return mtree_store_range(&s->member[kid].published, a->start, a->end - 1,
 				 xa_mk_value(1), GFP_KERNEL);
 }
 
@@ -200,7 +201,8 @@ static void keep_rounds_off(struct pcn_space *s, u64 ns)
  * Either this sees a change, or the change sees that the VMA is published, or it has ended
  * since the VMA was looked at (is_final()).
  */
-static int avoid_changes(struct pcn_space *s, u64 address, struct vma_answer *a)
+static int avoid_changes(struct pcn_space *s, u64 address, unsigned int kid,
+			 struct vma_answer *a)
 {
 	u64 page = address >> PAGE_SHIFT;
 	struct pcn_change *c;
@@ -214,19 +216,20 @@ static int avoid_changes(struct pcn_space *s, u64 address, struct vma_answer *a)
 		else
 			a->start = max(a->start, (c->last + 1) << PAGE_SHIFT);
 	}
-	a->epoch = s->epoch;
+	a->epoch = s->member[kid].epoch;
 	return 0;
 }
 
 /* The length of the answer, or an error. */
-static int look_up(struct pcn_space *s, const struct vma_ask *ask, struct answer *a)
+static int look_up(struct pcn_space *s, const struct vma_ask *ask, unsigned int kid,
+		   struct answer *a)
 {
 	struct vm_area_struct *vma = find_or_expand(s, ask->address);
 	int ret;
 
 	if (!vma)
 		return -EFAULT;
-	ret = describe(s, vma, ask->address, &a->vma);
+	ret = describe(s, vma, ask->address, kid, &a->vma);
 	if (!ret)
 		ret = sizeof(a->vma) + pcn_file_describe(s, vma, &a->file);
 	mmap_read_unlock(s->mm);
@@ -280,7 +283,8 @@ static bool is_final(struct pcn_space *s, struct asked *q, struct answer *a, u64
 
 	spin_lock(&s->changes_lock);
 	old = s->changes_ended != ended;
-	wait = !old && avoid_changes(s, q->ask.address, &a->vma);
+	wait = !old && avoid_changes(s, q->ask.address, q->msg.kid,
+				     &a->vma);
 	if (old || wait) {
 		list_add_tail(&q->node, wait ? &s->parked : &s->asks);
 		s->asks_count++;
@@ -293,7 +297,7 @@ static void answer(struct pcn_space *s, struct asked *q)
 {
 	struct answer *a = kzalloc(sizeof(*a), GFP_KERNEL);
 	u64 ended = changes_ended(s);
-	int ret = a ? look_up(s, &q->ask, a) : -ENOMEM;
+	int ret = a ? look_up(s, &q->ask, q->msg.kid, a) : -ENOMEM;
 
 	/* What is not there, or home-only, may be about to change as well. */
 	if (a && !is_final(s, q, a, ended)) {
@@ -372,7 +376,7 @@ static int queue_ask(struct asked *q)
 	struct pcn_space *s = pcn_space_get(q->ask.space);
 	int err = -ESRCH;
 
-	if (s && pcn_is_origin(s)) {
+	if (s && pcn_is_origin(s) && s->group.members & BIT_ULL(q->msg.kid)) {
 		err = -ENOBUFS;
 		spin_lock(&s->changes_lock);
 		if (s->asks_count < ASKS_MAX) {

@@ -333,24 +333,24 @@ TRACE_EVENT(pcn_page_release,
 
 /* A round of a layout change: the origin tells it, members obey. */
 TRACE_EVENT(pcn_round,
-	TP_PROTO(u64 space, u64 first, u64 last, u64 epoch, unsigned int phase),
-	TP_ARGS(space, first, last, epoch, phase),
+	TP_PROTO(u64 space, u64 first, u64 last, u64 round, unsigned int phase),
+	TP_ARGS(space, first, last, round, phase),
 	TP_STRUCT__entry(
 		__field(u64, space)
 		__field(u64, first)
 		__field(u64, last)
-		__field(u64, epoch)
+		__field(u64, round)
 		__field(unsigned int, phase)
 	),
 	TP_fast_assign(
 		__entry->space = space;
 		__entry->first = first;
 		__entry->last = last;
-		__entry->epoch = epoch;
+		__entry->round = round;
 		__entry->phase = phase;
 	),
-	TP_printk("space=%llx first=%llx last=%llx epoch=%llu phase=%s",
-		  __entry->space, __entry->first, __entry->last, __entry->epoch,
+	TP_printk("space=%llx first=%llx last=%llx round=%llu phase=%s",
+		  __entry->space, __entry->first, __entry->last, __entry->round,
 		  pcn_show_phase(__entry->phase))
 );
 

@@ -141,6 +141,7 @@ if wanted file; then
 fi
 wanted uffd && both 150 uffd
 wanted stack && both 120 stack
+wanted reuse && both 120 reuse
 wanted step && both 60 step
 wanted cost && both 120 cost
 wanted records && check "pages that only their origin has touched need no record" records 1
