@@ -12,19 +12,6 @@
 
 #include "internal.h"
 
-/*
- * A thread that gets a page has used it after a while: it is not asked for earlier by
- * the kernel that it comes from. How long it takes depends on whether the thread has to
- * be woken up, and what that costs: it is learnt, within these limits, from what comes
- * with the page (pcn_learn_use()); at most as long as a page stays that has not been used
- * (map.c). And so long it takes until it is first looked whether
- * a page that somebody wants has been used.
- */
-#define USE_NS		(20 * NSEC_PER_USEC)
-#define USE_MAX_NS	(1000 * NSEC_PER_USEC)
-/* It shrinks by such a part each time. */
-#define USE_SHRINK	8
-
 /* For how long a thread looks for its page by itself. */
 static struct pcn_linger page_linger;
 
@@ -62,7 +49,7 @@ static void refill(struct pcn_context *c, struct pcn_space *s)
 
 	pcn_reserve_fill(&c->reserve, full_reserve(s), gfp);
 	if (!c->spare)
-		c->spare = kmalloc(sizeof(*c->spare), gfp);
+		c->spare = kzalloc(sizeof(*c->spare), gfp);
 }
 
 /**
@@ -93,7 +80,8 @@ void pcn_context_put(struct pcn_context *c)
 	bool pooled;
 
 	c->locked = false;
-	c->delay = 0;
+	c->retry_ns = 0;
+	c->again = 0;
 	spin_lock(&pool_lock);
 	pooled = pool_count < POOL_MAX;
 	if (pooled) {
@@ -128,7 +116,7 @@ bool pcn_may_enter(struct pcn_record *r, bool write, bool hurry)
 		pcn_changed(r);
 		return true;
 	}
-	if ((r->holding || r->granted) && !hurry)
+	if ((pcn_is_held(r) || r->granted) && !hurry)
 		return false;
 	/* One that is absent is used elsewhere: see use_at_home(). */
 	return r->plain || r->absent || r->may >= (write ? PCN_MAP_RDWR : PCN_MAP_RDONLY);
@@ -162,7 +150,7 @@ static int wait_for_change(struct pcn_record *r)
 	spin_unlock(&r->lock);
 	since = ktime_get_ns();
 	pcn_msg_look(&page_linger, has_come, &change);
-	err = wait_event_killable(r->wait, has_come(&change));
+	err = wait_var_event_killable(r, has_come(&change));
 	pcn_msg_waited(&page_linger, ktime_get_ns() - since);
 	spin_lock(&r->lock);
 	return err || READ_ONCE(r->space->broken) ? -EINTR : 0;
@@ -185,30 +173,19 @@ static bool is_over(const void *arg)
 	return ktime_get_ns() >= p->until || has_come(&p->change);
 }
 
-/*
- * The page has just gone from here, to somebody who is about to use it. Asked for it
- * before that, its kernel would have to wait, by a timer; to wait here costs less. One
- * thread does, for all of this kernel.
- */
+/* One thread waits, for all of this kernel. */
 static void let_use(struct pcn_record *r)
 	__must_hold(&r->lock)
 {
-	static const struct pcn_linger enough = { .ns = 2 * USE_MAX_NS };
-	struct patience p = {
-		.change = { .r = r, .seen = r->changes },
-		.until = r->gone_at + max_t(u32, r->use_ns, USE_NS),
-	};
+	static const struct pcn_linger enough = { .ns = NSEC_PER_SEC };
+	struct patience p = { .change = { .r = r, .seen = r->changes } };
 
-	r->gone_at = 0;
-	if (!is_over(&p)) {
-		r->leaving = true;
+	if (pcn_hold_leave(r, &p.until)) {
 		spin_unlock(&r->lock);
 		pcn_msg_look(&enough, is_over, &p);
 		spin_lock(&r->lock);
-		r->leaving = false;
-		pcn_changed(r);
 	}
-	r->left_to = ktime_get_ns() >= p.until ? r->taker : PCN_NOBODY;
+	pcn_hold_leave_end(r, p.until);
 }
 
 /* What an earlier attempt has used up. */
@@ -238,11 +215,11 @@ int pcn_enter(struct pcn_record *r, bool write, struct pcn_context *c)
 	while (!err && !pcn_may_enter(r, write, c->locked)) {
 		if (r->lost)
 			err = -EIO;
-		else if (r->pending || r->holding || r->granted || r->leaving)
+		else if (r->pending || pcn_is_held(r) || r->granted || r->hold.leaving)
 			err = wait_for_change(r);
 		else if (!c->spare || c->reserve.count < full_reserve(r->space))
 			refill_unlocked(r, c);
-		else if (r->gone_at)
+		else if (r->hold.gone)
 			let_use(r);
 		else
 			pcn_post_access(r, write, c);
@@ -270,7 +247,7 @@ void pcn_leave(struct pcn_record *r)
 	struct pcn_context *c = NULL;
 
 	spin_lock(&r->lock);
-	if (r->holding && r->active == 1) {
+	if (pcn_is_held(r) && r->active == 1) {
 		spin_unlock(&r->lock);
 		c = pcn_context_get(r->space);
 		spin_lock(&r->lock);
@@ -298,116 +275,9 @@ void pcn_leave(struct pcn_record *r)
 void pcn_leave_mapped(struct pcn_record *r, u64 ns)
 {
 	spin_lock(&r->lock);
-	r->mapped_at = ktime_get_ns();
-	r->keep_until = r->mapped_at + ns;
-	r->early = false;
+	pcn_hold_begin(r, ns);
 	spin_unlock(&r->lock);
 	pcn_leave(r);
-}
-
-/**
- * pcn_forget_use - a record of a page that nobody has used yet
- * @r:	the record
- *
- * Context: the record's lock is held, or nobody else knows of the record.
- */
-void pcn_forget_use(struct pcn_record *r)
-{
-	r->gone_at = 0;
-	r->use_ns = 0;
-	r->keep_until = 0;
-	r->early = false;
-	r->left_to = PCN_NOBODY;
-	r->taker = PCN_NOBODY;
-}
-
-/**
- * pcn_learn_use - learn for how long a page is to be left to those who get it
- * @r:		the record
- * @from:	the kernel that it has come from
- * @early:	it had been asked for before it was used there
- *
- * To ask too early costs a timer, and the switch to the thread that it wakes up; to ask
- * late costs no more than the time itself. If even the longest time is too short, none
- * is any use.
- *
- * Context: the record's lock is held.
- */
-void pcn_learn_use(struct pcn_record *r, u8 from, bool early)
-{
-	u32 ns = max_t(u32, r->use_ns, USE_NS);
-
-	lockdep_assert_held(&r->lock);
-	/* From others it comes early, or late, for other reasons. */
-	if (from != r->left_to)
-		return;
-	r->left_to = PCN_NOBODY;
-	if (!early)
-		r->use_ns = max_t(u32, ns - ns / USE_SHRINK, USE_NS);
-	else if (ns < USE_MAX_NS)
-		r->use_ns = min_t(u32, ns * 2, USE_MAX_NS);
-	else
-		r->use_ns = USE_NS;
-}
-
-/**
- * pcn_linger - have a record looked at again when its page need not be kept any more
- * @r:	the record, held
- *
- * Each time it takes twice as long: whoever looks takes the CPU from the thread that
- * is to use the page.
- *
- * Context: the record's lock is held.
- */
-void pcn_linger(struct pcn_record *r)
-{
-	u64 now = ktime_get_ns(), until = r->keep_until;
-
-	lockdep_assert_held(&r->lock);
-	r->early = true;
-	if (r->lingers)
-		return;
-	if (now >= until)
-		until = now + max3(USE_NS, (u64)r->use_ns, now - r->mapped_at);
-	if (READ_ONCE(r->space->ending))
-		return;
-	/* The timer has a reference until the time is over. */
-	refcount_inc(&r->refs);
-	r->lingers = true;
-	hrtimer_start(&r->linger, ns_to_ktime(until), HRTIMER_MODE_ABS);
-}
-
-/**
- * pcn_linger_over - the time is over
- * @timer:	the record's
- *
- * Context: hard interrupt.
- * Return: HRTIMER_NORESTART.
- */
-enum hrtimer_restart pcn_linger_over(struct hrtimer *timer)
-{
-	struct pcn_record *r = container_of(timer, struct pcn_record, linger);
-
-	WRITE_ONCE(r->lingered, true);
-	pcn_record_kick(r, 0);
-	return HRTIMER_NORESTART;
-}
-
-/**
- * pcn_stop_lingering - note that the time is over
- * @r:	the record
- *
- * Context: the record's lock is held; pcn_resume() follows.
- */
-void pcn_stop_lingering(struct pcn_record *r)
-{
-	lockdep_assert_held(&r->lock);
-	if (!r->lingers || !READ_ONCE(r->lingered))
-		return;
-	r->lingers = false;
-	r->lingered = false;
-	/* The timer's; the caller has one of its own. */
-	refcount_dec(&r->refs);
 }
 
 /* Kernel memory is there as long as the space is. */

@@ -37,8 +37,10 @@
 #include <linux/errno.h>
 #include <linux/highmem.h>
 #include <linux/ksm.h>
+#include <linux/memcontrol.h>
 #include <linux/mm.h>
 #include <linux/rmap.h>
+#include <linux/sched/mm.h>
 #include <linux/swap.h>
 #include <linux/swapops.h>
 
@@ -267,7 +269,7 @@ static bool claim_adoption(struct pcn_record *r)
 	bool may;
 
 	spin_lock(&r->lock);
-	may = r->plain && r->holding && !r->active && !r->adopter;
+	may = r->plain && r->backlog && !r->active && !r->adopter;
 	if (may)
 		WRITE_ONCE(r->adopter, current);
 	spin_unlock(&r->lock);
@@ -311,7 +313,7 @@ static void stop_adopting(struct pcn_record *r, bool stuck)
 	spin_lock(&r->lock);
 	WRITE_ONCE(r->adopter, NULL);
 	if (stuck)
-		pcn_note_stuck(r);
+		pcn_record_kick(r, pcn_stuck_again(r));
 	spin_unlock(&r->lock);
 }
 
@@ -322,7 +324,6 @@ static void make_shared(struct pcn_record *r, struct page *frame, bool absent)
 
 	spin_lock(&r->lock);
 	WRITE_ONCE(r->adopter, NULL);
-	r->stuck_since = 0;
 	old = r->frame;
 	pcn_set_frame(r, frame);
 	pcn_check_may(r, PCN_MAP_RDWR);
@@ -330,6 +331,8 @@ static void make_shared(struct pcn_record *r, struct page *frame, bool absent)
 	r->may = PCN_MAP_RDWR;
 	r->absent = absent;
 	r->plain = false;
+	if (r->backlog)
+		r->backlog->stuck_since = 0;
 	pcn_replica_own(r->space->proto, &r->space->group, &r->replica);
 	pcn_changed(r);
 	spin_unlock(&r->lock);
@@ -340,9 +343,17 @@ static void make_shared(struct pcn_record *r, struct page *frame, bool absent)
 	trace_pcn_page_adopt(r->space->number, r->page, !absent);
 }
 
-static struct page *dummy_page(void)
+/* Charged to the process, which may have any number of them. */
+static struct page *dummy_page(struct pcn_space *s)
 {
-	return alloc_page(GFP_KERNEL | __GFP_ZERO | __GFP_NOFAIL);
+	struct mem_cgroup *memcg = get_mem_cgroup_from_mm(s->mm);
+	struct mem_cgroup *old = set_active_memcg(memcg);
+	struct page *page;
+
+	page = alloc_page(GFP_KERNEL_ACCOUNT | __GFP_ZERO | __GFP_NOFAIL);
+	set_active_memcg(old);
+	mem_cgroup_put(memcg);
+	return page;
 }
 
 static void make_home_only(struct pcn_record *r)
@@ -372,7 +383,7 @@ static bool adopt_or_refuse(struct pcn_record *r)
 	}
 	if (err == -EAGAIN)
 		make_home_only(r);
-	make_shared(r, dummy_page(), true);
+	make_shared(r, dummy_page(r->space), true);
 	return true;
 }
 
@@ -384,7 +395,7 @@ static bool adopt_or_refuse(struct pcn_record *r)
  */
 bool pcn_wants_adopter(const struct pcn_record *r)
 {
-	return READ_ONCE(r->plain) && READ_ONCE(r->holding);
+	return READ_ONCE(r->plain) && pcn_is_held(r);
 }
 
 /**
@@ -448,12 +459,12 @@ bool pcn_adopt_at_once(struct pcn_record *r, bool atomic)
  */
 struct page *pcn_dummy_for(struct pcn_record *r)
 {
-	if (!READ_ONCE(r->stuck_since))
+	if (!pcn_is_stuck(r))
 		return NULL;
 	/* mlock(2) and munlock(2) have batches of pages that they refer to. */
 	lru_add_drain_all();
 	if (!pcn_stuck_for_long(r))
 		return NULL;
 	make_home_only(r);
-	return dummy_page();
+	return dummy_page(r->space);
 }

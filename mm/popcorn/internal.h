@@ -18,8 +18,6 @@
 #ifndef _MM_POPCORN_INTERNAL_H
 #define _MM_POPCORN_INTERNAL_H
 
-#include <linux/hrtimer.h>
-#include <linux/kthread.h>
 #include <linux/maple_tree.h>
 #include <linux/mm.h>
 #include <linux/rbtree.h>
@@ -41,7 +39,7 @@ enum pcn_mapping {
 
 /**
  * struct pcn_queued - an event that waits for its turn
- * @node:	in pcn_record.queue
+ * @node:	in pcn_backlog.queue
  * @msg:	the event
  * @data:	the page that came with it, if it has PCN_DATA
  */
@@ -52,98 +50,111 @@ struct pcn_queued {
 };
 
 /**
+ * struct pcn_backlog - what waits until a page is not in use, or for memory
+ * @r:		whose it is
+ * @step:	a step that is not done yet, if it has actions
+ * @at:		its next action
+ * @queue:	events that come after it
+ * @turn:	in a list of the worker's, which has a reference to @r then (worker.c)
+ * @due:	when it is the record's turn, ktime_get_ns()
+ * @stuck_since: others have referred to the page since then, and it is to be taken away
+ *		from them, in jiffies; 0: no
+ * @slow:	a work item is about to go on with it
+ */
+struct pcn_backlog {
+	struct pcn_record	*r;
+	struct pcn_out		step;
+	unsigned int		at;
+	struct list_head	queue;
+	struct list_head	turn;
+	u64			due;
+	unsigned long		stuck_since;
+	bool			slow;
+};
+
+/**
+ * struct pcn_hold - for how long a page stays, and is left to others; see hold.c
+ * @since:	when it was last mapped for a thread that had waited for it, or taken
+ *		away, ktime_get_ns()
+ * @keep_us:	a thread has it for so long after that, whoever wants it
+ * @use_us:	for so long it is not asked for after it was taken away
+ * @left_to:	the kernel that it has been left to for that time, or PCN_NOBODY
+ * @taker:	another kernel that the protocol has last heard of: the page goes there
+ * @gone:	it was taken away, and has not been asked for since
+ * @leaving:	a thread waits for @use_us, the others wait for that thread
+ * @early:	it was asked for before the thread that it is mapped for had used it,
+ *		until it is sent
+ */
+struct pcn_hold {
+	u64	since;
+	u16	keep_us;
+	u16	use_us;
+	u8	left_to;
+	u8	taker;
+	bool	gone : 1;
+	bool	leaving : 1;
+	bool	early : 1;
+};
+
+/**
  * struct pcn_record - one page here
- * @node:	in pcn_space.records
+ * @node:	in pcn_shard.records
  * @space:	whose page it is
  * @page:	its number: of a process, its address by PAGE_SIZE
  * @refs:	references: one of the space as long as the record is in it, and one each
- *		of threads, work items, timers and handlers that use it. The last one
+ *		of threads, work items, the worker and handlers that use it. The last one
  *		frees the record
- * @run:	goes on where a handler could not
- * @work:	likewise, where somebody has to be waited for, or time to pass
  * @lock:	protects everything that follows
  * @replica:	the protocol's
- * @may:	what the protocol lets this kernel do with the page
+ * @poster:	the thread whose access is with the protocol, NULL once it gave up
+ * @adopter:	the thread that makes a plain page the protocol's
+ * @backlog:	events wait until nobody uses the page, or for memory; or NULL
+ * @frame:	the page; there once a thread here has wanted it
+ * @active:	accesses that are under way
+ * @changes:	counts what threads may wait for: wait_var_event()
+ * @hold:	for how long the page stays
+ * @may:	what the protocol lets this kernel do with the page, enum pcn_mapping
  * @mapped:	what the page table lets it do, never more than @may; exact
- * @used:	it has been used since it was last mapped, until something was taken away
  * @plain:	at the origin of a process: the protocol has not touched the page,
  *		it is Linux's alone. No frame; accesses need nobody's leave
- * @pending:	a local access is with the protocol
- * @granted:	@poster may use the page, whatever @may says
- * @holding:	events wait until nobody uses the page, or for memory
- * @lost:	the content of the page is lost
  * @torn:	at the origin: Linux has taken the page out of the address space, and
  *		members have not been told yet. Written with the record's lock and the
  *		shard's
- * @dropped:	it is in its space no more
- * @gone_at:	when it was taken away (ktime_get_ns()), until it is asked for again
- * @use_ns:	how long it is not asked for then: whoever has got it is to use it
- * @leaving:	a thread waits for that time, the others wait for it
- * @left_to:	the kernel that has been left it for that time, or PCN_NOBODY
- * @taker:	another kernel that the protocol has last heard of: it goes to that one
- * @early:	it was asked for before the thread that it is mapped for had used it,
- *		until it is sent
- * @keep_until:	a thread has the page until then, whoever wants it:
- *		it needs others with it
- * @mapped_at:	when that was mapped; it is kept for a while if it has not been used
- * @lingers:	the step that is held waits for that
- * @lingered:	it is to look again
- * @linger:	when it does
- * @poster:	the thread whose access is with the protocol, NULL once it gave up
- * @adopter:	the thread that makes a plain page the protocol's
- * @active:	accesses that are under way
- * @changes:	counts what threads may wait for
- * @at:		next action of @rest
- * @rest:	a step that is not done yet, or NULL
- * @queue:	events that come after it
- * @wait:	threads that wait for a change
- * @frame:	the page; there once a thread here has wanted it
  * @absent:	what the protocol has here is not the page: that is Linux's, at the origin,
  *		where alone it can be used. See adopt.c
- * @stuck_since: others have referred to the page since then, and it is to be taken away
- *		from them, in jiffies; 0: no
+ * @used:	it has been used since it was last mapped, until something was taken away
+ * @pending:	a local access is with the protocol
+ * @granted:	@poster may use the page, whatever @may says
+ * @lost:	the content of the page is lost
+ * @dropped:	it is in its space no more
+ *
+ * There is one for each page that several kernels use, so it is small: what only
+ * contention needs is in @backlog.
  */
 struct pcn_record {
 	struct rb_node		node;
 	struct pcn_space	*space;
 	u64			page;
 	refcount_t		refs;
-	struct kthread_work	run;
-	struct delayed_work	work;
 	spinlock_t		lock;
 	struct pcn_replica	replica;
-	enum pcn_mapping	may;
-	enum pcn_mapping	mapped;
-	bool			used;
-	bool			plain;
-	bool			pending;
-	bool			granted;
-	bool			holding;
-	bool			lost;
-	bool			torn;
-	bool			dropped;
-	u64			gone_at;
-	u32			use_ns;
-	bool			leaving;
-	bool			early;
-	u8			left_to;
-	u8			taker;
-	u64			keep_until;
-	u64			mapped_at;
-	bool			lingers;
-	bool			lingered;
-	struct hrtimer		linger;
 	struct task_struct	*poster;
 	struct task_struct	*adopter;
+	struct pcn_backlog	*backlog;
+	struct page		*frame;
 	unsigned int		active;
 	unsigned int		changes;
-	unsigned int		at;
-	struct pcn_out		*rest;
-	struct list_head	queue;
-	wait_queue_head_t	wait;
-	struct page		*frame;
+	struct pcn_hold		hold;
+	u8			may : 4;
+	u8			mapped : 4;
+	bool			plain;
+	bool			torn;
 	bool			absent;
-	unsigned long		stuck_since;
+	bool			used;
+	bool			pending : 1;
+	bool			granted : 1;
+	bool			lost : 1;
+	bool			dropped : 1;
 };
 
 /**
@@ -277,18 +288,21 @@ struct pcn_space {
  * struct pcn_context - what a step may use
  * @node:	in the pool of those that nobody needs
  * @reserve:	memory for messages
- * @spare:	memory for a step that has to wait
+ * @spare:	memory for a backlog
  * @locked:	the mm's mmap_lock is held, to read
- * @delay:	how long a work item has to wait if a VMA cannot be locked, in jiffies
+ * @retry_ns:	how long it takes until a VMA that cannot be locked is tried again
+ * @again:	the step has to wait, and the worker is to go on with it at this time,
+ *		ktime_get_ns(); 0: somebody else will
  * @dummy:	a frame that the record goes on with if nobody waits any more for those that
  *		refer to its own, and then NULL; or NULL
  */
 struct pcn_context {
 	struct list_head	node;
 	struct pcn_reserve	reserve;
-	struct pcn_out		*spare;
+	struct pcn_backlog	*spare;
 	bool			locked;
-	unsigned long		delay;
+	u64			retry_ns;
+	u64			again;
 	struct page		**dummy;
 };
 
@@ -302,16 +316,25 @@ static inline bool pcn_in_use(const struct pcn_record *r)
 	return r->active || r->granted;
 }
 
+/* Do events wait? Without the lock it is no more than a hint. */
+static inline bool pcn_is_held(const struct pcn_record *r)
+{
+	return READ_ONCE(r->backlog);
+}
+
 /* space.c */
 struct pcn_space *pcn_space_find(u64 number);
 
 /* record.c */
 struct pcn_shard *pcn_shard_of(struct pcn_space *s, u64 page);
+int pcn_records_init(void);
 void pcn_shards_init(struct pcn_space *s);
 struct pcn_record *pcn_record_new(gfp_t gfp);
 void pcn_record_discard(struct pcn_record *r);
 struct pcn_record *pcn_record_find(struct pcn_space *s, u64 page,
 				   struct pcn_record **spare);
+struct pcn_record *pcn_record_find_or_make(struct pcn_space *s, u64 page,
+					   struct pcn_record **spare);
 struct pcn_record *pcn_record_get(struct pcn_space *s, u64 page);
 struct pcn_record *pcn_record_get_or_plain(struct pcn_space *s, u64 page,
 					   struct pcn_plain_fault *fault);
@@ -354,6 +377,7 @@ static inline struct pcn_record *pcn_record_after(struct pcn_shard *shard,
 
 /* step.c */
 void pcn_changed(struct pcn_record *r);
+void pcn_backlog_free(struct pcn_record *r);
 void pcn_post_access(struct pcn_record *r, bool write, struct pcn_context *c);
 void pcn_resume(struct pcn_record *r, struct pcn_context *c);
 int pcn_step_init(void);
@@ -365,24 +389,28 @@ bool pcn_may_enter(struct pcn_record *r, bool write, bool hurry);
 int pcn_enter(struct pcn_record *r, bool write, struct pcn_context *c);
 void pcn_leave(struct pcn_record *r);
 void pcn_leave_mapped(struct pcn_record *r, u64 ns);
-void pcn_forget_use(struct pcn_record *r);
-void pcn_learn_use(struct pcn_record *r, u8 from, bool early);
-void pcn_linger(struct pcn_record *r);
-enum hrtimer_restart pcn_linger_over(struct hrtimer *timer);
-void pcn_stop_lingering(struct pcn_record *r);
+
+/* hold.c */
+void pcn_hold_init(struct pcn_record *r);
+void pcn_hold_begin(struct pcn_record *r, u64 ns);
+bool pcn_hold_is_over(struct pcn_record *r, bool accessed, u64 *again);
+void pcn_hold_end(struct pcn_record *r);
+void pcn_hold_learn(struct pcn_record *r, u8 from, bool early);
+bool pcn_hold_leave(struct pcn_record *r, u64 *until);
+void pcn_hold_leave_end(struct pcn_record *r, u64 until);
+void pcn_hold_off_rounds(struct pcn_space *s, u64 ns);
+s64 pcn_hold_round_wait(struct pcn_space *s);
 
 /* map.c, adopt.c, worker.c */
-int pcn_map_init(void);
+int pcn_worker_init(void);
 int pcn_frame_alloc(struct pcn_record *r, struct vm_area_struct *vma);
 int pcn_map_prepare(struct vm_area_struct *vma, unsigned long address,
 		    bool mm_locked);
 void pcn_map(struct pcn_record *r, struct vm_area_struct *vma);
-bool pcn_reduce(struct pcn_record *r, enum pcn_mapping to,
-		const struct pcn_context *c);
-void pcn_record_work(struct work_struct *work);
-void pcn_record_run(struct kthread_work *work);
-void pcn_record_kick(struct pcn_record *r, unsigned long delay);
+bool pcn_reduce(struct pcn_record *r, enum pcn_mapping to, struct pcn_context *c);
+void pcn_record_kick(struct pcn_record *r, u64 due);
 void pcn_record_cancel(struct pcn_record *r);
+void pcn_record_adopt_soon(struct pcn_record *r);
 bool pcn_release(struct pcn_record *r, struct vm_area_struct *vma);
 void pcn_remove(struct pcn_record *r, struct vm_area_struct *vma);
 bool pcn_vma_replicates(struct vm_area_struct *vma);
@@ -493,13 +521,15 @@ void pcn_vma_end_asks(struct pcn_space *s);
  * @r:		the record
  * @frame:	the frame, or NULL
  *
- * The references are the caller's.
+ * The references are the caller's. At a member the frame counts as the process's there.
  *
  * Context: the record's lock is held, or nobody else knows of the record.
  */
 static inline void pcn_set_frame(struct pcn_record *r, struct page *frame)
 {
 	pcn_check_frame(r, frame);
+	if (r->space && r->space->mm && !pcn_is_origin(r->space))
+		add_mm_counter(r->space->mm, MM_ANONPAGES, !!frame - !!r->frame);
 	WRITE_ONCE(r->frame, frame);
 }
 

@@ -115,11 +115,6 @@ static u64 members_in(struct pcn_space *s, const struct pcn_change *c)
 
 /* --- begin and end --- */
 
-static s64 rest_left(struct pcn_space *s)
-{
-	return atomic64_read(&s->rest_until) - ktime_get_ns();
-}
-
 /* They may have to ask for more meanwhile: not with the change in the list. */
 static int let_rest(s64 ns)
 {
@@ -144,7 +139,7 @@ static int announce(struct pcn_space *s, struct pcn_change *c)
 			delist(s, c);
 			return -EINTR;
 		}
-		rest = rest_left(s);
+		rest = pcn_hold_round_wait(s);
 		if (rest <= 0 || c->flags & PCN_CHANGE_TORN)
 			break;
 		up(&s->round);
@@ -399,8 +394,7 @@ static void kick_shard(struct pcn_space *s, struct pcn_shard *shard)
 	u64 page = 0;
 
 	while ((r = pcn_record_next_get(shard, page))) {
-		if (READ_ONCE(r->plain) && READ_ONCE(r->holding))
-			pcn_record_kick(r, 0);
+		pcn_record_adopt_soon(r);
 		page = r->page + 1;
 		pcn_record_put(r);
 	}

@@ -156,7 +156,7 @@ static bool needs_frame(const struct pcn_record *r)
 	lockdep_assert_held(&r->lock);
 	if (!r->frame)
 		return true;
-	return !r->mapped && !r->holding && !(r->replica.flags & PCN_HELD) &&
+	return !r->mapped && !r->backlog && !(r->replica.flags & PCN_HELD) &&
 	       page_count(r->frame) > 1;
 }
 
@@ -514,21 +514,9 @@ static void reduce_away(struct pcn_record *r, struct vm_area_struct *vma,
 	r->mapped = to;
 }
 
-/* A thread that is not kept from it has used a page by then, after it was mapped. */
-#define USE_LIMIT_NS	NSEC_PER_MSEC
-
-/* A thread has just got it for a time that is not over. */
-static bool is_kept(const struct pcn_record *r, pte_t pte)
-{
-	u64 now = ktime_get_ns();
-
-	return now < r->keep_until ||
-	       (!pte_young(pte) && now < r->mapped_at + USE_LIMIT_NS);
-}
-
-/* False: not yet, and the worker or a work item has been asked to. */
+/* False: not yet, and @c says when to try again. */
 static bool reduce_in(struct pcn_record *r, struct vm_area_struct *vma,
-		      enum pcn_mapping to, const struct pcn_context *c)
+		      enum pcn_mapping to, struct pcn_context *c)
 {
 	unsigned long address = pcn_address_of(r);
 	spinlock_t *ptl;
@@ -541,24 +529,22 @@ static bool reduce_in(struct pcn_record *r, struct vm_area_struct *vma,
 		return true;
 	}
 	old = ptep_get(pte);
-	if (look_at(r, old) == FOUND_FRAME && is_kept(r, old)) {
+	if (look_at(r, old) == FOUND_FRAME &&
+	    !pcn_hold_is_over(r, pte_young(old), &c->again)) {
 		pte_unmap_unlock(pte, ptl);
-		pcn_linger(r);
 		return false;
 	}
 	old = ptep_clear_flush(vma, address, pte);
 	r->used = pte_present(old) && pte_young(old);
 	if (to == PCN_MAP_NONE)
-		r->gone_at = ktime_get_ns();
+		pcn_hold_end(r);
 	if (pcn_is_origin(r->space))
 		done = reduce_home(r, vma, pte, old, to, c);
 	else
 		reduce_away(r, vma, pte, old, to);
 	pte_unmap_unlock(pte, ptl);
-	if (done)
-		r->stuck_since = 0;
-	else
-		pcn_note_stuck(r);
+	if (!done)
+		c->again = pcn_stuck_again(r);
 	return done;
 }
 
@@ -567,14 +553,12 @@ static bool reduce_in(struct pcn_record *r, struct vm_area_struct *vma,
  * @r:		the record
  * @to:		what is still to be allowed
  * @c:		@locked if mmap_lock is held, to read; otherwise the VMA's lock is tried.
- *		@dummy: see there
+ *		@dummy: see there. @again is set if it has to be done later
  *
  * Context: the record's lock is held.
- * Return: true: done, TLBs flushed; false: it has to be done later, as somebody has been
- * asked to, unless the space ends.
+ * Return: true: done, TLBs flushed; false: it has to be done later.
  */
-bool pcn_reduce(struct pcn_record *r, enum pcn_mapping to,
-		const struct pcn_context *c)
+bool pcn_reduce(struct pcn_record *r, enum pcn_mapping to, struct pcn_context *c)
 {
 	bool locked = c->locked;
 	struct mm_struct *mm = r->space->mm;
@@ -588,7 +572,7 @@ bool pcn_reduce(struct pcn_record *r, enum pcn_mapping to,
 	vma = locked ? vma_lookup(mm, pcn_address_of(r)) :
 		       lock_vma_under_rcu(mm, pcn_address_of(r));
 	if (!vma && !locked) {
-		pcn_record_kick(r, c->delay);
+		c->again = ktime_get_ns() + c->retry_ns;
 		return false;
 	}
 	if (vma)
@@ -671,13 +655,13 @@ bool pcn_release(struct pcn_record *r, struct vm_area_struct *vma)
 	pcn_set_frame(r, NULL);
 	r->plain = true;
 	r->absent = false;
-	pcn_forget_use(r);
+	pcn_hold_init(r);
+	r->mapped = PCN_MAP_NONE;
 	spin_unlock(&r->lock);
 	if (given)
 		folio_add_lru_vma(page_folio(frame), vma);
 	if (frame)
 		put_page(frame);
-	r->mapped = PCN_MAP_NONE;
 	return true;
 }
 

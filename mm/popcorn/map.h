@@ -5,7 +5,6 @@
 #ifndef _MM_POPCORN_MAP_H
 #define _MM_POPCORN_MAP_H
 
-#include <linux/jiffies.h>
 #include <linux/mm.h>
 
 #include "internal.h"
@@ -28,7 +27,8 @@ struct page *pcn_dummy_for(struct pcn_record *r);
 
 /* worker.c */
 bool pcn_space_ends(const struct pcn_space *s);
-void pcn_note_stuck(struct pcn_record *r);
-bool pcn_stuck_for_long(const struct pcn_record *r);
+bool pcn_is_stuck(struct pcn_record *r);
+bool pcn_stuck_for_long(struct pcn_record *r);
+u64 pcn_stuck_again(struct pcn_record *r);
 
 #endif /* _MM_POPCORN_MAP_H */

@@ -8,7 +8,7 @@
  * handles it. A record that is made meanwhile waits until the page is not in that list
  * (become_adopter() in map.c). So Linux never works on an entry that is the protocol's.
  *
- * Everything that uses a record has a reference: threads, work items, timers,
+ * Everything that uses a record has a reference: threads, work items, the worker,
  * handlers. The space has one as long as the record is in it. A record leaves its space
  * when its range is dropped, or with the space; the last reference frees it. Nobody has
  * to wait for a grace period.
@@ -20,7 +20,9 @@
 #include <linux/errno.h>
 #include <linux/hash.h>
 #include <linux/list.h>
+#include <linux/memcontrol.h>
 #include <linux/sched.h>
+#include <linux/sched/mm.h>
 #include <linux/slab.h>
 #include <linux/wait.h>
 
@@ -28,6 +30,8 @@
 
 /* Neighbours are in one shard: a walk through a small range meets few records twice. */
 #define SHARD_PAGES_SHIFT	4
+
+static struct kmem_cache *cache __ro_after_init;
 
 /* What there is, to see that nothing is left behind. */
 static atomic_long_t records_in_use;
@@ -40,6 +44,21 @@ static atomic_long_t records_in_use;
 long pcn_records_in_use(void)
 {
 	return atomic_long_read(&records_in_use);
+}
+
+/**
+ * pcn_records_init - be ready for records
+ *
+ * Context: initcall.
+ * Return: 0 or -ENOMEM.
+ */
+int __init pcn_records_init(void)
+{
+#ifndef CONFIG_DEBUG_SPINLOCK
+	static_assert(sizeof(struct pcn_record) < 200);
+#endif
+	cache = KMEM_CACHE(pcn_record, 0);
+	return cache ? 0 : -ENOMEM;
 }
 
 /**
@@ -82,19 +101,13 @@ void pcn_shards_init(struct pcn_space *s)
  */
 struct pcn_record *pcn_record_new(gfp_t gfp)
 {
-	struct pcn_record *r = kzalloc(sizeof(*r), gfp | __GFP_NOWARN);
+	struct pcn_record *r = kmem_cache_zalloc(cache, gfp | __GFP_NOWARN);
 
 	if (!r)
 		return NULL;
 	atomic_long_inc(&records_in_use);
 	refcount_set(&r->refs, 1);
 	spin_lock_init(&r->lock);
-	INIT_LIST_HEAD(&r->queue);
-	INIT_DELAYED_WORK(&r->work, pcn_record_work);
-	kthread_init_work(&r->run, pcn_record_run);
-	init_waitqueue_head(&r->wait);
-	hrtimer_init(&r->linger, CLOCK_MONOTONIC, HRTIMER_MODE_ABS);
-	r->linger.function = pcn_linger_over;
 	return r;
 }
 
@@ -109,23 +122,20 @@ void pcn_record_discard(struct pcn_record *r)
 	if (!r)
 		return;
 	atomic_long_dec(&records_in_use);
-	kfree(r);
+	kmem_cache_free(cache, r);
 }
 
 static void free_record(struct pcn_record *r)
 {
-	struct pcn_queued *e, *next;
 	struct page *frame = r->frame;
 
-	list_for_each_entry_safe(e, next, &r->queue, node)
-		kfree(e);
-	kfree(r->rest);
+	pcn_backlog_free(r);
 	if (frame) {
 		pcn_set_frame(r, NULL);
 		put_page(frame);
 	}
 	atomic_long_dec(&records_in_use);
-	kfree(r);
+	kmem_cache_free(cache, r);
 }
 
 static void init_record(struct pcn_record *r, struct pcn_space *s, u64 page)
@@ -133,7 +143,7 @@ static void init_record(struct pcn_record *r, struct pcn_space *s, u64 page)
 	r->space = s;
 	r->page = page;
 	r->plain = s->mm && pcn_is_origin(s);
-	pcn_forget_use(r);
+	pcn_hold_init(r);
 	pcn_replica_init(&r->replica, &s->group);
 }
 
@@ -205,6 +215,41 @@ struct pcn_record *pcn_record_find(struct pcn_space *s, u64 page,
 	spin_lock(&shard->lock);
 	r = get_or_insert(s, shard, page, spare);
 	spin_unlock(&shard->lock);
+	return r;
+}
+
+/* For a page of this space, whose process pays for it. */
+static struct pcn_record *new_charged(struct pcn_space *s)
+{
+	struct mem_cgroup *memcg = get_mem_cgroup_from_mm(s->mm);
+	struct mem_cgroup *old = set_active_memcg(memcg);
+	struct pcn_record *r = pcn_record_new(GFP_NOWAIT | __GFP_ACCOUNT);
+
+	set_active_memcg(old);
+	mem_cgroup_put(memcg);
+	return r;
+}
+
+/**
+ * pcn_record_find_or_make - the record of a page, for a handler, which makes it
+ * @s:		the space
+ * @page:	number of the page
+ * @spare:	becomes the record if there is no memory that the process may have, and is
+ *		then NULL
+ *
+ * Context: a handler that does not sleep.
+ * Return: the record, to be given to pcn_record_put().
+ */
+struct pcn_record *pcn_record_find_or_make(struct pcn_space *s, u64 page,
+					   struct pcn_record **spare)
+{
+	struct pcn_record *none = NULL, *r = pcn_record_find(s, page, &none), *new;
+
+	if (r)
+		return r;
+	new = new_charged(s);
+	r = pcn_record_find(s, page, new ? &new : spare);
+	pcn_record_discard(new);
 	return r;
 }
 
@@ -454,9 +499,8 @@ void pcn_plain_fault_end(struct pcn_space *s, struct pcn_plain_fault *fault)
 	spin_unlock(&shard->lock);
 	if (!r)
 		return;
-	/* Has another kernel asked for the page meanwhile? */
-	if (READ_ONCE(r->plain) && READ_ONCE(r->holding))
-		pcn_record_kick(r, 0);
+	/* Another kernel may have asked for the page meanwhile. */
+	pcn_record_adopt_soon(r);
 	pcn_record_put(r);
 }
 
@@ -531,16 +575,9 @@ void pcn_record_drop(struct pcn_record *r, bool everywhere)
 /* What was to be done later with a record is not done any more. */
 static void cancel(struct pcn_record *r)
 {
-	bool lingers;
-
-	hrtimer_cancel(&r->linger);
-	pcn_record_cancel(r);
 	spin_lock(&r->lock);
-	lingers = r->lingers;
-	r->lingers = false;
+	pcn_record_cancel(r);
 	spin_unlock(&r->lock);
-	if (lingers)
-		pcn_record_put(r);
 }
 
 /* One reference is the space's, one of the walk through its records. */

@@ -112,7 +112,7 @@ static bool is_quiet(struct pcn_record *r)
 	if (refcount_read(&r->refs) > 2)
 		return false;
 	spin_lock(&r->lock);
-	quiet = !r->pending && !pcn_in_use(r) && !r->holding &&
+	quiet = !r->pending && !pcn_in_use(r) && !r->backlog &&
 		pcn_settled(&r->replica);
 	spin_unlock(&r->lock);
 	return quiet;

@@ -311,7 +311,7 @@ static void wake_shard(struct pcn_shard *shard)
 
 	spin_lock(&shard->lock);
 	for (node = rb_first(&shard->records); node; node = rb_next(node))
-		wake_up_all(&rb_entry(node, struct pcn_record, node)->wait);
+		wake_up_var(rb_entry(node, struct pcn_record, node));
 	spin_unlock(&shard->lock);
 }
 
@@ -407,11 +407,12 @@ device_initcall(pcn_space_proc_init);
 
 static int __init pcn_space_init(void)
 {
-	int err;
+	/* Unit tests make spaces on any machine. */
+	int err = pcn_records_init();
 
-	if (!pcn_machine_is_shared())
-		return 0;
-	err = pcn_map_init();
+	if (err || !pcn_machine_is_shared())
+		return err;
+	err = pcn_worker_init();
 	if (!err)
 		err = pcn_step_init();
 	if (!err)

@@ -7,8 +7,8 @@
  *
  * A step that takes a page away (none, rdonly, hold) waits for the accesses that
  * are under way, or have just been granted, and for whoever else has got hold of
- * the page's frame: its rest is kept in the record, what comes meanwhile is
- * queued, and the access that ends last, or the worker (worker.c), goes on with both.
+ * the page's frame: the record gets a backlog with its rest and with what comes
+ * meanwhile, and the access that ends last, or the worker (worker.c), goes on with both.
  * Nobody waits in a handler, and no event overtakes another one of its page.
  *
  * The first event about a plain page of a process waits likewise until the worker
@@ -53,7 +53,7 @@ static DEFINE_PER_CPU(struct page_copy, copies);
 /* What the next message may need. The poll's. */
 static struct pcn_record *spare_record;
 static struct pcn_queued *spare_event;
-static struct pcn_out *spare_out;
+static struct pcn_backlog *spare_backlog;
 
 /**
  * pcn_changed - threads that wait for a record have to look again
@@ -65,7 +65,9 @@ void pcn_changed(struct pcn_record *r)
 {
 	lockdep_assert_held(&r->lock);
 	WRITE_ONCE(r->changes, r->changes + 1);
-	wake_up_all(&r->wait);
+	/* A thread has announced that it waits, or sees the change. */
+	smp_mb();
+	wake_up_var(r);
 	wake_up_all(&r->space->quiet);
 }
 
@@ -117,7 +119,7 @@ static void send(struct pcn_record *r, const struct pcn_msg *m, unsigned int to,
 	if (!(m->flags & PCN_DATA))
 		return post(r, to, &copy->head, sizeof(copy->head), reserve);
 	atomic64_inc(&r->space->stats.copies);
-	copy->head.early = r->early;
+	copy->head.early = r->hold.early;
 	copy->head.absent = r->absent;
 	memcpy(copy->data, page_address(r->frame), PAGE_SIZE);
 	post(r, to, copy, sizeof(*copy), reserve);
@@ -139,7 +141,7 @@ static void send_all(struct pcn_record *r, const struct pcn_action *a,
 		}
 	}
 	if (m.flags & PCN_DATA)
-		r->early = false;
+		r->hold.early = false;
 }
 
 /* The access that waited is over for the protocol. */
@@ -152,7 +154,7 @@ static void settle(struct pcn_record *r, bool granted)
 
 /* Take something away; false if that has to be done later. */
 static bool restrict_to(struct pcn_record *r, enum pcn_mapping to,
-			const struct pcn_context *c)
+			struct pcn_context *c)
 {
 	if (to == PCN_MAP_NONE && pcn_check_mistake(PCN_MISTAKE_KEEP))
 		return true;
@@ -210,15 +212,15 @@ static bool has_to_wait(const struct pcn_record *r, const struct pcn_action *a)
 	       (a->op == PCN_RDONLY && r->may == PCN_MAP_RDWR);
 }
 
-/* The actions of a step, from r->at on; false if they have to wait. */
-static bool do_actions(struct pcn_record *r, const struct pcn_out *out,
+/* The actions of a step, from @at on; false if they have to wait. */
+static bool do_actions(struct pcn_record *r, const struct pcn_out *out, unsigned int *at,
 		       const void *data, struct pcn_context *c)
 {
-	for (; r->at < out->count; r->at++)
-		if (has_to_wait(r, &out->act[r->at]) ||
-		    !perform(r, &out->act[r->at], data, c))
+	c->again = 0;
+	for (; *at < out->count; ++*at)
+		if (has_to_wait(r, &out->act[*at]) ||
+		    !perform(r, &out->act[*at], data, c))
 			return false;
-	r->at = 0;
 	return true;
 }
 
@@ -239,14 +241,63 @@ static void drop_frame(struct pcn_record *r)
 	put_page(frame);
 }
 
-static void hold(struct pcn_record *r, const struct pcn_out *out,
-		 struct pcn_context *c)
+/* --- the backlog --- */
+
+static void begin_backlog(struct pcn_record *r, struct pcn_backlog **spare)
 {
-	r->rest = c->spare;
-	c->spare = NULL;
-	*r->rest = *out;
-	r->holding = true;
+	struct pcn_backlog *b = *spare;
+
+	*spare = NULL;
+	b->r = r;
+	b->step.count = 0;
+	b->at = 0;
+	b->stuck_since = 0;
+	INIT_LIST_HEAD(&b->queue);
+	INIT_LIST_HEAD(&b->turn);
+	WRITE_ONCE(r->backlog, b);
+}
+
+/* The memory is for the next one. */
+static void end_backlog(struct pcn_record *r, struct pcn_context *c)
+{
+	struct pcn_backlog *b = r->backlog;
+
+	pcn_record_cancel(r);
+	WRITE_ONCE(r->backlog, NULL);
+	if (c->spare)
+		kfree(b);
+	else
+		c->spare = b;
+}
+
+/**
+ * pcn_backlog_free - nobody goes on with a record any more
+ * @r:	the record, whose last reference has gone
+ *
+ * Context: any but hard interrupt.
+ */
+void pcn_backlog_free(struct pcn_record *r)
+{
+	struct pcn_queued *e, *next;
+
+	if (!r->backlog)
+		return;
+	list_for_each_entry_safe(e, next, &r->backlog->queue, node)
+		kfree(e);
+	kfree(r->backlog);
+}
+
+/* The rest of the step waits, for a thread, or until it is tried again. */
+static void hold_step(struct pcn_record *r, const struct pcn_out *out, unsigned int at,
+		      struct pcn_context *c)
+{
+	if (!r->backlog)
+		begin_backlog(r, &c->spare);
+	r->backlog->step = *out;
+	r->backlog->at = at;
 	atomic64_inc(&r->space->stats.holds);
+	if (c->again)
+		pcn_record_kick(r, c->again);
 }
 
 static void step(struct pcn_record *r, const struct pcn_msg *m,
@@ -255,6 +306,7 @@ static void step(struct pcn_record *r, const struct pcn_msg *m,
 	struct pcn_space *s = r->space;
 	unsigned int state = r->replica.state;
 	struct pcn_out out;
+	unsigned int at = 0;
 
 	lockdep_assert_held(&r->lock);
 	if (pcn_step(s->proto, &s->group, &r->replica, m, &out) ==
@@ -268,51 +320,57 @@ static void step(struct pcn_record *r, const struct pcn_msg *m,
 	trace_pcn_page_step(s->number, r->page, m->type, m->from, state,
 			    r->replica.state, out.count);
 	if (m->who != s->group.self)
-		r->taker = m->who;
-	if (do_actions(r, &out, data, c))
+		r->hold.taker = m->who;
+	if (do_actions(r, &out, &at, data, c))
 		drop_frame(r);
 	else
-		hold(r, &out, c);
+		hold_step(r, &out, at, c);
 }
 
-/* Is there all that one step may need? */
+/* Is there all that one step may need? There is a backlog. */
 static bool may_step(struct pcn_record *r, struct pcn_context *c)
 {
-	return !pcn_check_mistake(PCN_MISTAKE_STARVE) && c->spare &&
+	return !pcn_check_mistake(PCN_MISTAKE_STARVE) &&
 	       pcn_reserve_fill(&c->reserve, PCN_SENDS(r->space->group.count),
 				GFP_NOWAIT);
 }
 
-static void run_queue(struct pcn_record *r, struct pcn_context *c)
+/* The rest of the step that was held. False: not yet. */
+static bool finish_step(struct pcn_record *r, struct pcn_context *c)
 {
+	struct pcn_backlog *b = r->backlog;
+
+	if (!b->step.count)
+		return true;
+	if (!do_actions(r, &b->step, &b->at, NULL, c)) {
+		if (c->again)
+			pcn_record_kick(r, c->again);
+		return false;
+	}
+	b->step.count = 0;
+	b->stuck_since = 0;
+	drop_frame(r);
+	return true;
+}
+
+/* False: an event has to wait. */
+static bool run_queue(struct pcn_record *r, struct pcn_context *c)
+{
+	struct pcn_backlog *b = r->backlog;
 	struct pcn_queued *e;
 
-	while (!r->holding && !list_empty(&r->queue)) {
+	while (!list_empty(&b->queue)) {
 		if (!may_step(r, c)) {
-			r->holding = true;
-			pcn_record_kick(r, 1);
-			return;
+			pcn_record_kick(r, ktime_get_ns() + TICK_NSEC);
+			return false;
 		}
-		e = list_first_entry(&r->queue, struct pcn_queued, node);
+		e = list_first_entry(&b->queue, struct pcn_queued, node);
 		list_del(&e->node);
 		step(r, &e->msg, e->data, c);
 		kfree(e);
+		if (b->step.count)
+			return false;
 	}
-}
-
-/* The rest of the step that was held; its memory is for the next one. */
-static bool finish_rest(struct pcn_record *r, struct pcn_context *c)
-{
-	if (!r->rest)
-		return true;
-	if (!do_actions(r, r->rest, NULL, c))
-		return false;
-	if (c->spare)
-		kfree(r->rest);
-	else
-		c->spare = r->rest;
-	r->rest = NULL;
-	drop_frame(r);
 	return true;
 }
 
@@ -326,14 +384,13 @@ static bool finish_rest(struct pcn_record *r, struct pcn_context *c)
 void pcn_resume(struct pcn_record *r, struct pcn_context *c)
 {
 	lockdep_assert_held(&r->lock);
-	if (!r->holding || pcn_in_use(r))
+	if (!r->backlog || pcn_in_use(r))
 		return;
 	if (r->plain)
 		return pcn_record_kick(r, 0);
-	if (!finish_rest(r, c))
+	if (!finish_step(r, c) || !run_queue(r, c))
 		return;
-	r->holding = false;
-	run_queue(r, c);
+	end_backlog(r, c);
 	pcn_changed(r);
 }
 
@@ -366,9 +423,9 @@ static bool message_ready(void)
 		spare_record = pcn_record_new(gfp);
 	if (!spare_event)
 		spare_event = kmalloc(sizeof(*spare_event), gfp);
-	if (!spare_out)
-		spare_out = kmalloc(sizeof(*spare_out), gfp);
-	return spare_record && spare_event && spare_out;
+	if (!spare_backlog)
+		spare_backlog = kzalloc(sizeof(*spare_backlog), gfp);
+	return spare_record && spare_event && spare_backlog;
 }
 
 static void queue_event(struct pcn_record *r, const struct pcn_msg *m,
@@ -380,7 +437,7 @@ static void queue_event(struct pcn_record *r, const struct pcn_msg *m,
 	e->msg = *m;
 	if (m->flags & PCN_DATA)
 		memcpy(e->data, data, PAGE_SIZE);
-	list_add_tail(&e->node, &r->queue);
+	list_add_tail(&e->node, &r->backlog->queue);
 }
 
 /*
@@ -404,7 +461,7 @@ static void end_plain(struct pcn_record *r, struct pcn_context *c)
 /* What comes with a page. Only the origin knows by itself that a page is absent. */
 static void learn(struct pcn_record *r, const struct pcn_page_msg *w)
 {
-	pcn_learn_use(r, w->from, w->early);
+	pcn_hold_learn(r, w->from, w->early);
 	if (w->absent && !pcn_is_origin(r->space))
 		WRITE_ONCE(r->absent, true);
 }
@@ -412,24 +469,25 @@ static void learn(struct pcn_record *r, const struct pcn_page_msg *w)
 static void take_event(struct pcn_record *r, const struct pcn_msg *m,
 		       const struct pcn_page_msg *w, struct pcn_context *c)
 {
+	bool held = r->backlog;
+
 	if (m->flags & PCN_DATA)
 		learn(r, w);
-	if (r->holding || r->plain || !list_empty(&r->queue)) {
-		queue_event(r, m, w + 1);
-		if (r->plain && !r->holding) {
-			r->holding = true;
-			end_plain(r, c);
-		}
-		return;
-	}
-	step(r, m, w + 1, c);
+	if (!held && !r->plain)
+		return step(r, m, w + 1, c);
+	if (!held)
+		begin_backlog(r, &c->spare);
+	queue_event(r, m, w + 1);
+	if (!held)
+		end_plain(r, c);
 }
 
 static void take_message(struct pcn_space *s, const struct pcn_message *msg)
 {
 	const struct pcn_page_msg *w = msg->payload;
-	struct pcn_record *r = pcn_record_find(s, w->page, &spare_record);
-	struct pcn_context c = { .spare = spare_out };
+	struct pcn_record *r = pcn_record_find_or_make(s, w->page,
+						      &spare_record);
+	struct pcn_context c = { .spare = spare_backlog };
 	struct pcn_msg m = from_wire(w);
 
 	spin_lock(&r->lock);
@@ -439,7 +497,7 @@ static void take_message(struct pcn_space *s, const struct pcn_message *msg)
 	spin_unlock(&r->lock);
 	pcn_record_put(r);
 	pcn_reserve_empty(&c.reserve);
-	spare_out = c.spare;
+	spare_backlog = c.spare;
 }
 
 /* The length says whether there is a page; the protocol checks the rest. */

@@ -184,18 +184,6 @@ static int describe(struct pcn_space *s, struct vm_area_struct *vma,
 				 xa_mk_value(1), GFP_KERNEL);
 }
 
-/* As much as a page that others want is held for a thread, or a little more. */
-#define REST_MAX	(20 * NSEC_PER_MSEC)
-
-/* Whoever asks needs this long until it has used what it asks for. */
-static void keep_rounds_off(struct pcn_space *s, u64 ns)
-{
-	u64 until = ktime_get_ns() + min_t(u64, ns, REST_MAX);
-
-	if (until > atomic64_read(&s->rest_until))
-		atomic64_set(&s->rest_until, until);
-}
-
 /*
  * Nobody is told of pages that are being changed: EAGAIN if the address is among them.
  * Either this sees a change, or the change sees that the VMA is published, or it has ended
@@ -233,7 +221,7 @@ static int look_up(struct pcn_space *s, const struct vma_ask *ask, unsigned int 
 	if (!ret)
 		ret = sizeof(a->vma) + pcn_file_describe(s, vma, &a->file);
 	mmap_read_unlock(s->mm);
-	keep_rounds_off(s, ask->need);
+	pcn_hold_off_rounds(s, ask->need);
 	return ret;
 }
 

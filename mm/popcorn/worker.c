@@ -2,9 +2,12 @@
 /*
  * Who goes on with records.
  *
- * What a handler, or the end of an access, cannot do at once is left to the worker, a
- * thread of real-time priority that waits for nothing but memory, and what it would have
- * to wait for to a work item of the record. Work items have a queue of their own: pages
+ * What a handler, or the end of an access, cannot do at once waits in the record's backlog
+ * for its *turn*. Turns are taken by the worker, a thread of real-time priority that waits
+ * for nothing: at once, or when it is time, in the order of that. There is one timer for
+ * all records, and a record that nobody waits for costs nothing.
+ *
+ * What somebody has to be waited for is left to a work item, made when it is needed: pages
  * that are slow to come, as from a server of files, hold up nothing else.
  *
  * A record whose page is *stuck*, as others refer to it, is looked at again after a
@@ -17,10 +20,13 @@
 #define pr_fmt(fmt) "popcorn: " fmt
 
 #include <linux/errno.h>
+#include <linux/hrtimer.h>
 #include <linux/jiffies.h>
 #include <linux/kthread.h>
+#include <linux/list.h>
 #include <linux/mm.h>
 #include <linux/sched.h>
+#include <linux/slab.h>
 #include <linux/workqueue.h>
 
 #include "internal.h"
@@ -30,9 +36,144 @@
 #define STUCK_LIMIT		HZ
 #define STUCK_LIMIT_NEXT	(HZ / 64)
 
+/**
+ * struct slow - a turn that may wait for somebody
+ * @work:	in the queue of such
+ * @r:		the record, with a reference
+ */
+struct slow {
+	struct work_struct	work;
+	struct pcn_record	*r;
+};
+
 /* A work item would wait until threads that compute let it run. */
-static struct kthread_worker *worker __ro_after_init;
-static struct workqueue_struct *records __ro_after_init;
+static struct task_struct *worker __ro_after_init;
+static struct workqueue_struct *slow_wq __ro_after_init;
+
+/* Backlogs whose turn has come, and those whose turn comes later, by time. */
+static LIST_HEAD(turns_now);
+static LIST_HEAD(turns_later);
+static DEFINE_SPINLOCK(turns_lock);
+/* For the first of those. */
+static struct hrtimer turns_timer;
+
+/* --- lists --- */
+
+static enum hrtimer_restart wake_worker(struct hrtimer *timer)
+{
+	wake_up_process(worker);
+	return HRTIMER_NORESTART;
+}
+
+/* Most often it comes behind all others. */
+static void insert_later(struct pcn_backlog *b)
+{
+	struct pcn_backlog *pos;
+
+	lockdep_assert_held(&turns_lock);
+	list_for_each_entry_reverse(pos, &turns_later, turn)
+		if (pos->due <= b->due)
+			break;
+	list_add(&b->turn, &pos->turn);
+	if (list_is_first(&b->turn, &turns_later))
+		hrtimer_start(&turns_timer, ns_to_ktime(b->due), HRTIMER_MODE_ABS);
+}
+
+static void set_turn(struct pcn_backlog *b, u64 due)
+{
+	lockdep_assert_held(&turns_lock);
+	if (list_empty(&b->turn))
+		refcount_inc(&b->r->refs);
+	else if (b->due <= due)
+		return;
+	list_del_init(&b->turn);
+	b->due = due;
+	if (due) {
+		insert_later(b);
+	} else {
+		list_add_tail(&b->turn, &turns_now);
+		wake_up_process(worker);
+	}
+}
+
+/**
+ * pcn_record_kick - have the worker go on with a record
+ * @r:		the record, with a backlog
+ * @due:	when, ktime_get_ns(); 0: at once
+ *
+ * The earliest time counts that has been asked for.
+ *
+ * Context: the record's lock is held.
+ */
+void pcn_record_kick(struct pcn_record *r, u64 due)
+{
+	lockdep_assert_held(&r->lock);
+	if (WARN_ON_ONCE(!r->backlog))
+		return;
+	spin_lock(&turns_lock);
+	/* With the lock: who ends the space takes it afterwards, to cancel all. */
+	if (!READ_ONCE(r->space->ending))
+		set_turn(r->backlog, due);
+	spin_unlock(&turns_lock);
+}
+
+/**
+ * pcn_record_cancel - do not go on with a record
+ * @r:	the record, with a reference of the caller's
+ *
+ * Context: the record's lock is held.
+ */
+void pcn_record_cancel(struct pcn_record *r)
+{
+	struct pcn_backlog *b = r->backlog;
+
+	lockdep_assert_held(&r->lock);
+	if (!b)
+		return;
+	spin_lock(&turns_lock);
+	if (!list_empty(&b->turn)) {
+		list_del_init(&b->turn);
+		refcount_dec(&r->refs);
+	}
+	spin_unlock(&turns_lock);
+}
+
+/**
+ * pcn_record_adopt_soon - what was in the way of an adoption has gone, perhaps
+ * @r:	the record
+ *
+ * Context: process, with no lock of a record held.
+ */
+void pcn_record_adopt_soon(struct pcn_record *r)
+{
+	if (!pcn_wants_adopter(r))
+		return;
+	spin_lock(&r->lock);
+	if (r->plain && r->backlog)
+		pcn_record_kick(r, 0);
+	spin_unlock(&r->lock);
+}
+
+/* With the list's reference, or NULL. */
+static struct pcn_record *next_turn(void)
+{
+	struct pcn_record *r = NULL;
+	struct pcn_backlog *b;
+
+	spin_lock(&turns_lock);
+	b = list_first_entry_or_null(&turns_now, struct pcn_backlog, turn) ?:
+	    list_first_entry_or_null(&turns_later, struct pcn_backlog, turn);
+	if (b && b->due <= ktime_get_ns()) {
+		list_del_init(&b->turn);
+		r = b->r;
+	} else if (b) {
+		hrtimer_start(&turns_timer, ns_to_ktime(b->due), HRTIMER_MODE_ABS);
+	}
+	spin_unlock(&turns_lock);
+	return r;
+}
+
+/* --- stuck pages --- */
 
 /**
  * pcn_space_ends - is it pointless to go on with a page?
@@ -46,13 +187,30 @@ bool pcn_space_ends(const struct pcn_space *s)
 	       (s->mm && !atomic_read(&s->mm->mm_users));
 }
 
-/* Jiffies since the page could not be had for the first time. */
-static unsigned long stuck_for(const struct pcn_record *r)
+/* Jiffies since the page could not be had for the first time, 0: it could. */
+static unsigned long stuck_for(struct pcn_record *r)
 {
-	long time = jiffies - READ_ONCE(r->stuck_since);
+	struct pcn_backlog *b;
+	long time = 0;
 
+	spin_lock(&r->lock);
+	b = r->backlog;
 	/* It begins at an odd number. */
-	return max(time, 0L);
+	if (b && b->stuck_since)
+		time = max_t(long, jiffies - b->stuck_since, 1);
+	spin_unlock(&r->lock);
+	return time;
+}
+
+/**
+ * pcn_is_stuck - could a page not be had, as others refer to it?
+ * @r:	the record
+ *
+ * Context: process, with the record's lock not held.
+ */
+bool pcn_is_stuck(struct pcn_record *r)
+{
+	return stuck_for(r);
 }
 
 static bool is_home_only(struct pcn_space *s, u64 page)
@@ -64,46 +222,45 @@ static bool is_home_only(struct pcn_space *s, u64 page)
  * pcn_stuck_for_long - have others referred to a page for too long?
  * @r:	the record
  *
- * Context: process, at the origin.
+ * Context: process, at the origin, with the record's lock not held.
  */
-bool pcn_stuck_for_long(const struct pcn_record *r)
+bool pcn_stuck_for_long(struct pcn_record *r)
 {
-	unsigned long limit = STUCK_LIMIT;
+	unsigned long limit = STUCK_LIMIT, time = stuck_for(r);
 
-	if (!READ_ONCE(r->stuck_since))
+	if (!time)
 		return false;
 	if (is_home_only(r->space, r->page + 1) ||
 	    (r->page && is_home_only(r->space, r->page - 1)))
 		limit = STUCK_LIMIT_NEXT;
-	return stuck_for(r) >= limit;
-}
-
-/* The caller has a reference, and one that was not needed is not the last. */
-static void kick_later(struct pcn_record *r, unsigned long delay)
-{
-	if (READ_ONCE(r->space->ending))
-		return;
-	refcount_inc(&r->refs);
-	if (!queue_delayed_work(records, &r->work, delay))
-		refcount_dec(&r->refs);
+	return time >= limit;
 }
 
 /**
- * pcn_note_stuck - others refer to a page that is to be had: it is looked at again
+ * pcn_stuck_again - others refer to a page: when is it to be looked at again?
  * @r:	the record
  *
  * Context: the record's lock is held.
+ * Return: ktime_get_ns() then; 0: not at all, as the space ends.
  */
-void pcn_note_stuck(struct pcn_record *r)
+u64 pcn_stuck_again(struct pcn_record *r)
 {
+	struct pcn_backlog *b = r->backlog;
+	unsigned long ticks = 1;
+
 	lockdep_assert_held(&r->lock);
-	if (!r->stuck_since) {
-		WRITE_ONCE(r->stuck_since, jiffies | 1);
+	if (pcn_space_ends(r->space))
+		return 0;
+	if (b && !b->stuck_since) {
+		b->stuck_since = jiffies | 1;
 		atomic64_inc(&r->space->stats.stuck);
+	} else if (b) {
+		ticks = max_t(long, (long)(jiffies - b->stuck_since) / 4, 1);
 	}
-	if (!pcn_space_ends(r->space))
-		kick_later(r, max(stuck_for(r) / 4, 1UL));
+	return ktime_get_ns() + ticks * TICK_NSEC;
 }
+
+/* --- turns --- */
 
 /* A writer that waits for mmap_lock may wait for this very record. */
 static void go_on(struct pcn_record *r, struct page **dummy)
@@ -111,10 +268,9 @@ static void go_on(struct pcn_record *r, struct page **dummy)
 	struct pcn_context *c = pcn_context_get(r->space);
 
 	c->locked = mmap_read_trylock(r->space->mm);
-	c->delay = 1;
+	c->retry_ns = TICK_NSEC;
 	c->dummy = dummy;
 	spin_lock(&r->lock);
-	pcn_stop_lingering(r);
 	/* An adopter, or what is in its way, kicks the record afterwards. */
 	if (!r->adopter && !r->plain)
 		pcn_resume(r, c);
@@ -125,18 +281,24 @@ static void go_on(struct pcn_record *r, struct page **dummy)
 	pcn_context_put(c);
 }
 
-/**
- * pcn_record_work - go on with a record, though somebody has to be waited for
- * @work:	the record's
- *
- * Context: work item. It waits for mmap_lock only to adopt the page.
- */
-void pcn_record_work(struct work_struct *work)
+/* Another one may be needed from now on. */
+static void begin_slow(struct pcn_record *r)
 {
-	struct pcn_record *r = container_of(to_delayed_work(work),
-					    struct pcn_record, work);
+	spin_lock(&r->lock);
+	if (r->backlog)
+		r->backlog->slow = false;
+	spin_unlock(&r->lock);
+}
+
+/* It waits for mmap_lock only to adopt the page. */
+static void run_slow(struct work_struct *work)
+{
+	struct slow *slow = container_of(work, struct slow, work);
+	struct pcn_record *r = slow->r;
 	struct page *dummy;
 
+	kfree(slow);
+	begin_slow(r);
 	if (!pcn_wants_adopter(r) || pcn_adopt(r)) {
 		dummy = pcn_dummy_for(r);
 		go_on(r, &dummy);
@@ -146,81 +308,109 @@ void pcn_record_work(struct work_struct *work)
 	pcn_record_put(r);
 }
 
-/**
- * pcn_record_run - go on with a record where a handler could not
- * @work:	the record's
- *
- * Context: the thread of all records, which waits for nothing but memory.
- */
-void pcn_record_run(struct kthread_work *work)
+/* One at a time is enough. */
+static bool needs_slow(struct pcn_record *r)
 {
-	struct pcn_record *r = container_of(work, struct pcn_record, run);
+	bool needs;
 
-	if (pcn_adopt_at_once(r, false))
+	spin_lock(&r->lock);
+	needs = r->backlog && !r->backlog->slow;
+	if (needs)
+		r->backlog->slow = true;
+	spin_unlock(&r->lock);
+	return needs;
+}
+
+static void try_again(struct pcn_record *r)
+{
+	spin_lock(&r->lock);
+	if (r->backlog) {
+		r->backlog->slow = false;
+		pcn_record_kick(r, ktime_get_ns() + TICK_NSEC);
+	}
+	spin_unlock(&r->lock);
+}
+
+static void leave_to_work_item(struct pcn_record *r)
+{
+	struct slow *slow;
+
+	if (!needs_slow(r))
+		return;
+	slow = kmalloc(sizeof(*slow), GFP_NOWAIT | __GFP_NOWARN);
+	if (!slow)
+		return try_again(r);
+	INIT_WORK(&slow->work, run_slow);
+	slow->r = r;
+	refcount_inc(&r->refs);
+	queue_work(slow_wq, &slow->work);
+}
+
+static void take_turn(struct pcn_record *r)
+{
+	if (pcn_adopt_at_once(r, false) && !pcn_is_stuck(r))
 		go_on(r, NULL);
 	else
-		kick_later(r, 0);
-	pcn_record_put(r);
+		leave_to_work_item(r);
 }
 
-/**
- * pcn_record_kick - have somebody go on with a record
- * @r:		the record
- * @delay:	after so many jiffies
- *
- * Context: any.
- */
-void pcn_record_kick(struct pcn_record *r, unsigned long delay)
+static bool has_turn(void)
 {
-	if (delay)
-		return kick_later(r, delay);
-	if (READ_ONCE(r->space->ending))
-		return;
-	refcount_inc(&r->refs);
-	if (!kthread_queue_work(worker, &r->run))
-		refcount_dec(&r->refs);
+	struct pcn_backlog *b;
+	bool has;
+
+	spin_lock(&turns_lock);
+	b = list_first_entry_or_null(&turns_later, struct pcn_backlog, turn);
+	has = !list_empty(&turns_now) || (b && b->due <= ktime_get_ns());
+	spin_unlock(&turns_lock);
+	return has;
 }
 
-static void cancel_run(struct pcn_record *r)
+static void sleep_until_turn(void)
 {
-	if (kthread_cancel_work_sync(&r->run))
+	set_current_state(TASK_IDLE);
+	/* Who adds to the lists wakes the thread afterwards, or the timer does. */
+	if (!has_turn())
+		schedule();
+	__set_current_state(TASK_RUNNING);
+}
+
+static int work(void *unused)
+{
+	struct pcn_record *r;
+
+	while (!kthread_should_stop()) {
+		r = next_turn();
+		if (!r) {
+			sleep_until_turn();
+			continue;
+		}
+		take_turn(r);
 		pcn_record_put(r);
+		cond_resched();
+	}
+	return 0;
 }
 
 /**
- * pcn_record_cancel - do not go on with a record
- * @r:	the record, of a space that is ending, and no timer of it runs
- *
- * What began before the space was ending may still ask for more, each of the two for
- * the other one; what begins later does not.
- *
- * Context: process; waits for what runs just now.
- */
-void pcn_record_cancel(struct pcn_record *r)
-{
-	cancel_run(r);
-	if (cancel_delayed_work_sync(&r->work))
-		pcn_record_put(r);
-	cancel_run(r);
-}
-
-/**
- * pcn_map_init - start what goes on with records
+ * pcn_worker_init - start what goes on with records
  *
  * Context: initcall.
  * Return: 0 or -ENOMEM.
  */
-int __init pcn_map_init(void)
+int __init pcn_worker_init(void)
 {
 	/* Others wait for what it does, on other kernels, too. */
-	records = alloc_workqueue("popcorn_records", WQ_UNBOUND | WQ_HIGHPRI,
+	slow_wq = alloc_workqueue("popcorn_records", WQ_UNBOUND | WQ_HIGHPRI,
 				  WQ_MAX_ACTIVE);
-	if (!records)
+	if (!slow_wq)
 		return -ENOMEM;
-	worker = kthread_create_worker(0, "popcorn_pages");
+	hrtimer_init(&turns_timer, CLOCK_MONOTONIC, HRTIMER_MODE_ABS);
+	turns_timer.function = wake_worker;
+	worker = kthread_run(work, NULL, "popcorn_pages");
 	if (IS_ERR(worker))
 		return PTR_ERR(worker);
 	/* Likewise. */
-	sched_set_fifo_low(worker->task);
+	sched_set_fifo_low(worker);
 	return 0;
 }
