@@ -116,7 +116,6 @@ bool pcn_kexec_unload(unsigned long flags, int *ret);
 int pcn_kexec_load(struct kimage *image, unsigned long flags);
 int pcn_kexec_result(int ret);
 void pcn_mm_exit(struct mm_struct *mm);
-void pcn_process_end(u64 number);
 vm_fault_t pcn_fault_shared(struct vm_area_struct *vma, unsigned long address,
 			    unsigned int flags, pcn_linux_fault_t linux_fault);
 int pcn_change_begin_shared(struct mm_struct *mm, unsigned long start,
@@ -136,7 +135,6 @@ struct pcn_space *pcn_unmap_begin_shared(struct vm_area_struct *vma,
 void pcn_unmap_end_shared(struct pcn_space *s);
 int pcn_remote_access(struct mm_struct *mm, unsigned int gup_flags);
 
-u64 pcn_hold_ns(u64 page, bool of_use, bool *several);
 void pcn_fork(struct task_struct *p, u64 flags);
 void pcn_linked(struct task_struct *p);
 void pcn_exec(void);

@@ -93,9 +93,32 @@ struct pcn_space_stats {
 	atomic64_t	stuck;
 };
 
+/**
+ * struct pcn_space_ops - what an address space asks of the process that it belongs to
+ * @share:	the current process comes to be shared: return the number of its job, 0 if
+ *		it has none. At the origin; process context
+ * @hold_ns:	return for how long, ns, the current thread is to have the page of number
+ *		@page, which others want; @of_use: the last time that it was here it was
+ *		used, in user mode; @several is set if there is reason to think that the
+ *		thread needs other pages with it. Process context, in a page fault
+ * @lose:	the kernel @kid has no part of space @number any more, because of @why; at
+ *		the origin. Return true if the process is killed. Process context, with no
+ *		lock held
+ * @end:	the address space of space @number is going. Process context
+ *
+ * All of them are there. Spaces of kernel memory belong to no process, and have no ops.
+ */
+struct pcn_space_ops {
+	u64 (*share)(void);
+	u64 (*hold_ns)(u64 page, bool of_use, bool *several);
+	bool (*lose)(u64 number, unsigned int kid, const char *why);
+	void (*end)(u64 number);
+};
+
 struct pcn_space *pcn_space_create(u64 number, u64 members, unsigned int origin);
 struct pcn_space *pcn_space_create_mm(u64 number, u64 members,
-				      unsigned int origin, struct mm_struct *mm);
+				      unsigned int origin, struct mm_struct *mm,
+				      const struct pcn_space_ops *ops);
 struct pcn_space *pcn_space_get(u64 number);
 void pcn_space_put(struct pcn_space *space);
 u64 pcn_space_number(const struct pcn_space *space);

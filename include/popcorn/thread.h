@@ -256,6 +256,7 @@ bool pcn_thread_has_news(const struct pcn_thread *t);
 void pcn_thread_depart(struct pcn_thread *t, unsigned int kid);
 int pcn_thread_wait(struct pcn_thread *t, unsigned int state);
 void pcn_thread_want_stack(struct pcn_thread *t);
+u64 pcn_hold_ns(u64 page, bool of_use, bool *several);
 
 /* shadow.c, visitor.c */
 void pcn_shadow_leave(struct pcn_thread *t, struct pt_regs *regs);
@@ -312,7 +313,6 @@ long pcn_processes_in_use(void);
 long pcn_threads_in_use(void);
 int pcn_process_share(u64 *number);
 int pcn_process_host(u64 number, unsigned int kid);
-bool pcn_process_lose(u64 number, unsigned int kid, const char *why);
 int pcn_arrival_end(struct pcn_arrival *a, int err);
 bool pcn_arrival_cancel(const struct pcn_message *msg);
 u64 pcn_process_members(struct task_struct *task);

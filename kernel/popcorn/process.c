@@ -31,6 +31,7 @@
 #include <popcorn/partition.h>
 #include <popcorn/proto.h>
 #include <popcorn/space.h>
+#include <popcorn/stats.h>
 #include <popcorn/thread.h>
 
 /* A kernel makes a process within this time, or has died. */
@@ -104,6 +105,16 @@ static DEFINE_SPINLOCK(processes_lock);
 static DEFINE_MUTEX(share_lock);
 static u64 last_number;
 static atomic_long_t processes_in_use;
+
+static void end_process(u64 number);
+static bool lose_member(u64 number, unsigned int kid, const char *why);
+
+static const struct pcn_space_ops space_ops = {
+	.share		= pcn_job_share,
+	.hold_ns	= pcn_hold_ns,
+	.lose		= lose_member,
+	.end		= end_process,
+};
 
 /**
  * pcn_processes_in_use - how many shared processes this kernel knows of
@@ -212,7 +223,7 @@ static int make_mm(const struct birth *b)
 	if (err)
 		return err;
 	s = pcn_space_create_mm(b->msg->number, b->msg->members, b->origin,
-				current->mm);
+				current->mm, &space_ops);
 	return PTR_ERR_OR_ZERO(s);
 }
 
@@ -595,6 +606,24 @@ static void watch_threads(void)
 	read_unlock(&tasklist_lock);
 }
 
+/* The address space is going. The others are told of the end, if this is the origin. */
+static void end_process(u64 number)
+{
+	struct process *p;
+
+	spin_lock(&processes_lock);
+	p = find_process(number);
+	if (p && p->tgid)
+		list_del(&p->node);
+	else
+		p = NULL;
+	spin_unlock(&processes_lock);
+	if (!p)
+		return;
+	INIT_WORK(&p->farewell, end_elsewhere);
+	queue_work(system_unbound_wq, &p->farewell);
+}
+
 static int share(u64 *number)
 {
 	struct pcn_space *s;
@@ -615,11 +644,11 @@ static int share(u64 *number)
 	err = begin_elsewhere(p);
 	if (!err) {
 		s = pcn_space_create_mm(p->number, p->members, pcn_self(),
-					current->mm);
+					current->mm, &space_ops);
 		err = PTR_ERR_OR_ZERO(s);
 	}
 	if (err) {
-		pcn_process_end(p->number);
+		end_process(p->number);
 		return err;
 	}
 	watch_threads();
@@ -671,29 +700,6 @@ int pcn_process_share(u64 *number)
 		err = share(number);
 	mutex_unlock(&share_lock);
 	return err;
-}
-
-/**
- * pcn_process_end - the address space of a shared process is going
- * @number:	the process's
- *
- * Context: process.
- */
-void pcn_process_end(u64 number)
-{
-	struct process *p;
-
-	spin_lock(&processes_lock);
-	p = find_process(number);
-	if (p && p->tgid)
-		list_del(&p->node);
-	else
-		p = NULL;
-	spin_unlock(&processes_lock);
-	if (!p)
-		return;
-	INIT_WORK(&p->farewell, end_elsewhere);
-	queue_work(system_unbound_wq, &p->farewell);
 }
 
 /* The members that have a part of it still. With processes_lock held. */
@@ -847,19 +853,12 @@ static bool lose(struct process *p, unsigned int kid, const char *why)
 	return true;
 }
 
-/**
- * pcn_process_lose - a kernel has no part of a process any more
- * @number:	the process's; its home is here
- * @kid:	the kernel
- * @why:	what is to be said of it
- *
- * A process that depends on that kernel, as it has had threads there and may have
- * left the only copies of pages, is killed. Another one goes on without it.
- *
- * Context: process.
- * Return: true if the process is killed.
+/*
+ * A kernel has no part any more of a process whose home is here. If the process depends on
+ * that kernel, as it has had threads there and may have left the only copies of pages, it
+ * is killed: true. Another one goes on without it.
  */
-bool pcn_process_lose(u64 number, unsigned int kid, const char *why)
+static bool lose_member(u64 number, unsigned int kid, const char *why)
 {
 	struct process *p;
 	bool killed = false;
@@ -878,7 +877,7 @@ static void on_lost(const struct pcn_message *msg)
 	const u64 *number = msg->payload;
 
 	if (msg->length == sizeof(*number))
-		pcn_process_lose(*number, msg->kid, "has lost its part of it");
+		lose_member(*number, msg->kid, "has lost its part of it");
 }
 
 /* Processes of an origin that is down end, and those that it had a part of. */

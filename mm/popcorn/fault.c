@@ -185,7 +185,7 @@ static vm_fault_t wait_for_page(struct fault *f)
 		install(f);
 		ret = 0;
 	}
-	ns = pcn_hold_ns(f->r->page, of_use, &several);
+	ns = f->r->space->ops->hold_ns(f->r->page, of_use, &several);
 	pcn_leave_mapped(f->r, several ? ns : 0);
 	return ret;
 }

@@ -217,6 +217,7 @@ struct pcn_shard {
  * @group:	the kernels
  * @proto:	the protocol
  * @mm:		the address space here, or NULL for pages of kernel memory
+ * @ops:	of the process that @mm belongs to; NULL without @mm
  * @pid:	at the origin: the process that the address space belongs to, or NULL
  * @shard:	the pages that this kernel has to do with
  * @thawed:	threads that wait for the end of pcn_shard.frozen, or of a torn page
@@ -256,6 +257,7 @@ struct pcn_space {
 	struct pcn_group	group;
 	const struct pcn_proto	*proto;
 	struct mm_struct	*mm;
+	const struct pcn_space_ops *ops;
 	struct pid		*pid;
 	struct pcn_shard	shard[PCN_SHARDS];
 	wait_queue_head_t	thawed;

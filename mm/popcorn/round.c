@@ -51,7 +51,6 @@
 
 #include <popcorn/hooks.h>
 #include <popcorn/partition.h>
-#include <popcorn/thread.h>
 
 #include "internal.h"
 
@@ -541,8 +540,8 @@ static int tell(struct pcn_change *c, enum round_phase phase)
 		if (err == -EINTR)
 			return err;
 		if (READ_ONCE(s->broken) ||
-		    pcn_process_lose(s->number, kid,
-				     "is up and does not follow a change of the memory layout"))
+		    s->ops->lose(s->number, kid,
+				 "is up and does not follow a change of the memory layout"))
 			result = -EINTR;
 	}
 	return result;

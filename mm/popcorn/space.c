@@ -244,13 +244,15 @@ static int attach(struct pcn_space *s, struct mm_struct *mm)
  * @members:	these
  * @origin:	three
  * @mm:		the address space; at the origin the process's, elsewhere a new one
+ * @ops:	of the process; constant
  *
  * Context: process; takes mmap_lock.
  * Return: the space, which goes with @mm; an ERR_PTR: -EEXIST, -EINVAL, -ENOMEM,
  * -EINTR; -EBUSY somebody watches @mm with an MMU notifier, or has probes in it.
  */
 struct pcn_space *pcn_space_create_mm(u64 number, u64 members,
-				      unsigned int origin, struct mm_struct *mm)
+				      unsigned int origin, struct mm_struct *mm,
+				      const struct pcn_space_ops *ops)
 {
 	struct pcn_space *s;
 	int err;
@@ -258,6 +260,7 @@ struct pcn_space *pcn_space_create_mm(u64 number, u64 members,
 	s = new_space(number, members, origin);
 	if (IS_ERR(s))
 		return s;
+	s->ops = ops;
 	err = pcn_tally_new(s, true);
 	if (!err)
 		err = attach(s, mm);
@@ -356,7 +359,7 @@ void pcn_mm_exit(struct mm_struct *mm)
 	if (!s)
 		return;
 	WRITE_ONCE(mm->popcorn, NULL);
-	pcn_process_end(s->number);
+	s->ops->end(s->number);
 	pcn_space_destroy(s);
 }
 

@@ -130,7 +130,7 @@ int pcn_tally_new(struct pcn_space *s, bool mm)
 	t->base = &s->stats;
 	if (mm) {
 		t->tgid = current->tgid;
-		t->job = pcn_is_origin(s) ? pcn_job_share() : 0;
+		t->job = pcn_is_origin(s) ? s->ops->share() : 0;
 		get_task_comm(t->comm, current);
 	}
 	s->tally = t;

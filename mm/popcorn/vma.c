@@ -513,7 +513,7 @@ static int insert(struct pcn_space *s, unsigned long address, struct answer *ans
 }
 
 /*
- * For the way of the answer, and that of the page. pcn_hold_ns() grows as long as the
+ * For the way of the answer, and that of the page. The hold grows as long as the
  * same instruction comes for more, or for the same again without having used it.
  */
 #define MARGIN	4
@@ -528,7 +528,7 @@ static bool is_valid(const struct vma_answer *a, u64 address)
 static int ask(struct pcn_space *s, u64 address, struct answer *a)
 {
 	bool several;
-	u64 ns = pcn_hold_ns(address >> PAGE_SHIFT, false, &several);
+	u64 ns = s->ops->hold_ns(address >> PAGE_SHIFT, false, &several);
 	struct vma_ask ask = {
 		.space = s->number, .address = address,
 		.need = several ? ns * MARGIN : 0,
