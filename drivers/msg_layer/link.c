@@ -31,7 +31,6 @@
 #include <linux/module.h>
 #include <linux/slab.h>
 
-#include <popcorn/check.h>
 #include <popcorn/core.h>
 #include <popcorn/hooks.h>
 

@@ -7,7 +7,6 @@
 #define _POPCORN_CHECK_H
 
 #include <linux/build_bug.h>
-#include <linux/fs.h>
 #include <linux/types.h>
 
 #include <popcorn/layout.h>
@@ -87,15 +86,5 @@ struct pcn_check_table {
 static_assert(sizeof(struct pcn_check_page) == 64);
 static_assert(sizeof(struct pcn_check_bucket) == 1024);
 static_assert(sizeof(struct pcn_check_table) == PCN_CHECK_SIZE);
-
-#ifdef CONFIG_POPCORN_CHECK
-void pcn_debug_file(const char *name, umode_t mode,
-		    const struct file_operations *fops);
-u32 pcn_check_abi(void);
-void pcn_check_bury(unsigned int kid);
-#else
-static inline u32 pcn_check_abi(void) { return 0; }
-static inline void pcn_check_bury(unsigned int kid) { }
-#endif
 
 #endif /* _POPCORN_CHECK_H */

@@ -5,6 +5,7 @@
 
 #include <linux/types.h>
 
+struct file_operations;
 struct kobject;
 struct pcn_check_table;
 struct pcn_facts;
@@ -15,11 +16,16 @@ const struct pcn_facts *pcn_facts(void);
 u64 pcn_roster_entry(unsigned int kid);
 void pcn_roster_open(u64 abi);
 struct pcn_check_table *pcn_window_check(void);
+u32 pcn_check_abi(void);
 bool pcn_checks_wanted(void);
 bool pcn_cpu_is_spare(void);
+unsigned int pcn_self(void);
 u32 pcn_generation(void);
 struct kobject *pcn_kobject(void);
 void pcn_attach_doorbell(void (*fn)(void));
+void pcn_attach_end(void (*fn)(unsigned int kid));
+void pcn_debug_file(const char *name, umode_t mode,
+		    const struct file_operations *fops);
 void pcn_call_primary(void);
 void pcn_arch_doorbell(u32 apicid);
 

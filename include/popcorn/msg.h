@@ -19,6 +19,7 @@
 #include <linux/list.h>
 #include <linux/types.h>
 
+#include <popcorn/core.h>
 #include <popcorn/layout.h>
 
 /** PCN_TYPES - numbers of message types, per channel */
@@ -130,7 +131,6 @@ struct pcn_peer_watch {
 	struct list_head node;
 };
 
-unsigned int pcn_self(void);
 bool pcn_peer_is_up(unsigned int kid);
 u64 pcn_peers_up(void);
 u32 pcn_msg_limit(enum pcn_channel channel);

@@ -17,7 +17,6 @@
 
 #include <popcorn/core.h>
 #include <popcorn/cpus.h>
-#include <popcorn/msg.h>
 
 #include "internal.h"
 
@@ -71,6 +70,18 @@ bool __init pcn_checks_wanted(void)
 struct pcn_check_table *pcn_window_check(void)
 {
 	return window && facts.check ? (void *)window + facts.check : NULL;
+}
+
+/**
+ * pcn_check_abi - what all kernels must have alike to check pages
+ *
+ * Context: any, after subsys_initcall().
+ * Return: 0 if nothing is checked, or this kernel cannot; else a number.
+ */
+u32 pcn_check_abi(void)
+{
+	return IS_ENABLED(CONFIG_POPCORN_CHECK) && pcn_window_check() ?
+	       PCN_CHECK_SIZE : 0;
 }
 
 /**

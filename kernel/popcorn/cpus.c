@@ -11,7 +11,6 @@
 
 #include <popcorn/core.h>
 #include <popcorn/cpus.h>
-#include <popcorn/msg.h>
 #include <popcorn/window.h>
 
 #include "internal.h"

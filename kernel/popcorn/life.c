@@ -30,7 +30,7 @@
 
 #include <asm/popcorn.h>
 
-#include <popcorn/check.h>
+#include <popcorn/core.h>
 
 #include "internal.h"
 
@@ -200,6 +200,28 @@ static void cannot_fence(struct pcn_kernel *k)
 		 before);
 }
 
+static void (*attached_end)(unsigned int kid) __ro_after_init;
+
+/**
+ * pcn_attach_end - have a function called when a kernel has ended
+ * @fn:	the function; called on the primary when the kernel's CPUs are parked, or could
+ *	not be, and before any other kernel knows; in process context, may sleep
+ *
+ * There is one user, which never detaches.
+ *
+ * Context: initcall, before any kernel is started.
+ */
+void __init pcn_attach_end(void (*fn)(unsigned int kid))
+{
+	attached_end = fn;
+}
+
+static void tell_end(unsigned int kid)
+{
+	if (attached_end)
+		attached_end(kid);
+}
+
 /*
  * Park the CPUs of @k and only then let it have @state. If they cannot be, its
  * peers have to know all the same: its lanes are closed to it from then on.
@@ -219,7 +241,7 @@ static void finish(struct pcn_kernel *k, enum pcn_kernel_state state)
 	else if (k->state != PCN_FAILED)
 		pr_info("kernel %u (%s) ended: %s\n", k->kid, k->part.name,
 			k->reason);
-	pcn_check_bury(k->kid);
+	tell_end(k->kid);
 	pcn_roster_remove(k);
 	pcn_set_state(k, state);
 }

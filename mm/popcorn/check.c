@@ -163,55 +163,15 @@ bool pcn_check_mistaken(enum pcn_mistake mistake)
 	return true;
 }
 
-/**
- * pcn_check_bury - a kernel has ended, and has no pages any more
- * @kid:	the kernel; its CPUs are parked, and no other kernel knows yet
- *
- * Context: process; the primary.
- */
-void pcn_check_bury(unsigned int kid)
+/* A kernel has ended, and has no pages any more. */
+static void bury(unsigned int kid)
 {
 	unsigned int i;
 
-	if (!static_branch_unlikely(&pcn_checking))
-		return;
 	for (i = 0; i < PCN_CHECK_BUCKETS; i++) {
 		pcn_check_forget_kid(table, i, kid);
 		cond_resched();
 	}
-}
-
-/**
- * pcn_debug_file - make a file in /sys/kernel/debug/popcorn
- * @name:	its name
- * @mode:	its mode
- * @fops:	what it does
- *
- * Context: late_initcall_sync(), or later: others make the directory, too.
- */
-void pcn_debug_file(const char *name, umode_t mode,
-		    const struct file_operations *fops)
-{
-	struct dentry *dir = debugfs_lookup("popcorn", NULL);
-
-	if (dir) {
-		debugfs_create_file(name, mode, dir, NULL, fops);
-		dput(dir);
-	} else {
-		debugfs_create_file(name, mode, debugfs_create_dir("popcorn", NULL),
-				    NULL, fops);
-	}
-}
-
-/**
- * pcn_check_abi - what has to be alike on all kernels
- *
- * Context: any, after subsys_initcall().
- * Return: 0 if nothing is checked, else a number.
- */
-u32 pcn_check_abi(void)
-{
-	return pcn_window_check() ? sizeof(struct pcn_check_table) : 0;
 }
 
 /* "<mistake> [<times>]": it is made so often from now on, once if not said. */
@@ -264,6 +224,7 @@ static int __init check_init(void)
 	if (!table)
 		return 0;
 	static_branch_enable(&pcn_checking);
+	pcn_attach_end(bury);
 	pr_info("accesses to pages are checked\n");
 	return 0;
 }

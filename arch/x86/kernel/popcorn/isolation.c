@@ -42,9 +42,8 @@
 #include <asm/popcorn.h>
 #include <asm/set_memory.h>
 
-#include <popcorn/check.h>
+#include <popcorn/core.h>
 #include <popcorn/hooks.h>
-#include <popcorn/msg.h>
 #include <popcorn/partition.h>
 
 /* Entries that are shown; the others are counted. */

@@ -1,0 +1,31 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * The directory /sys/kernel/debug/popcorn. Files that look at one layer alone are made
+ * from there; the directory is nobody's, and whoever comes first makes it.
+ */
+#include <linux/dcache.h>
+#include <linux/debugfs.h>
+
+#include <popcorn/core.h>
+
+/**
+ * pcn_debug_file - make a file in /sys/kernel/debug/popcorn
+ * @name:	its name
+ * @mode:	its mode
+ * @fops:	what it does
+ *
+ * Context: late_initcall_sync(), or later: others make the directory, too.
+ */
+void pcn_debug_file(const char *name, umode_t mode,
+		    const struct file_operations *fops)
+{
+	struct dentry *dir = debugfs_lookup("popcorn", NULL);
+
+	if (dir) {
+		debugfs_create_file(name, mode, dir, NULL, fops);
+		dput(dir);
+	} else {
+		debugfs_create_file(name, mode, debugfs_create_dir("popcorn", NULL),
+				    NULL, fops);
+	}
+}
