@@ -24,7 +24,6 @@
 #include <asm/tsc.h>
 
 #include "internal.h"
-#include "secondary.h"
 
 /* No clocksource is shifted by more: its mult has 32 bits. */
 #define SHIFT_MAX	32

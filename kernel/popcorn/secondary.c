@@ -27,10 +27,10 @@
 #include <asm/hw_irq.h>
 #include <asm/popcorn.h>
 
+#include <popcorn/control_block.h>
 #include <popcorn/core.h>
 
 #include "internal.h"
-#include "secondary.h"
 
 static struct pcn_area *area __ro_after_init;
 static struct pcn_window *window __ro_after_init;

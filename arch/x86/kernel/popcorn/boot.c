@@ -33,7 +33,10 @@
 #include <asm/setup.h>
 #include <asm/x86_init.h>
 
-#include "../../../../kernel/popcorn/internal.h"
+#include <popcorn/hooks.h>
+#include <popcorn/layout.h>
+#include <popcorn/partition.h>
+
 #include "arch.h"
 
 /* Memory that the primary keeps whatever is asked for. */

@@ -33,7 +33,9 @@
 #include <asm/processor.h>
 #include <asm/processor-flags.h>
 
-#include "../../../../kernel/popcorn/internal.h"
+#include <popcorn/core.h>
+#include <popcorn/kernel.h>
+
 #include "arch.h"
 
 /*

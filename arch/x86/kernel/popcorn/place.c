@@ -24,7 +24,9 @@
 #include <asm/setup.h>
 #include <asm/tsc.h>
 
-#include "../../../../kernel/popcorn/internal.h"
+#include <popcorn/kernel.h>
+#include <popcorn/partition.h>
+
 #include "arch.h"
 
 /* Before the user's, so that a console= of theirs is /dev/console. */

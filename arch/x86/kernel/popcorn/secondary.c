@@ -30,8 +30,8 @@
 #include <asm/tsc.h>
 #include <asm/x86_init.h>
 
-#include "../../../../kernel/popcorn/internal.h"
-#include "../../../../kernel/popcorn/secondary.h"
+#include <popcorn/control_block.h>
+#include <popcorn/hooks.h>
 
 bool pcn_secondary __ro_after_init;
 

@@ -43,7 +43,8 @@
 #include <asm/pgtable.h>
 #include <asm/popcorn.h>
 
-#include "../../../../kernel/popcorn/internal.h"
+#include <popcorn/kernel.h>
+
 #include "arch.h"
 
 /* The format of `lz4 -l`: this, then chunks of these many bytes, unpacked. */

@@ -1,7 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0 */
-/* What the platform code of a secondary asks of kernel/popcorn/secondary.c. */
-#ifndef _KERNEL_POPCORN_SECONDARY_H
-#define _KERNEL_POPCORN_SECONDARY_H
+/*
+ * A secondary's side of its control block (kernel/popcorn/secondary.c), for the platform
+ * that it runs on.
+ */
+#ifndef _POPCORN_CONTROL_BLOCK_H
+#define _POPCORN_CONTROL_BLOCK_H
 
 #include <popcorn/window.h>
 
@@ -12,4 +15,4 @@ void pcn_secondary_ending(void);
 void pcn_secondary_end(enum pcn_end end, const char *reason);
 void pcn_secondary_parked(void);
 
-#endif /* _KERNEL_POPCORN_SECONDARY_H */
+#endif /* _POPCORN_CONTROL_BLOCK_H */
