@@ -448,7 +448,7 @@ void pcn_links_doorbell(void)
 	static u32 seen;
 	struct pcn_link *link;
 	unsigned int i;
-	/* Pairs with the release in enter() of kernel/popcorn/roster.c. */
+	/* Pairs with the release in enter() of kernel/popcorn/machine/roster.c. */
 	u32 seq = virt_load_acquire(&pcn_window()->roster_seq);
 
 	if (seq != seen && pcn_is_secondary())
@@ -542,7 +542,7 @@ static void __init check_in(struct pcn_endpoint *self)
 	u64 abi = abi_hash();
 
 	WRITE_ONCE(self->abi, abi);
-	/* Pairs with the acquire in kernel/popcorn/roster.c. */
+	/* Pairs with the acquire in kernel/popcorn/machine/roster.c. */
 	virt_store_release(&self->generation, pcn_generation());
 	if (pcn_is_secondary())
 		pcn_call_primary();

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * A secondary's side of its control block (kernel/popcorn/secondary.c), for the platform
+ * A secondary's side of its control block (kernel/popcorn/machine/control_block.c), for the platform
  * that it runs on.
  */
 #ifndef _POPCORN_CONTROL_BLOCK_H

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0 */
-/* What the messaging layer asks of kernel/popcorn. */
+/* The machine, as the layers above it see it. */
 #ifndef _POPCORN_CORE_H
 #define _POPCORN_CORE_H
 

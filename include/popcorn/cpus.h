@@ -12,9 +12,7 @@
 #include <popcorn/partition.h>
 
 struct cpumask;
-struct pcn_thread;
 
-/* cpus.c */
 void pcn_cpus_init(void);
 unsigned int pcn_cpus_limit(void);
 unsigned int pcn_cpu_number(unsigned int cpu);
@@ -22,13 +20,6 @@ void pcn_cpus_of(unsigned long *machine, u64 kernels, const struct cpumask *own)
 void pcn_cpus_to_own(struct cpumask *own, const unsigned long *machine);
 bool pcn_cpus_touch(const unsigned long *machine, unsigned int kid);
 int pcn_cpus_kernel(const unsigned long *machine);
-
-/* affinity.c */
-void pcn_affinity_inherit(struct pcn_thread *t, struct pcn_thread *old);
-unsigned int pcn_affinity_place(struct pcn_thread *t, unsigned int kid);
-void pcn_affinity_lift(struct pcn_thread *t);
-void pcn_affinity_get(struct pcn_thread *t, u64 *cpus);
-void pcn_affinity_visit(struct pcn_thread *t, const u64 *cpus);
 
 /* arch */
 int pcn_arch_cpu_number(unsigned int cpu);

@@ -2,7 +2,7 @@
 /*
  * The kernels of this machine, as the primary has them: what each owns, what it is
  * started from, and how it is. For the files of the machine layer, which are in
- * kernel/popcorn and arch/x86/kernel/popcorn.
+ * kernel/popcorn/machine and arch/x86/kernel/popcorn.
  */
 #ifndef _POPCORN_KERNEL_H
 #define _POPCORN_KERNEL_H

@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * What is counted of a process that several kernels share, on each of them, and what
- * of a program whose threads are placed. See mm/popcorn/stats.c, kernel/popcorn/job.c
- * and Documentation/popcorn/sysfs.rst.
+ * What is counted of a process that several kernels share, on each of them. See
+ * mm/popcorn/stats.c and Documentation/popcorn/sysfs.rst.
  */
 #ifndef _POPCORN_STATS_H
 #define _POPCORN_STATS_H
@@ -11,9 +10,7 @@
 
 #include <popcorn/proto.h>
 
-struct pcn_job;
 struct pcn_space;
-struct pcn_thread;
 
 /**
  * PCN_WAITS - classes of the time that a fault has waited: below 1 us, below 2 us,
@@ -55,20 +52,6 @@ struct pcn_counts {
 /** PCN_COUNT - index of a member of struct pcn_counts, for pcn_count() */
 #define PCN_COUNT(member)	(offsetof(struct pcn_counts, member) / sizeof(u64))
 
-/* mm/popcorn/stats.c */
 void pcn_count(struct pcn_space *s, unsigned int index);
-
-/* kernel/popcorn/job.c */
-struct pcn_job *pcn_job_new(struct pcn_job *parent);
-struct pcn_job *pcn_job_get(struct pcn_job *job);
-void pcn_job_put(struct pcn_job *job);
-u64 pcn_job_share(void);
-void pcn_job_ask(struct pcn_thread *t);
-void pcn_saw_leave(struct pcn_thread *t, int err);
-void pcn_saw_refusal(struct pcn_thread *t);
-void pcn_saw_return(struct pcn_thread *t, u32 op);
-void pcn_saw_arrive(struct pcn_thread *t);
-void pcn_saw_call(struct pcn_thread *t, long nr);
-void pcn_saw_home(struct pcn_thread *t, unsigned int reason);
 
 #endif /* _POPCORN_STATS_H */

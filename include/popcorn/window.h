@@ -6,7 +6,7 @@
  * the primary alone. One area per kernel follows: a control block and a log;
  * then what messages need. Where they are is in popcorn/layout.h.
  * Kernels may be of different builds, so this is an ABI: fixed widths,
- * explicit padding, offsets asserted in kernel/popcorn/window.c, and a
+ * explicit padding, offsets asserted in kernel/popcorn/machine/window.c, and a
  * version that a secondary checks before it believes anything.
  *
  * Every field has one writer. Fields written by the other side are read once,

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
  * Popcorn on x86: the hand-off from the primary to a secondary, and what the
- * generic part (kernel/popcorn) asks of the architecture.
+ * generic part (kernel/popcorn/machine) asks of the architecture.
  *
  * The hand-off is an ABI between two kernels that need not be of one build:
  * fixed widths, explicit padding, a magic number, a version and a length that
@@ -121,7 +121,7 @@ u32 pcn_arch_cpu_apicid(unsigned int cpu);
 u64 pcn_arch_window(u64 *size);
 u64 pcn_arch_window_check(void);
 
-/* place.c, vmlinux.c, launch.c: other kernels (primary) */
+/* bootimage.c, vmlinux.c, launch.c: other kernels (primary) */
 int pcn_arch_check_image(struct pcn_kernel *k, const struct pcn_image *image);
 void pcn_arch_preload(struct pcn_kernel *k);
 void pcn_arch_unpack(struct pcn_blob *kernel);
@@ -132,7 +132,7 @@ int pcn_arch_fence(struct pcn_kernel *k);
 void pcn_arch_stop_cpus(struct pcn_kernel *k);
 void pcn_arch_doorbell(u32 apicid);
 
-/* secondary.c: this kernel is one */
+/* platform.c: this kernel is one */
 const struct pcn_handoff *pcn_handoff(void);
 
 #endif /* !__ASSEMBLER__ */

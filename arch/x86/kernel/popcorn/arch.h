@@ -17,7 +17,7 @@ extern const char pcn_stage2[], pcn_stage2_end[];
 /* boot.c */
 extern phys_addr_t pcn_trampoline_page;
 
-/* place.c */
+/* bootimage.c */
 const struct setup_header *pcn_header_of(const struct pcn_blob *kernel);
 size_t pcn_setup_size(const struct setup_header *hdr);
 u64 pcn_code_size(const struct setup_header *hdr);

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0
 # vm: --kernels 3 --mem 160M --timeout 150 --add build/tools/selftests:/programs
 #
-# What is counted of processes (mm/popcorn/stats.c, kernel/popcorn/job.c): the
+# What is counted of processes (mm/popcorn/stats.c, kernel/popcorn/threads/job.c): the
 # numbers fit each other, and what a program is known to do.
 
 . /selftests/lib.sh

@@ -20,7 +20,8 @@
 #include <popcorn/msg.h>
 #include <popcorn/partition.h>
 #include <popcorn/space.h>
-#include <popcorn/thread.h>
+
+#include "internal.h"
 
 /* A kernel that is up answers within this time. */
 #define ASK_LIMIT_MS	(5 * MSEC_PER_SEC)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * Shared by the files of kernel/popcorn and arch/x86/kernel/popcorn.
+ * Shared by the files of kernel/popcorn/machine.
  *
  * Locks, outermost first:
  *
@@ -14,8 +14,8 @@
  *   pcn_kernel.heart_lock	a spinlock: what the watch thread knows of the hearts
  *			of one life, against the beginning of the next
  */
-#ifndef _KERNEL_POPCORN_INTERNAL_H
-#define _KERNEL_POPCORN_INTERNAL_H
+#ifndef _KERNEL_POPCORN_MACHINE_INTERNAL_H
+#define _KERNEL_POPCORN_MACHINE_INTERNAL_H
 
 #include <linux/types.h>
 
@@ -86,8 +86,8 @@ void pcn_clock_publish(struct pcn_window *window);
 bool pcn_clock_is_tsc(void);
 void pcn_clock_follow(const struct pcn_window *window);
 
-/* secondary.c */
+/* control_block.c */
 void pcn_secondary_doorbell(void);
 struct pcn_window *pcn_secondary_window(void);
 
-#endif /* _KERNEL_POPCORN_INTERNAL_H */
+#endif /* _KERNEL_POPCORN_MACHINE_INTERNAL_H */

@@ -5,7 +5,8 @@
 #include <linux/signal.h>
 #include <linux/string.h>
 
-#include <popcorn/thread.h>
+#include "internal.h"
+
 
 /* Every byte that is not set is such as would be seen in what must not have it. */
 static bool take(struct kunit *test, int sig, int code, kernel_siginfo_t *to)

@@ -26,7 +26,8 @@
 
 #include <popcorn/cpus.h>
 #include <popcorn/hooks.h>
-#include <popcorn/thread.h>
+
+#include "internal.h"
 
 /* Of all threads: @cpus, @bound, and @wanted where it is another thread's. */
 static DEFINE_SPINLOCK(affinity_lock);

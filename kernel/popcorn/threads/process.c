@@ -31,8 +31,8 @@
 #include <popcorn/partition.h>
 #include <popcorn/proto.h>
 #include <popcorn/space.h>
-#include <popcorn/stats.h>
-#include <popcorn/thread.h>
+
+#include "internal.h"
 
 /* A kernel makes a process within this time, or has died. */
 #define MAKE_LIMIT_MS	(30 * MSEC_PER_SEC)

@@ -32,7 +32,8 @@
 #include <popcorn/hooks.h>
 #include <popcorn/space.h>
 #include <popcorn/stats.h>
-#include <popcorn/thread.h>
+
+#include "internal.h"
 
 static DEFINE_HASHTABLE(threads, 8);
 static DEFINE_SPINLOCK(threads_lock);

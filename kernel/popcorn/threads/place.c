@@ -15,10 +15,10 @@
 #include <popcorn/hooks.h>
 #include <popcorn/partition.h>
 #include <popcorn/space.h>
-#include <popcorn/stats.h>
-#include <popcorn/thread.h>
 
 #include <asm/syscall.h>
+
+#include "internal.h"
 
 static long enter_at_home(struct pt_regs *regs, long nr)
 {

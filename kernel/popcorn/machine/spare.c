@@ -13,7 +13,7 @@
 
 #include <popcorn/core.h>
 
-#include "../sched/sched.h"
+#include "../../sched/sched.h"
 
 /**
  * pcn_cpu_is_spare - has nobody else a use for this CPU?

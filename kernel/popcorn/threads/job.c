@@ -23,7 +23,8 @@
 #include <popcorn/hooks.h>
 #include <popcorn/partition.h>
 #include <popcorn/stats.h>
-#include <popcorn/thread.h>
+
+#include "internal.h"
 
 /* Jobs that are over */
 #define JOBS_KEPT	64

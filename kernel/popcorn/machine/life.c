@@ -157,7 +157,7 @@ static enum pcn_kernel_state idle_state(const struct pcn_kernel *k)
  */
 bool pcn_has_ended(const struct pcn_kernel *k)
 {
-	/* Pairs with set_stage() in secondary.c. */
+	/* Pairs with set_stage() in control_block.c. */
 	if (smp_load_acquire(&k->area->control.stage) == PCN_STAGE_PARKED)
 		return true;
 	/* Pairs with found_hung(). */
@@ -274,7 +274,7 @@ static void reset_area(struct pcn_kernel *k)
 
 static bool boot_decided(const struct pcn_kernel *k)
 {
-	/* Pairs with set_stage() in secondary.c. */
+	/* Pairs with set_stage() in control_block.c. */
 	return smp_load_acquire(&k->area->control.stage) >= PCN_STAGE_RUNNING ||
 	       atomic_read(&k->kill);
 }

@@ -21,10 +21,10 @@
 #include <popcorn/cpus.h>
 #include <popcorn/hooks.h>
 #include <popcorn/space.h>
-#include <popcorn/stats.h>
-#include <popcorn/thread.h>
 
 #include <asm/syscall.h>
+
+#include "internal.h"
 
 static bool is_visitor(const struct task_struct *p)
 {

@@ -36,9 +36,9 @@
 
 #include <popcorn/thread.h>
 
-#include "../fpu/internal.h"
-#include "../fpu/xstate.h"
-#include "../fpu/context.h"
+#include "../../fpu/internal.h"
+#include "../../fpu/xstate.h"
+#include "../../fpu/context.h"
 
 /* Where struct user_regs_struct goes on behind struct pt_regs. */
 #define PT_WORDS	(sizeof(struct pt_regs) / 8)

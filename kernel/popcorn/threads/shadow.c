@@ -38,12 +38,12 @@
 #include <popcorn/cpus.h>
 #include <popcorn/hooks.h>
 #include <popcorn/space.h>
-#include <popcorn/stats.h>
-#include <popcorn/thread.h>
 
 #include <asm/syscall.h>
 
 #include <trace/events/popcorn.h>
+
+#include "internal.h"
 
 static atomic64_t numbers;
 
