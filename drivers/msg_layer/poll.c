@@ -39,7 +39,7 @@
 #include <popcorn/entry.h>
 
 #define CREATE_TRACE_POINTS
-#include <trace/events/popcorn.h>
+#include <trace/events/popcorn_msg.h>
 
 #include "internal.h"
 

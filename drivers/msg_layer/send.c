@@ -51,7 +51,7 @@
 
 #include <popcorn/core.h>
 
-#include <trace/events/popcorn.h>
+#include <trace/events/popcorn_msg.h>
 
 #include "internal.h"
 

@@ -29,6 +29,7 @@
 #include <linux/seq_file.h>
 #include <linux/slab.h>
 
+#define CREATE_TRACE_POINTS
 #include <trace/events/popcorn.h>
 
 #include <popcorn/hooks.h>
