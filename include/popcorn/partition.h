@@ -10,6 +10,7 @@
 #define _POPCORN_PARTITION_H
 
 #include <linux/bitmap.h>
+#include <linux/bitops.h>
 #include <linux/sizes.h>
 #include <linux/types.h>
 
@@ -19,6 +20,16 @@
 #define PCN_CPU_LIMIT		1024
 /** PCN_CPUS_PER_KERNEL - CPUs that one secondary may own */
 #define PCN_CPUS_PER_KERNEL	256
+/**
+ * for_each_kernel - for each kernel of a set, in the order of their numbers
+ * @kid:	an unsigned int; its number
+ * @kernels:	a u64 in which bit kid is set for each of them; evaluated once
+ */
+#define for_each_kernel(kid, kernels)					\
+	for (u64 kid##_left = (kernels);				\
+	     kid##_left && ((kid) = __ffs64(kid##_left), true);		\
+	     kid##_left &= kid##_left - 1)
+
 /** PCN_NAME_MAX - length of a kernel's name, with its NUL */
 #define PCN_NAME_MAX		32
 /** PCN_MEM_ALIGN - granularity of a partition's memory, bytes */

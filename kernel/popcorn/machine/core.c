@@ -228,10 +228,9 @@ static int __init add_primary(const struct pcn_partitions *all)
 		return -ENOMEM;
 	strscpy(k->part.name, "primary");
 	bitmap_set(k->part.cpus, 0, pcn_arch_machine_cpus());
-	for (kid = 1; kid < PCN_KERNELS_MAX; kid++)
-		if (all->defined & BIT_ULL(kid))
-			bitmap_andnot(k->part.cpus, k->part.cpus,
-				      all->kernel[kid].cpus, PCN_CPU_LIMIT);
+	for_each_kernel(kid, all->defined)
+		bitmap_andnot(k->part.cpus, k->part.cpus, all->kernel[kid].cpus,
+			      PCN_CPU_LIMIT);
 	k->state = PCN_RUNNING;
 	kernels[0] = k;
 	return pcn_sysfs_add(k);

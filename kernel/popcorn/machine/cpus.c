@@ -22,6 +22,12 @@ static u16 number_of[NR_CPUS] __ro_after_init;
 static u8 owner_of[PCN_CPU_LIMIT] __ro_after_init;
 static unsigned int limit __ro_after_init;
 
+/* The kernel that a number belongs to; -1: none. */
+static int kernel_of(unsigned int number)
+{
+	return owner_of[number] - 1;
+}
+
 /* Into the window, before any secondary has been started. */
 static void __init publish(struct pcn_window *w)
 {
@@ -101,7 +107,7 @@ void pcn_cpus_of(unsigned long *machine, u64 kernels, const struct cpumask *own)
 
 	bitmap_zero(machine, PCN_CPU_LIMIT);
 	for (number = 0; number < limit; number++)
-		if (owner_of[number] && others & BIT_ULL(owner_of[number] - 1))
+		if (kernel_of(number) >= 0 && others & BIT_ULL(kernel_of(number)))
 			__set_bit(number, machine);
 	if (others == kernels)
 		return;
@@ -139,7 +145,7 @@ bool pcn_cpus_touch(const unsigned long *machine, unsigned int kid)
 	unsigned int number;
 
 	for_each_set_bit(number, machine, limit)
-		if (owner_of[number] == kid + 1)
+		if (kernel_of(number) == (int)kid)
 			return true;
 	return false;
 }
@@ -156,7 +162,7 @@ int pcn_cpus_kernel(const unsigned long *machine)
 	unsigned int number;
 
 	for_each_set_bit(number, machine, limit)
-		if (owner_of[number])
-			return owner_of[number] - 1;
+		if (kernel_of(number) >= 0)
+			return kernel_of(number);
 	return -1;
 }

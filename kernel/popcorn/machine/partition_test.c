@@ -64,6 +64,31 @@ static void all_kernels(struct kunit *test)
 		KUNIT_EXPECT_TRUE(test, test_bit(kid, all.kernel[kid].cpus));
 }
 
+static u64 visited(u64 kernels)
+{
+	unsigned int kid, last = 0;
+	u64 seen = 0;
+
+	for_each_kernel(kid, kernels) {
+		/* Of what is left to come nothing is looked at again. */
+		kernels = 0;
+		if (kid < last)
+			return 0;
+		last = kid;
+		seen |= BIT_ULL(kid);
+	}
+	return seen;
+}
+
+static void sets(struct kunit *test)
+{
+	KUNIT_EXPECT_EQ(test, visited(0), 0);
+	KUNIT_EXPECT_EQ(test, visited(1), 1);
+	KUNIT_EXPECT_EQ(test, visited(BIT_ULL(63)), BIT_ULL(63));
+	KUNIT_EXPECT_EQ(test, visited(0x8000000100000003), 0x8000000100000003);
+	KUNIT_EXPECT_EQ(test, visited(U64_MAX), U64_MAX);
+}
+
 /* Each wrong parameter, and a piece of the message that it has to cause. */
 static const struct wrong {
 	const char *arg;
@@ -147,6 +172,7 @@ static struct kunit_case cases[] = {
 	KUNIT_CASE(defaults),
 	KUNIT_CASE(range_shares_cpus),
 	KUNIT_CASE(all_kernels),
+	KUNIT_CASE(sets),
 	KUNIT_CASE_PARAM(refuses, wrong_gen_params),
 	{ }
 };

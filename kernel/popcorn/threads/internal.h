@@ -28,6 +28,7 @@
 #ifndef _KERNEL_POPCORN_THREADS_INTERNAL_H
 #define _KERNEL_POPCORN_THREADS_INTERNAL_H
 
+#include <linux/align.h>
 #include <linux/bitmap.h>
 #include <linux/list.h>
 #include <linux/preempt.h>
@@ -46,6 +47,32 @@ struct pcn_job;
 
 /** PCN_COMMANDS - RECALL and then DIE: what a shadow sends for sure in an attempt */
 #define PCN_COMMANDS	2
+
+/**
+ * pcn_thread_msg_size - the size of a message with the whole state
+ * @m:	the message, whose xsize is right
+ *
+ * Context: any.
+ * Return: bytes.
+ */
+static inline u32 pcn_thread_msg_size(const struct pcn_thread_msg *m)
+{
+	return offsetof(struct pcn_thread_msg, xstate) + ALIGN(m->xsize, 8);
+}
+
+/**
+ * pcn_thread_msg_is_whole - has a message that came the whole state, and nothing more?
+ * @msg:	the message, of any length; its payload is a struct pcn_thread_msg
+ *
+ * Context: any.
+ */
+static inline bool pcn_thread_msg_is_whole(const struct pcn_message *msg)
+{
+	const struct pcn_thread_msg *m = msg->payload;
+
+	return msg->length >= offsetof(struct pcn_thread_msg, xstate) &&
+	       m->xsize <= PCN_XSTATE_MAX && msg->length == pcn_thread_msg_size(m);
+}
 
 /** PCN_PLACES_MAX - kernels in the list of a placement */
 #define PCN_PLACES_MAX	64

@@ -499,10 +499,8 @@ static int hand_to_keeper(u64 number, struct pcn_arrival *a)
 static bool has_state(const struct pcn_message *msg)
 {
 	const struct pcn_thread_msg *m = msg->payload;
-	u32 length = offsetof(struct pcn_thread_msg, xstate);
 
-	return msg->length >= length && m->xsize <= PCN_XSTATE_MAX &&
-	       msg->length == length + ALIGN(m->xsize, 8) &&
+	return pcn_thread_msg_is_whole(msg) &&
 	       pcn_kernel_of(m->thread) == msg->kid &&
 	       pcn_kernel_of(m->process) == msg->kid &&
 	       strnlen(m->comm, sizeof(m->comm)) < sizeof(m->comm);
@@ -541,7 +539,7 @@ static void end_elsewhere(struct work_struct *work)
 	u64 others = p->members & ~BIT_ULL(pcn_self());
 	unsigned int kid;
 
-	for_each_set_bit(kid, (unsigned long *)&others, PCN_KERNELS_MAX)
+	for_each_kernel(kid, others)
 		pcn_msg_send(kid, PCN_CONTROL, PCN_TYPE_PROCESS_END, &p->number,
 			     sizeof(p->number));
 	free_process(p);
@@ -561,7 +559,7 @@ static int begin_elsewhere(struct process *p)
 	int err;
 
 	get_task_comm(m.comm, current);
-	for_each_set_bit(kid, (unsigned long *)&others, PCN_KERNELS_MAX) {
+	for_each_kernel(kid, others) {
 		err = pcn_msg_call(kid, PCN_CONTROL, PCN_TYPE_PROCESS_NEW, &m,
 				   sizeof(m), NULL, NULL, MAKE_LIMIT_MS);
 		if (err)

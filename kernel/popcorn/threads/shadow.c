@@ -128,8 +128,7 @@ static int send_away(struct pcn_thread *t, unsigned int kid)
 	pcn_thread_depart(t, kid);
 	pcn_thread_head(t, m, PCN_OP_ARRIVE);
 	err = pcn_msg_send(kid, PCN_CONTROL, PCN_TYPE_ARRIVE, m,
-			   offsetof(struct pcn_thread_msg, xstate) +
-			   ALIGN(m->xsize, 8));
+			   pcn_thread_msg_size(m));
 	if (err)
 		t->at = pcn_self();
 	return err;

@@ -178,11 +178,8 @@ static unsigned int other_half(const struct pcn_thread *t)
  */
 int pcn_thread_send(struct pcn_thread *t, bool whole)
 {
-	u32 length = PCN_THREAD_MSG_CALL;
+	u32 length = whole ? pcn_thread_msg_size(t->msg) : PCN_THREAD_MSG_CALL;
 
-	if (whole)
-		length = offsetof(struct pcn_thread_msg, xstate) +
-			 ALIGN(t->msg->xsize, 8);
 	return pcn_msg_send(other_half(t), PCN_CONTROL, PCN_TYPE_THREAD, t->msg,
 			    length);
 }
@@ -425,15 +422,6 @@ static void end(struct pcn_thread *t, u32 op)
 	wake_up(&t->wait);
 }
 
-static bool is_whole(const struct pcn_message *msg)
-{
-	const struct pcn_thread_msg *m = msg->payload;
-	u32 whole = offsetof(struct pcn_thread_msg, xstate);
-
-	return msg->length >= whole && m->xsize <= PCN_XSTATE_MAX &&
-	       msg->length == whole + ALIGN(m->xsize, 8);
-}
-
 /* Is it one that a shadow, or a visitor, may send to the other, of the right size? */
 static bool is_valid(const struct pcn_message *msg)
 {
@@ -443,7 +431,7 @@ static bool is_valid(const struct pcn_message *msg)
 		return false;
 	switch (m->op) {
 	case PCN_OP_HOME:
-		return is_whole(msg) && m->reason < PCN_HOME_REASONS;
+		return pcn_thread_msg_is_whole(msg) && m->reason < PCN_HOME_REASONS;
 	case PCN_OP_REFUSED:
 		return msg->length == PCN_THREAD_MSG_CALL && m->reason &&
 		       m->reason <= MAX_ERRNO;

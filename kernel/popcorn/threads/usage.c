@@ -99,9 +99,7 @@ static int show_usage(struct seq_file *m, void *v)
 	unsigned int kid;
 	int err;
 
-	for (kid = 0; kid < PCN_KERNELS_MAX; kid++) {
-		if (!(kernels & BIT_ULL(kid)))
-			continue;
+	for_each_kernel(kid, kernels) {
 		err = get_usage(kid, &u);
 		if (err == -EINTR)
 			return err;

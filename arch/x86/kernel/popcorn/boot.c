@@ -131,9 +131,6 @@ static int __init popcorn_check_param(char *arg)
 }
 early_param("popcorn_check", popcorn_check_param);
 
-#define for_each_asked(kid) \
-	for_each_set_bit(kid, (unsigned long *)&parts.defined, PCN_KERNELS_MAX)
-
 /* Undefine a kernel, saying why. */
 static void __printf(2, 3) __init refuse(unsigned int kid, const char *fmt, ...)
 {
@@ -286,7 +283,7 @@ static void __init carve_window(void)
 		take(window_start, window_size);
 		return;
 	}
-	for_each_asked(kid)
+	for_each_kernel(kid, parts.defined)
 		refuse(kid, "no room for a window of %llu MiB%s",
 		       window_size / SZ_1M,
 		       parts.kernel[kid].start == PCN_MEM_ANYWHERE ? "" :
@@ -299,12 +296,12 @@ static void __init carve(void)
 	unsigned int kid;
 
 	original_probe_roms();
-	for_each_asked(kid)
+	for_each_kernel(kid, parts.defined)
 		if (parts.kernel[kid].start != PCN_MEM_ANYWHERE)
 			carve_explicit(kid);
 	if (parts.defined)
 		carve_window();
-	for_each_asked(kid)
+	for_each_kernel(kid, parts.defined)
 		if (parts.kernel[kid].start == PCN_MEM_ANYWHERE)
 			carve_anywhere(kid);
 	pcn_shared_machine = parts.defined;
@@ -318,7 +315,7 @@ static void __init take_trampoline_page(void)
 		pcn_trampoline_page = memblock_phys_alloc_range(PAGE_SIZE,
 						PAGE_SIZE, PAGE_SIZE, SZ_1M);
 	if (!pcn_trampoline_page)
-		for_each_asked(kid)
+		for_each_kernel(kid, parts.defined)
 			refuse(kid, "no page below 1 MiB; its memory stays reserved");
 	original_realmode_reserve();
 }
@@ -360,7 +357,7 @@ bool __init pcn_reject_apic(u32 apic_id, u32 acpi_id, bool present)
 	if (!present || pcn_is_secondary())
 		return false;
 	cpu = machine_cpu_number(apic_id, acpi_id);
-	for_each_asked(kid)
+	for_each_kernel(kid, parts.defined)
 		if (cpu < PCN_CPU_LIMIT && test_bit(cpu, parts.kernel[kid].cpus))
 			return true;
 	return false;
@@ -399,7 +396,7 @@ static void __init check_cpus(void)
 	original_parse_smp_cfg();
 	/* Number the boot CPU even where firmware has no tables. */
 	machine_cpu_number(cpuid_to_apicid[0], CPU_ACPIID_INVALID);
-	for_each_asked(kid) {
+	for_each_kernel(kid, parts.defined) {
 		fault = cpu_fault(kid, &cpu);
 		if (!fault)
 			continue;

@@ -107,7 +107,7 @@ static bool is_foreign(u64 phys, u64 size)
 
 	if (pcn_is_secondary())
 		return is_foreign_here(pcn_handoff(), phys, size);
-	for_each_set_bit(kid, (unsigned long *)&all->defined, PCN_KERNELS_MAX)
+	for_each_kernel(kid, all->defined)
 		if (meets(phys, size, all->kernel[kid].start, all->kernel[kid].size))
 			return true;
 	return false;
