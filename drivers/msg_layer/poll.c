@@ -67,9 +67,11 @@ struct pcn_poll_group pcn_groups[PCN_GROUPS] = {
 
 /*
  * More than KVM's default for the same question, 200: of two kernels that wait for each
- * other both may have to be woken, which takes 100 us each where CPUs are virtual.
+ * other both may have to be woken, which takes 100 to 300 us each where CPUs are virtual.
+ * What is longer is not worth lingering for, so with less two that sleep would go on
+ * sleeping.
  */
-static unsigned int linger_us = 300;
+static unsigned int linger_us = 1000;
 module_param(linger_us, uint, 0644);
 MODULE_PARM_DESC(linger_us, "look for more messages for up to so long before sleeping (us)");
 
@@ -544,6 +546,28 @@ static void end_look(struct pcn_poll_group *group)
 	preempt_enable();
 }
 
+/* True: it is not over, and another task has to run first. */
+static bool look_until(u64 end, bool (*is_over)(const void *arg), const void *arg)
+{
+	struct pcn_poll_group *group = &pcn_groups[PCN_GROUP_THREAD];
+	bool over, late;
+
+	if (!begin_look(group))
+		return false;
+	pcn_bell_disarm(group->bell);
+	do {
+		if (!poll_locked(group, BATCH))
+			cpu_relax();
+		over = is_over(arg);
+		late = ktime_get_ns() >= end;
+	} while (!over && !late && pcn_cpu_is_spare());
+	/* The thread may have slept all the time: so it is to be rung again. */
+	if (group->asleep && !arm(group))
+		pcn_poll_kick(group->id);
+	end_look(group);
+	return !over && !late && need_resched();
+}
+
 /**
  * pcn_msg_look - poll for a message instead of sleeping at once
  * @linger:	for how long, as pcn_msg_waited() has learnt
@@ -551,28 +575,21 @@ static void end_look(struct pcn_poll_group *group)
  * @arg:	for that
  *
  * What comes on the control and coherency channels is handled, whomever it is for.
- * Returns early when somebody else polls, or when the CPU is wanted.
+ * Returns early when somebody else polls, or when the CPU is wanted: but a task that goes
+ * first, such as a work item that a handler has just queued, is most often a short one, so
+ * it is let go first, and what is left of the time is used.
  *
  * Context: process, with no lock held that a handler takes. Not from a handler.
  */
 void pcn_msg_look(const struct pcn_linger *linger,
 		  bool (*is_over)(const void *arg), const void *arg)
 {
-	struct pcn_poll_group *group = &pcn_groups[PCN_GROUP_THREAD];
-	u64 ns = READ_ONCE(linger->ns), end;
+	u64 ns = READ_ONCE(linger->ns), end = ktime_get_ns() + ns;
 
-	if (!ns || !begin_look(group))
+	if (!ns)
 		return;
-	pcn_bell_disarm(group->bell);
-	end = ktime_get_ns() + ns;
-	do {
-		if (!poll_locked(group, BATCH))
-			cpu_relax();
-	} while (!is_over(arg) && ktime_get_ns() < end && pcn_cpu_is_spare());
-	/* The thread may have slept all the time: so it is to be rung again. */
-	if (group->asleep && !arm(group))
-		pcn_poll_kick(group->id);
-	end_look(group);
+	while (look_until(end, is_over, arg))
+		cond_resched();
 }
 
 /**

@@ -309,6 +309,21 @@ static struct pcn_record *get_record(struct fault *f, struct pcn_space *s,
 				  pcn_record_get(s, page);
 }
 
+/* The VMA is as good as gone. It has not been waited for the page yet. */
+static vm_fault_t forget_stale(struct fault *f, struct pcn_space *s)
+{
+	if (f->flags & FAULT_FLAG_RETRY_NOWAIT)
+		return VM_FAULT_RETRY;
+	if (!may_unlock(f))
+		return VM_FAULT_SIGBUS;
+	unlock(f);
+	if (!mmap_write_lock_killable(f->mm)) {
+		pcn_vmas_clean(s);
+		mmap_write_unlock(f->mm);
+	}
+	return VM_FAULT_RETRY;
+}
+
 /**
  * pcn_fault_shared - a page fault in a shared address space
  * @vma:	the VMA
@@ -341,7 +356,11 @@ vm_fault_t pcn_fault_shared(struct vm_area_struct *vma, unsigned long address,
 	if (IS_ERR(f.r))
 		return PTR_ERR(f.r) == -EAGAIN ? fault_on_shut(&f, s) :
 						 VM_FAULT_OOM;
-	ret = fault_on(&f);
+	/* With the record: a round from now on waits for this fault. */
+	if (!pcn_is_origin(s) && pcn_vma_is_stale(s, address))
+		ret = forget_stale(&f, s);
+	else
+		ret = fault_on(&f);
 	pcn_record_put(f.r);
 	return ret;
 }

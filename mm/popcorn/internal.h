@@ -246,6 +246,9 @@ struct pcn_shard {
  *		who ask again and again, as their VMAs go before they can be used
  * @member:	at the origin: what each member knows
  * @home_only:	at the origin: addresses that they must not know
+ * @stale:	at a member: addresses whose VMAs the origin has changed: they are as good
+ *		as gone, and are removed when somebody meets them; written with mmap_lock
+ *		held, to read in handlers alone
  * @files_given: at the origin: some may have mapped files of their own
  * @files_forbidden: at the origin: they must not, pages are not what is in the files
  * @stats:	counters
@@ -280,6 +283,7 @@ struct pcn_space {
 	atomic64_t		rest_until;
 	struct pcn_member	member[PCN_KERNELS_MAX];
 	struct maple_tree	home_only;
+	struct maple_tree	stale;
 	bool			files_given;
 	bool			files_forbidden;
 	struct pcn_space_stats	stats;
@@ -410,10 +414,11 @@ int pcn_map_prepare(struct vm_area_struct *vma, unsigned long address,
 		    bool mm_locked);
 void pcn_map(struct pcn_record *r, struct vm_area_struct *vma);
 bool pcn_reduce(struct pcn_record *r, enum pcn_mapping to, struct pcn_context *c);
+void pcn_unmap_away(struct pcn_record *r);
 void pcn_record_kick(struct pcn_record *r, u64 due);
 void pcn_record_cancel(struct pcn_record *r);
 void pcn_record_adopt_soon(struct pcn_record *r);
-bool pcn_release(struct pcn_record *r, struct vm_area_struct *vma);
+bool pcn_release(struct pcn_record *r, struct vm_area_struct *vma, bool everywhere);
 void pcn_remove(struct pcn_record *r, struct vm_area_struct *vma);
 bool pcn_vma_replicates(struct vm_area_struct *vma);
 bool pcn_is_absent(struct pcn_space *s, u64 page);
@@ -478,7 +483,8 @@ int pcn_file_map(struct pcn_space *s, struct file *file, const struct pcn_file *
  * @depth:	changes that @owner has begun within this one
  * @members:	those that take part in the round: all that know something of the range
  * @round:	there is one
- * @dropped:	they have dropped it before Linux changes it
+ * @dropped:	they have dropped its pages
+ * @thawed:	they have been told to go on
  */
 struct pcn_change {
 	struct list_head	node;
@@ -492,6 +498,7 @@ struct pcn_change {
 	u64			members;
 	bool			round;
 	bool			dropped;
+	bool			thawed;
 };
 
 int pcn_change_begin(struct pcn_space *s, u64 start, u64 end, unsigned int flags);
@@ -500,12 +507,16 @@ int pcn_layout_recall(struct pcn_space *s);
 void pcn_tell_of_torn(struct work_struct *work);
 
 /* round.c */
-int pcn_round_init(void);
 int pcn_round_begin(struct pcn_change *c);
 int pcn_round_end(struct pcn_change *c);
 int pcn_round_finish(struct pcn_change *c);
 bool pcn_has_torn(struct pcn_space *s, u64 first, u64 last);
+
+/* follow.c */
+int pcn_follow_init(void);
 void pcn_vmas_forget(struct mm_struct *mm);
+void pcn_vmas_clean(struct pcn_space *s);
+bool pcn_vma_is_stale(struct pcn_space *s, unsigned long address);
 
 /* buffers.c */
 void pcn_home_only(struct pcn_space *s, u64 start, u64 end, bool on);

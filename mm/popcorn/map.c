@@ -584,6 +584,31 @@ bool pcn_reduce(struct pcn_record *r, enum pcn_mapping to, struct pcn_context *c
 	return done;
 }
 
+/**
+ * pcn_unmap_away - at a member, let the page table allow nothing any more
+ * @r:	the record
+ *
+ * The page stays, and may be mapped again. Whether it has been used does not matter.
+ *
+ * Context: the record's lock is held, and mmap_lock to read.
+ */
+void pcn_unmap_away(struct pcn_record *r)
+{
+	struct vm_area_struct *vma = vma_lookup(r->space->mm, pcn_address_of(r));
+	spinlock_t *ptl;
+	pte_t *pte;
+
+	if (r->mapped && vma && vma->vm_ops == &pcn_vm_ops) {
+		pte = lock_pte(vma->vm_mm, pcn_address_of(r), &ptl);
+		if (pte) {
+			reduce_away(r, vma, pte, ptep_clear_flush(vma, pcn_address_of(r),
+								  pte), PCN_MAP_NONE);
+			pte_unmap_unlock(pte, ptl);
+		}
+	}
+	r->mapped = PCN_MAP_NONE;
+}
+
 /* --- back to Linux --- */
 
 static void clear_marker(struct vm_area_struct *vma, unsigned long address)
@@ -631,13 +656,15 @@ static bool give_back(struct pcn_record *r, struct vm_area_struct *vma)
  * pcn_release - at the origin, give a page back to Linux
  * @r:		the record: no other kernel has the page, nothing is under way
  * @vma:	its VMA, or NULL; pcn_map_prepare() was called for it
+ * @everywhere:	all other kernels have forgotten the page; otherwise one will, before it
+ *		does anything else with it
  *
  * A page whose data is elsewhere is empty then.
  *
  * Context: process; mmap_lock is held, to read.
  * Return: false: Linux has taken the page away, and pcn_remove() has to follow.
  */
-bool pcn_release(struct pcn_record *r, struct vm_area_struct *vma)
+bool pcn_release(struct pcn_record *r, struct vm_area_struct *vma, bool everywhere)
 {
 	struct page *frame;
 	bool given = false;
@@ -647,7 +674,7 @@ bool pcn_release(struct pcn_record *r, struct vm_area_struct *vma)
 		spin_unlock(&r->lock);
 		return !r->torn;
 	}
-	pcn_check_end(r, true);
+	pcn_check_end(r, everywhere);
 	frame = r->frame;
 	trace_pcn_page_release(r->space->number, r->page, r->replica.state);
 	if (vma && !r->absent)

@@ -21,16 +21,10 @@
  * thaw they use nothing there, so to all threads the change is one moment. In particular
  * nobody sees the old pages at an address that Linux has given to a new mapping.
  *
- * A member cannot fail to unmap. What it has of VMAs is a copy of what the origin has,
- * and may be forgotten at any time: where a part of a VMA cannot be unmapped, as for
- * want of memory, all of it is, or it becomes void, and is asked for again.
- *
- * Each phase is a request, and the next one begins when all members have answered. What
- * a member may have to wait for is done by a work item, so that no process waits for
- * another one's; that a range is frozen, or not any more, is noted in the handler, so that
- * it comes in the order that the origin has meant. A thaw needs no answer. It comes when
- * the origin has given up its records: a member that asked earlier for a page would get
- * what is no more.
+ * Each phase is a request, and the next one begins when all members have answered
+ * (follow.c). A thaw needs no answer. It comes when the origin has given up its records: a
+ * member that asked earlier for a page would get what is no more. With one member, which
+ * can meet nobody else's record, the drop comes so late too, and is the thaw.
  *
  * A thread that is killed in the middle leaves the rest to a work item
  * (pcn_round_finish()), which goes through all phases again: each may be repeated. A
@@ -39,12 +33,9 @@
  */
 #define pr_fmt(fmt) "popcorn: " fmt
 
-#include <linux/build_bug.h>
 #include <linux/errno.h>
-#include <linux/kthread.h>
 #include <linux/mm.h>
 #include <linux/sched.h>
-#include <linux/sched/mm.h>
 #include <linux/slab.h>
 
 #include <trace/events/popcorn.h>
@@ -53,459 +44,17 @@
 #include <popcorn/partition.h>
 
 #include "internal.h"
+#include "round.h"
 
-/* A member that does not answer for so long has died, and is declared dead. */
-#define ROUND_LIMIT_MS	(60 * MSEC_PER_SEC)
-
-/* In user space */
-#define LAST_PAGE	((TASK_SIZE_MAX >> PAGE_SHIFT) - 1)
-
-/**
- * enum round_phase - phases of a round that members are told of
- * @ROUND_FREEZE:	let no access begin, wait for those that have, unmap the range
- * @ROUND_FENCE:	wait until nothing late is under way
- * @ROUND_DROP:		forget the pages
- * @ROUND_THAW:		go on
- */
-enum round_phase {
-	ROUND_FREEZE,
-	ROUND_FENCE,
-	ROUND_DROP,
-	ROUND_THAW,
-};
-
-/* With ROUND_FREEZE: forget the VMAs, too. */
-#define ROUND_VMAS	BIT(0)
-
-/**
- * struct round_msg - a phase of a round. On the wire
- * @space:	number of the space
- * @first:	number of the first page
- * @last:	number of the last one
- * @epoch:	of the member's VMAs from now on
- * @round:	number of the round, not 0
- * @phase:	enum round_phase
- * @flags:	ROUND_VMAS or 0
- */
-struct round_msg {
-	u64	space;
-	u64	first;
-	u64	last;
-	u64	epoch;
-	u64	round;
-	u32	phase;
-	u32	flags;
-};
-
-static_assert(sizeof(struct round_msg) == 48);
-
-static struct workqueue_struct *round_wq __ro_after_init;
-
-/* --- on every kernel --- */
-
-/* One reference is the space's, one of the walk through its records. */
-static bool is_quiet(struct pcn_record *r)
-{
-	bool quiet;
-
-	if (refcount_read(&r->refs) > 2)
-		return false;
-	spin_lock(&r->lock);
-	quiet = !r->pending && !pcn_in_use(r) && !r->backlog &&
-		pcn_settled(&r->replica);
-	spin_unlock(&r->lock);
-	return quiet;
-}
-
-static int wait_for_record(struct pcn_space *s, struct pcn_record *r)
-{
-	if (wait_event_killable(s->quiet, is_quiet(r) || READ_ONCE(s->broken)) ||
-	    READ_ONCE(s->broken))
-		return -EINTR;
-	return 0;
-}
-
-/*
- * Accesses that have begun end: they need no thread that waits here. Unless a kernel has
- * died that one of them waits for: then the process ends, and this with it.
- */
-static int wait_until_quiet(struct pcn_space *s, u64 first, u64 last)
-{
-	struct pcn_shard *shard;
-	struct pcn_record *r;
-	int err;
-
-	for_each_record(r, shard, s, first, last) {
-		err = wait_for_record(s, r);
-		if (err) {
-			pcn_record_put(r);
-			return err;
-		}
-		cond_resched();
-	}
-	return 0;
-}
-
-static u64 others(const struct pcn_space *s)
-{
-	return s->group.members & ~BIT_ULL(s->group.self);
-}
-
-/*
- * Page messages go by the same channel, and overtake nothing. From a kernel that is down,
- * or whose link is broken, nothing comes.
- */
-static int fence(struct pcn_space *s)
-{
-	u64 members = others(s);
-	unsigned int kid;
-	u64 word = 0;
-	u32 length;
-	int err;
-
-	for_each_set_bit(kid, (unsigned long *)&members, PCN_KERNELS_MAX) {
-		length = sizeof(word);
-		err = pcn_msg_call(kid, PCN_COHERENCY, PCN_TYPE_PING, &word,
-				   sizeof(word), &word, &length, ROUND_LIMIT_MS);
-		if (err == -EINTR || err == -ENOMEM)
-			return err;
-	}
-	return 0;
-}
-
-/* --- at a member --- */
-
-static bool is_ours(const struct vm_area_struct *vma)
-{
-	return vma->vm_ops == &pcn_vm_ops || vma->vm_ops == &pcn_void_ops ||
-	       vma->vm_file;
-}
-
-/* Nobody can use it, and a fault asks the origin what is there now. */
-static void make_void(struct vm_area_struct *vma)
-{
-	zap_page_range_single(vma, vma->vm_start, vma->vm_end - vma->vm_start, NULL);
-	vm_flags_clear(vma, VM_ACCESS_FLAGS);
-	vma->vm_ops = &pcn_void_ops;
-}
-
-static void drop_vma(struct vm_area_struct *vma, unsigned long start,
-		     unsigned long end)
-{
-	struct mm_struct *mm = vma->vm_mm;
-
-	start = max(start, vma->vm_start);
-	end = min(end, vma->vm_end);
-	if (!do_munmap(mm, start, end - start, NULL))
-		return;
-	/* A hole makes two of one VMA, and there may be as many as there can be. */
-	start = vma->vm_start;
-	if (do_munmap(mm, start, vma->vm_end - start, NULL))
-		make_void(vma);
-}
-
-static struct vm_area_struct *next_of_ours(struct mm_struct *mm, unsigned long start,
-					   unsigned long end)
-{
-	VMA_ITERATOR(vmi, mm, start);
-	struct vm_area_struct *vma;
-
-	for_each_vma_range(vmi, vma, end)
-		if (is_ours(vma))
-			return vma;
-	return NULL;
-}
-
-static void drop_vmas(struct mm_struct *mm, unsigned long start, unsigned long end)
-{
-	struct vm_area_struct *vma;
-	unsigned long behind;
-
-	while (start < end && (vma = next_of_ours(mm, start, end))) {
-		behind = vma->vm_end;
-		drop_vma(vma, start, end);
-		start = behind;
-	}
-}
-
-/**
- * pcn_vmas_forget - at a member, forget all VMAs: they are asked for again
- * @mm:	the address space
- *
- * Context: process, with mmap_lock held to write.
- */
-void pcn_vmas_forget(struct mm_struct *mm)
-{
-	mmap_assert_write_locked(mm);
-	drop_vmas(mm, 0, TASK_SIZE_MAX);
-}
-
-static void zap_pages(struct mm_struct *mm, unsigned long start, unsigned long end)
-{
-	VMA_ITERATOR(vmi, mm, start);
-	struct vm_area_struct *vma;
-
-	for_each_vma_range(vmi, vma, end)
-		if (vma->vm_ops == &pcn_vm_ops)
-			zap_vma_ptes(vma, max(start, vma->vm_start),
-				     min(end, vma->vm_end) -
-				     max(start, vma->vm_start));
-}
-
-static void unmap(struct pcn_space *s, const struct round_msg *m)
-{
-	unsigned long start = m->first << PAGE_SHIFT;
-	unsigned long end = min_t(u64, (m->last + 1) << PAGE_SHIFT, TASK_SIZE_MAX);
-
-	/* Unmapping is for the current task's memory only. */
-	kthread_use_mm(s->mm);
-	mmap_write_lock(s->mm);
-	if (m->flags & ROUND_VMAS) {
-		/* No VMA of before is inserted afterwards. A late request has an older one. */
-		s->epoch = max(s->epoch, m->epoch);
-		drop_vmas(s->mm, start, end);
-	} else {
-		zap_pages(s->mm, start, end);
-	}
-	mmap_write_unlock(s->mm);
-	kthread_unuse_mm(s->mm);
-}
-
-/* Nobody maps them before the thaw. */
-static void note_unmapped(struct pcn_space *s, u64 first, u64 last)
-{
-	struct pcn_shard *shard;
-	struct pcn_record *r;
-
-	for_each_record(r, shard, s, first, last) {
-		spin_lock(&r->lock);
-		r->mapped = PCN_MAP_NONE;
-		spin_unlock(&r->lock);
-		cond_resched();
-	}
-}
-
-static void drop_records(struct pcn_space *s, u64 first, u64 last)
-{
-	struct pcn_shard *shard;
-	struct pcn_record *r;
-
-	for_each_record(r, shard, s, first, last) {
-		pcn_record_drop(r, false);
-		cond_resched();
-	}
-}
-
-/* Once the round is over, or another one begins, a late request does nothing. */
-static bool is_under_way(struct pcn_space *s, const struct round_msg *m)
-{
-	bool same;
-
-	spin_lock(&s->changes_lock);
-	same = s->round_number == m->round;
-	spin_unlock(&s->changes_lock);
-	return same;
-}
-
-/* The origin's thaw comes after the answer: it does not come in between. */
-static int freeze_here(struct pcn_space *s, const struct round_msg *m)
-{
-	int err = wait_until_quiet(s, m->first, m->last);
-
-	if (err)
-		return err;
-	down(&s->round);
-	if (is_under_way(s, m)) {
-		unmap(s, m);
-		note_unmapped(s, m->first, m->last);
-	}
-	up(&s->round);
-	return 0;
-}
-
-static void drop_here(struct pcn_space *s, const struct round_msg *m)
-{
-	down(&s->round);
-	if (is_under_way(s, m))
-		drop_records(s, m->first, m->last);
-	up(&s->round);
-}
-
-static int obey(struct pcn_space *s, const struct round_msg *m)
-{
-	trace_pcn_round(s->number, m->first, m->last, m->round, m->phase);
-	switch (m->phase) {
-	case ROUND_FREEZE:
-		return freeze_here(s, m);
-	case ROUND_FENCE:
-		return fence(s);
-	case ROUND_DROP:
-		drop_here(s, m);
-		return 0;
-	default:
-		return -EINVAL;
-	}
-}
-
-/**
- * struct phase - a phase to be gone through
- * @work:	for it
- * @msg:	the request
- * @round:	its payload
- */
-struct phase {
-	struct work_struct	work;
-	struct pcn_message	msg;
-	struct round_msg	round;
-};
-
-static void do_phase(struct work_struct *work)
-{
-	struct phase *p = container_of(work, struct phase, work);
-	struct pcn_space *s = pcn_space_get(p->round.space);
-	int err = -ESRCH;
-
-	if (s && s->group.origin == p->msg.kid && !pcn_is_origin(s))
-		err = obey(s, &p->round);
-	if (s)
-		pcn_space_put(s);
-	pcn_msg_reply(&p->msg, err, NULL, 0);
-	kfree(p);
-}
-
-static bool is_valid(const struct round_msg *m)
-{
-	return m->first <= m->last && m->last <= LAST_PAGE && m->round &&
-	       m->phase <= ROUND_THAW && !(m->flags & ~ROUND_VMAS);
-}
-
-static void set_round(struct pcn_space *s, u64 number)
-{
-	spin_lock(&s->changes_lock);
-	s->round_number = number;
-	spin_unlock(&s->changes_lock);
-}
-
-/* What does not wait, in the order of the origin's messages. */
-static void note_phase(const struct pcn_message *msg, const struct round_msg *m)
-{
-	struct pcn_space *s = pcn_space_get(m->space);
-
-	if (!s)
-		return;
-	if (s->group.origin == msg->kid && !pcn_is_origin(s)) {
-		if (m->phase == ROUND_FREEZE) {
-			set_round(s, m->round);
-			/* A thread that polls is no exception. */
-			pcn_freeze(s, m->first, m->last, NULL);
-		} else if (m->phase == ROUND_THAW) {
-			set_round(s, 0);
-			pcn_thaw(s);
-		}
-	}
-	pcn_space_put(s);
-}
-
-/* For the next phase. The poll's. */
-static struct phase *spare_phase;
-
-static bool round_ready(void)
-{
-	if (!spare_phase)
-		spare_phase = kmalloc(sizeof(*spare_phase), GFP_NOWAIT | __GFP_NOWARN);
-	return spare_phase;
-}
-
-static void queue_phase(const struct pcn_message *msg, const struct round_msg *m)
-{
-	struct phase *p = spare_phase;
-
-	spare_phase = NULL;
-	INIT_WORK(&p->work, do_phase);
-	p->msg = *msg;
-	p->round = *m;
-	queue_work(round_wq, &p->work);
-}
-
-/* So many records are dropped in the handler. */
-#define DROP_MAX	32
-
-static bool has_few(struct pcn_space *s, const struct round_msg *m)
-{
-	struct pcn_shard *shard;
-	unsigned int n = 0;
-	struct pcn_record *r;
-
-	for_each_record(r, shard, s, m->first, m->last) {
-		if (n++ == DROP_MAX) {
-			pcn_record_put(r);
-			return false;
-		}
-	}
-	return true;
-}
-
-/* False: it would take long, or the first time that this was asked for is not over. */
-static bool drop_at_once(struct pcn_space *s, const struct round_msg *m)
-{
-	if (!has_few(s, m) || down_trylock(&s->round))
-		return false;
-	if (is_under_way(s, m))
-		drop_records(s, m->first, m->last);
-	up(&s->round);
-	return true;
-}
-
-/* Is this done without a work item? */
-static bool is_done_now(const struct pcn_message *msg, const struct round_msg *m)
-{
-	struct pcn_space *s = m->phase == ROUND_DROP ? pcn_space_get(m->space) : NULL;
-	bool done;
-
-	if (!s)
-		return false;
-	done = s->group.origin == msg->kid && !pcn_is_origin(s) && drop_at_once(s, m);
-	pcn_space_put(s);
-	return done;
-}
-
-static void on_round(const struct pcn_message *msg)
-{
-	struct round_msg m;
-
-	if (msg->length != sizeof(m))
-		return;
-	memcpy(&m, msg->payload, sizeof(m));
-	if (is_valid(&m)) {
-		note_phase(msg, &m);
-		if (msg->request && is_done_now(msg, &m))
-			pcn_msg_reply(msg, 0, NULL, 0);
-		else if (msg->request)
-			queue_phase(msg, &m);
-	} else if (msg->request) {
-		pcn_msg_reply(msg, -EINVAL, NULL, 0);
-	}
-}
-
-static const struct pcn_msg_type round_type = {
-	.name		= "round",
-	.channel	= PCN_CONTROL,
-	.type		= PCN_TYPE_ROUND,
-	.ready		= round_ready,
-	.handle		= on_round,
-};
-
-/* --- at the origin --- */
-
-static int tell_one(struct pcn_space *s, unsigned int kid, struct round_msg *m)
+static int tell_one(struct pcn_space *s, unsigned int kid, struct pcn_round_msg *m)
 {
 	int err;
 
-	if (m->phase == ROUND_THAW)
+	if (m->phase == PCN_ROUND_THAW || m->flags & PCN_ROUND_LAST)
 		return pcn_msg_send(kid, PCN_CONTROL, PCN_TYPE_ROUND, m, sizeof(*m));
 	do {
 		err = pcn_msg_call(kid, PCN_CONTROL, PCN_TYPE_ROUND, m, sizeof(*m),
-				   NULL, NULL, ROUND_LIMIT_MS);
+				   NULL, NULL, PCN_ROUND_LIMIT_MS);
 		/* No memory for the request: nothing has been done there. */
 		if (err == -ENOMEM && schedule_timeout_killable(1))
 			err = -EINTR;
@@ -520,13 +69,13 @@ static int tell_one(struct pcn_space *s, unsigned int kid, struct round_msg *m)
  * has started again and knows nothing of the process. -EINTR: the current task is killed,
  * or the process.
  */
-static int tell(struct pcn_change *c, enum round_phase phase)
+static int tell(struct pcn_change *c, enum pcn_phase phase, u32 flags)
 {
 	struct pcn_space *s = c->space;
-	struct round_msg m = {
+	struct pcn_round_msg m = {
 		.space = s->number, .first = c->first, .last = c->last,
 		.round = s->round_number, .phase = phase,
-		.flags = c->flags & PCN_CHANGE_VMAS ? ROUND_VMAS : 0,
+		.flags = flags,
 	};
 	unsigned int kid;
 	int err, result = 0;
@@ -590,10 +139,10 @@ static int recall(struct pcn_space *s, u64 first, u64 last)
 		}
 		cond_resched();
 	}
-	return wait_until_quiet(s, first, last);
+	return pcn_wait_until_quiet(s, first, last);
 }
 
-static void release_record(struct pcn_space *s, struct pcn_record *r)
+static void release_record(struct pcn_space *s, struct pcn_record *r, bool everywhere)
 {
 	unsigned long address = r->page << PAGE_SHIFT;
 	struct vm_area_struct *vma, *own;
@@ -602,19 +151,21 @@ static void release_record(struct pcn_space *s, struct pcn_record *r)
 	vma = vma_lookup(s->mm, address);
 	own = vma && pcn_vma_replicates(vma) &&
 	      !pcn_map_prepare(vma, address, true) ? vma : NULL;
-	if (!pcn_release(r, own))
+	if (!pcn_release(r, own, everywhere))
 		pcn_remove(r, vma);
 	mmap_read_unlock(s->mm);
 }
 
-static void release(struct pcn_space *s, u64 first, u64 last)
+/* With @everywhere all others have dropped the pages, otherwise they are told next. */
+static void release(struct pcn_change *c, bool everywhere)
 {
+	struct pcn_space *s = c->space;
 	struct pcn_shard *shard;
 	struct pcn_record *r;
 
-	for_each_record(r, shard, s, first, last) {
-		release_record(s, r);
-		pcn_record_drop(r, true);
+	for_each_record(r, shard, s, c->first, c->last) {
+		release_record(s, r, everywhere);
+		pcn_record_drop(r, everywhere);
 		cond_resched();
 	}
 }
@@ -645,7 +196,7 @@ static void unpublish(struct pcn_change *c)
 		mtree_store_range(&s->member[kid].published, c->first << PAGE_SHIFT,
 				  ((c->last + 1) << PAGE_SHIFT) - 1, NULL,
 				  GFP_KERNEL | __GFP_NOFAIL);
-	if (!c->first && c->last >= LAST_PAGE)
+	if (!c->first && c->last >= PCN_LAST_PAGE)
 		WRITE_ONCE(s->files_given, false);
 }
 
@@ -655,13 +206,16 @@ static int freeze_all(struct pcn_change *c)
 	struct pcn_space *s = c->space;
 	int err;
 
+	pcn_set_round(s, s->round_number + 1);
+	c->thawed = false;
 	begin_epoch(c);
 	pcn_freeze(s, c->first, c->last, current);
-	err = wait_until_quiet(s, c->first, c->last) ?: tell(c, ROUND_FREEZE);
+	err = pcn_wait_until_quiet(s, c->first, c->last) ?:
+	      tell(c, PCN_ROUND_FREEZE, c->flags & PCN_CHANGE_VMAS ? PCN_ROUND_VMAS : 0);
 	if (err)
 		return err;
 	unpublish(c);
-	return wait_until_quiet(s, c->first, c->last);
+	return pcn_wait_until_quiet(s, c->first, c->last);
 }
 
 /* After the last access of the round, which is a recall: its late answers come here. */
@@ -669,25 +223,43 @@ static int fence_all(struct pcn_change *c)
 {
 	if (c->space->proto != &pcn_proto_vote)
 		return 0;
-	return tell(c, ROUND_FENCE) ?: fence(c->space);
+	return tell(c, PCN_ROUND_FENCE, 0) ?: pcn_fence(c->space);
+}
+
+/*
+ * The one member may go on as soon as it has dropped the pages: nobody else has a record
+ * of one, and it has no VMA there, or Linux has made its change.
+ */
+static bool is_last(const struct pcn_change *c)
+{
+	return hweight64(c->members) == 1 &&
+	       (c->flags & PCN_CHANGE_VMAS || !(c->flags & PCN_CHANGE_KEEP));
 }
 
 static int drop_all(struct pcn_change *c)
 {
-	int err = recall(c->space, c->first, c->last) ?: fence_all(c) ?:
-		  tell(c, ROUND_DROP);
+	bool last = is_last(c);
+	int err = recall(c->space, c->first, c->last) ?: fence_all(c);
 
+	if (!err && !last)
+		err = tell(c, PCN_ROUND_DROP, 0);
 	if (err)
 		return err;
-	release(c->space, c->first, c->last);
-	c->dropped = true;
-	return 0;
+	release(c, !last);
+	if (last)
+		err = tell(c, PCN_ROUND_DROP, PCN_ROUND_LAST);
+	c->dropped = !err;
+	c->thawed = last && !err;
+	return err;
 }
 
-static void thaw_all(struct pcn_change *c)
+static int thaw_all(struct pcn_change *c)
 {
-	tell(c, ROUND_THAW);
-	pcn_thaw(c->space);
+	int err = c->thawed ? 0 : tell(c, PCN_ROUND_THAW, 0);
+
+	if (!err)
+		pcn_thaw(c->space);
+	return err;
 }
 
 /**
@@ -704,7 +276,6 @@ int pcn_round_begin(struct pcn_change *c)
 	int err;
 
 	atomic64_inc(&c->space->stats.rounds);
-	set_round(c->space, c->space->round_number + 1);
 	err = freeze_all(c);
 	if (!err && c->flags & PCN_CHANGE_KEEP)
 		err = drop_all(c);
@@ -747,9 +318,7 @@ int pcn_round_end(struct pcn_change *c)
 	bool drop = c->flags & PCN_CHANGE_VMAS || pcn_has_torn(c->space, c->first, c->last);
 	int err = drop && !c->dropped ? drop_all(c) : 0;
 
-	if (!err)
-		thaw_all(c);
-	return err;
+	return err ?: thaw_all(c);
 }
 
 /**
@@ -761,24 +330,10 @@ int pcn_round_end(struct pcn_change *c)
  */
 int pcn_round_finish(struct pcn_change *c)
 {
-	int err = freeze_all(c) ?: drop_all(c);
+	int err = freeze_all(c) ?: drop_all(c) ?: thaw_all(c);
 
 	if (err == -ENOMEM && !READ_ONCE(c->space->broken))
 		return err;
-	thaw_all(c);
+	pcn_thaw(c->space);
 	return 0;
-}
-
-/**
- * pcn_round_init - obey the rounds of other kernels
- *
- * Context: initcall.
- * Return: 0; -ENOMEM; errors of pcn_msg_register().
- */
-int __init pcn_round_init(void)
-{
-	round_wq = alloc_workqueue("popcorn_rounds",
-				   WQ_UNBOUND | WQ_HIGHPRI | WQ_MEM_RECLAIM,
-				   WQ_UNBOUND_MAX_ACTIVE);
-	return round_wq ? pcn_msg_register(&round_type) : -ENOMEM;
 }

@@ -142,6 +142,7 @@ static struct pcn_space *new_space(u64 number, u64 members, unsigned int origin)
 	for_each_set_bit(kid, (unsigned long *)&s->group.members, PCN_KERNELS_MAX)
 		mt_init(&s->member[kid].published);
 	mt_init(&s->home_only);
+	mt_init(&s->stale);
 	atomic_long_inc(&spaces_in_use);
 	return s;
 }
@@ -154,6 +155,7 @@ static void free_space(struct pcn_space *s)
 	for_each_set_bit(kid, (unsigned long *)&s->group.members, PCN_KERNELS_MAX)
 		mtree_destroy(&s->member[kid].published);
 	mtree_destroy(&s->home_only);
+	mtree_destroy(&s->stale);
 	atomic_long_dec(&spaces_in_use);
 	kfree(s);
 }
@@ -420,6 +422,6 @@ static int __init pcn_space_init(void)
 		err = pcn_step_init();
 	if (!err)
 		err = pcn_vma_init();
-	return err ?: pcn_round_init();
+	return err ?: pcn_follow_init();
 }
 subsys_initcall_sync(pcn_space_init);

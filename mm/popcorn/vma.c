@@ -11,7 +11,8 @@
  *
  * Questions about a process are answered one after the other, by a work item of its
  * space: a process whose mmap_lock cannot be had keeps no other one waiting. A question
- * about addresses that are being changed is parked until the change is over.
+ * about addresses that are being changed is parked until the change is over. Where nobody
+ * has to be waited for, the handler answers at once.
  */
 #define pr_fmt(fmt) "popcorn: " fmt
 
@@ -167,7 +168,7 @@ static int clip(struct pcn_space *s, u64 address, struct vma_answer *a)
 
 /* The kernel that has asked knows of the VMA from now on. */
 static int describe(struct pcn_space *s, struct vm_area_struct *vma,
-		    u64 address, unsigned int kid, struct vma_answer *a)
+		    u64 address, unsigned int kid, struct vma_answer *a, gfp_t gfp)
 {
 	int err;
 
@@ -181,7 +182,7 @@ static int describe(struct pcn_space *s, struct vm_area_struct *vma,
 	if (err)
 		return err;
 	return mtree_store_range(&s->member[kid].published, a->start, a->end - 1,
-				 xa_mk_value(1), GFP_KERNEL);
+				 xa_mk_value(1), gfp);
 }
 
 /*
@@ -217,7 +218,7 @@ static int look_up(struct pcn_space *s, const struct vma_ask *ask, unsigned int 
 
 	if (!vma)
 		return -EFAULT;
-	ret = describe(s, vma, ask->address, kid, &a->vma);
+	ret = describe(s, vma, ask->address, kid, &a->vma, GFP_KERNEL);
 	if (!ret)
 		ret = sizeof(a->vma) + pcn_file_describe(s, vma, &a->file);
 	mmap_read_unlock(s->mm);
@@ -359,24 +360,56 @@ void pcn_vma_end_asks(struct pcn_space *s)
 	}
 }
 
-static int queue_ask(struct asked *q)
+static int describe_at_once(struct pcn_space *s, u64 address, unsigned int kid,
+			    struct vma_answer *a)
 {
-	struct pcn_space *s = pcn_space_get(q->ask.space);
-	int err = -ESRCH;
+	struct vm_area_struct *vma;
+	int err = -EAGAIN;
 
-	if (s && pcn_is_origin(s) && s->group.members & BIT_ULL(q->msg.kid)) {
-		err = -ENOBUFS;
-		spin_lock(&s->changes_lock);
-		if (s->asks_count < ASKS_MAX) {
-			list_add_tail(&q->node, &s->asks);
-			s->asks_count++;
-			err = 0;
-		}
-		spin_unlock(&s->changes_lock);
-		begin_answers(s);
+	if (!mmap_read_trylock(s->mm))
+		return err;
+	vma = vma_lookup(s->mm, address);
+	/* A stack may have to grow, and a file has to be looked at. */
+	if (vma && vma_is_anonymous(vma))
+		err = describe(s, vma, address, kid, a, GFP_NOWAIT | __GFP_NOWARN);
+	mmap_read_unlock(s->mm);
+	return err;
+}
+
+/* False: somebody has to be waited for. */
+static bool answer_at_once(struct pcn_space *s, const struct pcn_message *msg,
+			   const struct vma_ask *ask)
+{
+	u64 ended = changes_ended(s);
+	struct vma_answer a;
+	bool final;
+
+	if (describe_at_once(s, ask->address, msg->kid, &a))
+		return false;
+	spin_lock(&s->changes_lock);
+	final = s->changes_ended == ended && !avoid_changes(s, ask->address, msg->kid, &a);
+	spin_unlock(&s->changes_lock);
+	if (!final)
+		return false;
+	pcn_hold_off_rounds(s, ask->need);
+	pcn_msg_reply(msg, 0, &a, sizeof(a));
+	return true;
+}
+
+/* *@q is NULL afterwards if it is in the queue. */
+static int queue_ask(struct pcn_space *s, struct asked **q)
+{
+	int err = -ENOBUFS;
+
+	spin_lock(&s->changes_lock);
+	if (s->asks_count < ASKS_MAX) {
+		list_add_tail(&(*q)->node, &s->asks);
+		s->asks_count++;
+		*q = NULL;
+		err = 0;
 	}
-	if (s)
-		pcn_space_put(s);
+	spin_unlock(&s->changes_lock);
+	begin_answers(s);
 	return err;
 }
 
@@ -390,6 +423,20 @@ static bool ask_ready(void)
 	return spare_asked;
 }
 
+static int take_ask(const struct pcn_message *msg)
+{
+	struct pcn_space *s = pcn_space_get(spare_asked->ask.space);
+	int err = -ESRCH;
+
+	if (!s)
+		return err;
+	if (pcn_is_origin(s) && s->group.members & BIT_ULL(msg->kid))
+		err = answer_at_once(s, msg, &spare_asked->ask) ? 0 :
+		      queue_ask(s, &spare_asked);
+	pcn_space_put(s);
+	return err;
+}
+
 static void on_ask(const struct pcn_message *msg)
 {
 	struct asked *q = spare_asked;
@@ -398,12 +445,8 @@ static void on_ask(const struct pcn_message *msg)
 	if (msg->length == sizeof(q->ask) && msg->request) {
 		q->msg = *msg;
 		memcpy(&q->ask, msg->payload, sizeof(q->ask));
-		/* Once it is queued it may be gone. */
-		spare_asked = NULL;
 		if (q->ask.address < TASK_SIZE_MAX)
-			err = queue_ask(q);
-		if (err)
-			spare_asked = q;
+			err = take_ask(msg);
 	}
 	if (err)
 		pcn_msg_reply(msg, err, NULL, 0);
@@ -480,6 +523,7 @@ static int make_place(struct mm_struct *mm, unsigned long address)
 {
 	struct vm_area_struct *vma;
 
+	pcn_vmas_clean(mm->popcorn);
 	if (mm->map_count >= sysctl_max_map_count)
 		pcn_vmas_forget(mm);
 	vma = vma_lookup(mm, address);
@@ -614,6 +658,13 @@ int __init pcn_vma_init(void)
 	return ask_wq ? pcn_msg_register(&ask_type) : -ENOMEM;
 }
 
+static bool is_stale_in(struct mm_struct *mm, unsigned long address)
+{
+	struct pcn_space *s = READ_ONCE(mm->popcorn);
+
+	return s && pcn_vma_is_stale(s, address);
+}
+
 /**
  * pcn_vma_is_void - is what this kernel knows of an address void?
  * @mm:		the address space
@@ -629,7 +680,7 @@ bool pcn_vma_is_void(struct mm_struct *mm, unsigned long address)
 
 	mmap_read_lock(mm);
 	vma = vma_lookup(mm, address);
-	is_void = vma && vma->vm_ops == &pcn_void_ops;
+	is_void = vma && (vma->vm_ops == &pcn_void_ops || is_stale_in(mm, address));
 	mmap_read_unlock(mm);
 	return is_void;
 }

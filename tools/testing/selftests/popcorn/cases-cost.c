@@ -50,8 +50,9 @@ static void protect(void)
 }
 
 /*
- * Messages: an answer to each call, and to each question for a VMA or a page; three phases
- * of each round. Two more, as a page of the stack or of data may be asked for.
+ * Messages: an answer to each call, and to each question for a VMA or a page; of each round
+ * the freeze and the drop, which is the thaw, as one member knows of the range. Two more, as
+ * a page of the stack or of data may be asked for.
  */
 static const struct {
 	const char	*name;
@@ -59,9 +60,9 @@ static const struct {
 	unsigned int	messages;
 } steps[] = {
 	{ "getppid", call, 1 + 2 },
-	{ "mmap, write, munmap", map_and_unmap, 2 + 2 + 3 + 2 },
-	{ "write, madvise(MADV_DONTNEED)", discard, 1 + 1 + 3 + 2 },
-	{ "mprotect, twice", protect, 2 + 2 * (3 + 1) + 2 },
+	{ "mmap, write, munmap", map_and_unmap, 2 + 2 + 2 + 2 },
+	{ "write, madvise(MADV_DONTNEED)", discard, 1 + 1 + 2 + 2 },
+	{ "mprotect, twice", protect, 2 + 2 * (2 + 1) + 2 },
 };
 
 #define STEPS ARRAY_SIZE(steps)
