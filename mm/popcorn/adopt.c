@@ -269,7 +269,7 @@ static bool claim_adoption(struct pcn_record *r)
 	bool may;
 
 	spin_lock(&r->lock);
-	may = r->plain && r->backlog && !r->active && !r->adopter;
+	may = r->plain && r->backlog && !r->dropped && !r->active && !r->adopter;
 	if (may)
 		WRITE_ONCE(r->adopter, current);
 	spin_unlock(&r->lock);
@@ -310,10 +310,13 @@ static bool become_adopter(struct pcn_record *r)
 
 static void stop_adopting(struct pcn_record *r, bool stuck)
 {
+	u64 again;
+
 	spin_lock(&r->lock);
 	WRITE_ONCE(r->adopter, NULL);
-	if (stuck)
-		pcn_record_kick(r, pcn_stuck_again(r));
+	again = stuck ? pcn_stuck_again(r) : 0;
+	if (again)
+		pcn_record_kick(r, again);
 	spin_unlock(&r->lock);
 }
 

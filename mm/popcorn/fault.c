@@ -274,7 +274,7 @@ static bool is_here(struct fault *f)
 	bool here;
 
 	spin_lock(&r->lock);
-	here = !r->torn && (r->plain || r->absent ||
+	here = !r->torn && !r->dropped && (r->plain || r->absent ||
 			    r->may >= (writes(f) ? PCN_MAP_RDWR : PCN_MAP_RDONLY));
 	spin_unlock(&r->lock);
 	return here;
@@ -291,6 +291,9 @@ static vm_fault_t fault_on_shut(struct fault *f, struct pcn_space *s)
 
 	if (may_unlock(f))
 		return wait_for_thaw(f, s);
+	/* A member has nothing mapped, and nobody there holds a lock so. */
+	if (!pcn_is_origin(s))
+		return ret;
 	f->r = pcn_record_find(s, f->address >> PAGE_SHIFT, &none);
 	if (!f->r)
 		return ret;

@@ -109,7 +109,7 @@ int pcn_fence(struct pcn_space *s)
 	u32 length;
 	int err;
 
-	for_each_set_bit(kid, (unsigned long *)&members, PCN_KERNELS_MAX) {
+	for_each_kernel(kid, members) {
 		length = sizeof(word);
 		err = pcn_msg_call(kid, PCN_COHERENCY, PCN_TYPE_PING, &word,
 				   sizeof(word), &word, &length, PCN_ROUND_LIMIT_MS);
@@ -301,6 +301,28 @@ static bool is_under_way(struct pcn_space *s, const struct pcn_round_msg *m)
 	return same;
 }
 
+/* The frames are mapped nowhere, so they may go: an origin might ask for that before. */
+static void allow_drop(struct pcn_space *s, const struct pcn_round_msg *m)
+{
+	spin_lock(&s->changes_lock);
+	if (s->round_number == m->round)
+		s->unmapped = (struct pcn_range) {
+			.first = m->first, .last = m->last, .on = true,
+		};
+	spin_unlock(&s->changes_lock);
+}
+
+static bool may_drop(struct pcn_space *s, const struct pcn_round_msg *m)
+{
+	bool may;
+
+	spin_lock(&s->changes_lock);
+	may = s->round_number == m->round && s->unmapped.on &&
+	      s->unmapped.first == m->first && s->unmapped.last == m->last;
+	spin_unlock(&s->changes_lock);
+	return may;
+}
+
 /* The origin's thaw comes after the answer: it does not come in between. */
 static int freeze_here(struct pcn_space *s, const struct pcn_round_msg *m)
 {
@@ -312,15 +334,17 @@ static int freeze_here(struct pcn_space *s, const struct pcn_round_msg *m)
 	if (is_under_way(s, m)) {
 		unmap(s, m);
 		note_unmapped(s, m->first, m->last);
+		allow_drop(s, m);
 	}
 	up(&s->round);
-	return 0;
+	/* Kernels that are not frozen yet may have asked for a page meanwhile. */
+	return pcn_wait_until_quiet(s, m->first, m->last);
 }
 
 static void drop_here(struct pcn_space *s, const struct pcn_round_msg *m)
 {
 	down(&s->round);
-	if (is_under_way(s, m))
+	if (may_drop(s, m))
 		drop_records(s, m);
 	up(&s->round);
 }
@@ -407,6 +431,8 @@ static bool freeze_at_once(struct pcn_space *s, const struct pcn_round_msg *m)
 	if (down_trylock(&s->round))
 		return false;
 	done = unmap_at_once(s, m);
+	if (done)
+		allow_drop(s, m);
 	up(&s->round);
 	return done;
 }
@@ -435,7 +461,7 @@ static bool drop_at_once(struct pcn_space *s, const struct pcn_round_msg *m)
 {
 	if (!(m->flags & PCN_ROUND_LAST) && !has_few(s, m))
 		return false;
-	if (is_under_way(s, m))
+	if (may_drop(s, m))
 		drop_records(s, m);
 	return true;
 }
@@ -531,6 +557,7 @@ void pcn_set_round(struct pcn_space *s, u64 number)
 {
 	spin_lock(&s->changes_lock);
 	s->round_number = number;
+	s->unmapped.on = false;
 	spin_unlock(&s->changes_lock);
 }
 

@@ -30,6 +30,9 @@
 #include <popcorn/proto.h>
 #include <popcorn/space.h>
 
+/** PCN_LAST_PAGE - number of the last page of user space */
+#define PCN_LAST_PAGE	((TASK_SIZE_MAX >> PAGE_SHIFT) - 1)
+
 /** enum pcn_mapping - what a kernel may do with a page */
 enum pcn_mapping {
 	PCN_MAP_NONE,
@@ -202,12 +205,14 @@ struct pcn_member {
  * @faults:	at the origin: faults of pages that have no record. A record that is
  *		made meanwhile waits for them before the page is adopted
  * @frozen:	no access to these pages begins; the same in all shards
+ * @alive:	records that have been in it and have not been freed
  */
 struct pcn_shard {
 	spinlock_t		lock;
 	struct rb_root		records;
 	struct hlist_head	faults;
 	struct pcn_range	frozen;
+	unsigned long		alive;
 } ____cacheline_aligned_in_smp;
 
 /**
@@ -231,6 +236,9 @@ struct pcn_shard {
  *		finished by another task
  * @round_number: at the origin: of the last round; at a member: of the one that is under
  *		way, 0 for none; @changes_lock
+ * @unmapped:	at a member: what that one has had unmapped, if anything; @changes_lock
+ * @unmappers:	at the origin: those who use the space without a reference to its mm,
+ *		as they remove entries of page tables; @changes_lock
  * @unmaps:	at the origin: Linux is removing entries of page tables so many times: no
  *		page is adopted meanwhile
  * @adoptions_put_off: at the origin: there were such pages
@@ -270,6 +278,8 @@ struct pcn_space {
 	u64			epoch;
 	struct semaphore	round;
 	u64			round_number;
+	struct pcn_range	unmapped;
+	unsigned int		unmappers;
 	atomic_t		unmaps;
 	atomic_t		adoptions_put_off;
 	spinlock_t		changes_lock;
@@ -505,6 +515,7 @@ int pcn_change_begin(struct pcn_space *s, u64 start, u64 end, unsigned int flags
 void pcn_change_end_space(struct pcn_space *s, bool failed);
 int pcn_layout_recall(struct pcn_space *s);
 void pcn_tell_of_torn(struct work_struct *work);
+void pcn_wait_for_unmappers(struct pcn_space *s);
 
 /* round.c */
 int pcn_round_begin(struct pcn_change *c);

@@ -43,9 +43,6 @@
 
 #include "internal.h"
 
-/* In user space */
-#define LAST_PAGE	((TASK_SIZE_MAX >> PAGE_SHIFT) - 1)
-
 /* --- the list of changes --- */
 
 static struct pcn_change *find_own(struct pcn_space *s)
@@ -107,7 +104,7 @@ static u64 members_in(struct pcn_space *s, const struct pcn_change *c)
 	u64 others = s->group.members & ~BIT_ULL(s->group.self), found = 0;
 	unsigned int kid;
 
-	for_each_set_bit(kid, (unsigned long *)&others, PCN_KERNELS_MAX)
+	for_each_kernel(kid, others)
 		if (is_published(s, kid, c))
 			found |= BIT_ULL(kid);
 	return found && s->proto == &pcn_proto_vote ? others : found;
@@ -358,6 +355,49 @@ void pcn_tell_of_torn(struct work_struct *work)
 	pcn_space_put(s);
 }
 
+/*
+ * Truncation, the OOM reaper and process_mrelease(2) have no reference to the mm's users: the
+ * space ends when they have done (pcn_wait_for_unmappers()).
+ */
+static struct pcn_space *get_for_unmap(struct mm_struct *mm)
+{
+	struct pcn_space *s;
+
+	rcu_read_lock();
+	s = READ_ONCE(mm->popcorn);
+	if (s && pcn_is_origin(s)) {
+		spin_lock(&s->changes_lock);
+		s->unmappers++;
+		spin_unlock(&s->changes_lock);
+	} else {
+		s = NULL;
+	}
+	rcu_read_unlock();
+	return s;
+}
+
+static void put_for_unmap(struct pcn_space *s)
+{
+	/* With the lock: the space may go then. */
+	spin_lock(&s->changes_lock);
+	if (!--s->unmappers)
+		wake_up_all(&s->quiet);
+	spin_unlock(&s->changes_lock);
+}
+
+/**
+ * pcn_wait_for_unmappers - wait for those who remove entries of an address space that ends
+ * @s:	the space, which nobody finds any more; an RCU grace period has passed since
+ *
+ * Context: process; sleeps.
+ */
+void pcn_wait_for_unmappers(struct pcn_space *s)
+{
+	wait_event(s->quiet, !READ_ONCE(s->unmappers));
+	spin_lock(&s->changes_lock);
+	spin_unlock(&s->changes_lock);
+}
+
 /**
  * pcn_unmap_begin_shared - Linux is about to remove entries of a shared address space
  * @vma:	the VMA
@@ -374,11 +414,14 @@ struct pcn_space *pcn_unmap_begin_shared(struct vm_area_struct *vma,
 					 unsigned long start, unsigned long end,
 					 const struct zap_details *details)
 {
-	struct pcn_space *s = READ_ONCE(vma->vm_mm->popcorn);
 	u64 first = start >> PAGE_SHIFT, last = (end - 1) >> PAGE_SHIFT;
+	struct pcn_space *s;
 
 	/* Entries of ours are of anonymous pages, or markers in their place. */
-	if (!s || !pcn_is_origin(s) || (details && !details->even_cows))
+	if (details && !details->even_cows)
+		return NULL;
+	s = get_for_unmap(vma->vm_mm);
+	if (!s)
 		return NULL;
 	atomic_inc(&s->unmaps);
 	/* Pairs with the one in is_linux_busy(), where adopters look for this. */
@@ -388,16 +431,20 @@ struct pcn_space *pcn_unmap_begin_shared(struct vm_area_struct *vma,
 	return s;
 }
 
-static void kick_shard(struct pcn_space *s, struct pcn_shard *shard)
+static void kick_shard(struct pcn_shard *shard)
 {
 	struct pcn_record *r;
-	u64 page = 0;
 
-	while ((r = pcn_record_next_get(shard, page))) {
+	for (r = pcn_record_next_get(shard, 0); r; r = pcn_record_after(shard, r))
 		pcn_record_adopt_soon(r);
-		page = r->page + 1;
-		pcn_record_put(r);
-	}
+}
+
+static void kick_all(struct pcn_space *s)
+{
+	struct pcn_shard *shard;
+
+	for (shard = s->shard; shard < s->shard + PCN_SHARDS; shard++)
+		kick_shard(shard);
 }
 
 /**
@@ -408,15 +455,10 @@ static void kick_shard(struct pcn_space *s, struct pcn_shard *shard)
  */
 void pcn_unmap_end_shared(struct pcn_space *s)
 {
-	struct pcn_shard *shard;
-
-	if (!atomic_dec_and_test(&s->unmaps))
-		return;
 	/* Pages that were to be adopted meanwhile, if any. */
-	if (!atomic_xchg(&s->adoptions_put_off, 0))
-		return;
-	for (shard = s->shard; shard < s->shard + PCN_SHARDS; shard++)
-		kick_shard(s, shard);
+	if (atomic_dec_and_test(&s->unmaps) && atomic_xchg(&s->adoptions_put_off, 0))
+		kick_all(s);
+	put_for_unmap(s);
 }
 
 /* --- hooks --- */

@@ -190,6 +190,7 @@ static struct pcn_record *get_or_insert(struct pcn_space *s, struct pcn_shard *s
 		*spare = NULL;
 		init_record(r, s, page);
 		insert(shard, r);
+		shard->alive++;
 	}
 	if (r)
 		refcount_inc(&r->refs);
@@ -221,10 +222,14 @@ struct pcn_record *pcn_record_find(struct pcn_space *s, u64 page,
 /* For a page of this space, whose process pays for it. */
 static struct pcn_record *new_charged(struct pcn_space *s)
 {
-	struct mem_cgroup *memcg = get_mem_cgroup_from_mm(s->mm);
-	struct mem_cgroup *old = set_active_memcg(memcg);
-	struct pcn_record *r = pcn_record_new(GFP_NOWAIT | __GFP_ACCOUNT);
+	struct mem_cgroup *memcg, *old;
+	struct pcn_record *r;
 
+	if (!s->mm)
+		return pcn_record_new(GFP_NOWAIT);
+	memcg = get_mem_cgroup_from_mm(s->mm);
+	old = set_active_memcg(memcg);
+	r = pcn_record_new(GFP_NOWAIT | __GFP_ACCOUNT);
 	set_active_memcg(old);
 	mem_cgroup_put(memcg);
 	return r;
@@ -534,17 +539,23 @@ bool pcn_has_plain_fault(struct pcn_space *s, u64 page)
  */
 void pcn_record_put(struct pcn_record *r)
 {
-	struct pcn_shard *shard = pcn_shard_of(r->space, r->page);
+	struct pcn_space *s = r->space;
+	struct pcn_shard *shard = pcn_shard_of(s, r->page);
 	bool last;
 
 	/* With the lock: a space that is quiet may go at once. */
 	spin_lock(&shard->lock);
 	last = refcount_dec_and_test(&r->refs);
-	if (!last && wq_has_sleeper(&r->space->quiet))
-		wake_up_all(&r->space->quiet);
+	if (!last && wq_has_sleeper(&s->quiet))
+		wake_up_all(&s->quiet);
 	spin_unlock(&shard->lock);
-	if (last)
-		free_record(r);
+	if (!last)
+		return;
+	free_record(r);
+	spin_lock(&shard->lock);
+	if (!--shard->alive)
+		wake_up_all(&s->quiet);
+	spin_unlock(&shard->lock);
 }
 
 /* --- the end --- */
@@ -554,18 +565,26 @@ void pcn_record_put(struct pcn_record *r)
  * @r:		the record, with a reference of the caller's; its page is not in use
  * @everywhere:	all other kernels have forgotten the page
  *
- * What comes for the page from now on makes a new record.
+ * What comes for the page from now on makes a new record. Nobody goes on with this one,
+ * should a peer have sent what it must not. To drop it again does nothing.
  *
- * Context: process.
+ * Context: any but hard interrupt, with no lock held.
  */
 void pcn_record_drop(struct pcn_record *r, bool everywhere)
 {
 	struct pcn_shard *shard = pcn_shard_of(r->space, r->page);
 
+	bool dropped;
+
 	spin_lock(&r->lock);
+	dropped = r->dropped;
 	r->dropped = true;
-	pcn_check_end(r, everywhere);
+	pcn_record_cancel(r);
+	if (!dropped)
+		pcn_check_end(r, everywhere);
 	spin_unlock(&r->lock);
+	if (dropped)
+		return;
 	spin_lock(&shard->lock);
 	rb_erase(&r->node, &shard->records);
 	spin_unlock(&shard->lock);
@@ -584,6 +603,14 @@ static void cancel(struct pcn_record *r)
 static bool is_idle(const struct pcn_record *r)
 {
 	return refcount_read(&r->refs) <= 2;
+}
+
+/* Those that were dropped before may still be in somebody's hand. */
+static void wait_for_records(struct pcn_space *s, struct pcn_shard *shard)
+{
+	wait_event(s->quiet, !READ_ONCE(shard->alive));
+	spin_lock(&shard->lock);
+	spin_unlock(&shard->lock);
 }
 
 /**
@@ -607,4 +634,6 @@ void pcn_records_end(struct pcn_space *s)
 		pcn_record_drop(r, false);
 		cond_resched();
 	}
+	for (shard = s->shard; shard < s->shard + PCN_SHARDS; shard++)
+		wait_for_records(s, shard);
 }

@@ -56,10 +56,29 @@ static int tell_one(struct pcn_space *s, unsigned int kid, struct pcn_round_msg 
 		err = pcn_msg_call(kid, PCN_CONTROL, PCN_TYPE_ROUND, m, sizeof(*m),
 				   NULL, NULL, PCN_ROUND_LIMIT_MS);
 		/* No memory for the request: nothing has been done there. */
-		if (err == -ENOMEM && schedule_timeout_killable(1))
-			err = -EINTR;
+		if (err == -ENOMEM)
+			schedule_timeout_killable(1);
 	} while (err == -ENOMEM && !fatal_signal_pending(current));
-	return err == -ENOMEM ? -EINTR : err;
+	if (err == -ENOMEM)
+		return -EINTR;
+	/* Otherwise that is what the member has answered. */
+	return err == -EINTR && !fatal_signal_pending(current) ? -EPROTO : err;
+}
+
+/*
+ * A new one as late as possible: until the member knows it, answers about VMAs are of no use
+ * to it.
+ */
+static u64 epoch_for(struct pcn_space *s, unsigned int kid, u32 flags)
+{
+	u64 epoch;
+
+	spin_lock(&s->changes_lock);
+	if (flags & PCN_ROUND_VMAS)
+		s->member[kid].epoch++;
+	epoch = s->member[kid].epoch;
+	spin_unlock(&s->changes_lock);
+	return epoch;
 }
 
 /*
@@ -81,8 +100,8 @@ static int tell(struct pcn_change *c, enum pcn_phase phase, u32 flags)
 	int err, result = 0;
 
 	trace_pcn_round(s->number, c->first, c->last, m.round, phase);
-	for_each_set_bit(kid, (unsigned long *)&c->members, PCN_KERNELS_MAX) {
-		m.epoch = s->member[kid].epoch;
+	for_each_kernel(kid, c->members) {
+		m.epoch = epoch_for(s, kid, flags);
 		err = tell_one(s, kid, &m);
 		if (!err || err == -EHOSTDOWN)
 			continue;
@@ -170,20 +189,6 @@ static void release(struct pcn_change *c, bool everywhere)
 	}
 }
 
-/* Before they are told. Nobody is told of VMAs in the range meanwhile. */
-static void begin_epoch(struct pcn_change *c)
-{
-	struct pcn_space *s = c->space;
-	unsigned int kid;
-
-	if (!(c->flags & PCN_CHANGE_VMAS))
-		return;
-	spin_lock(&s->changes_lock);
-	for_each_set_bit(kid, (unsigned long *)&c->members, PCN_KERNELS_MAX)
-		s->member[kid].epoch++;
-	spin_unlock(&s->changes_lock);
-}
-
 /* After they have forgotten them. */
 static void unpublish(struct pcn_change *c)
 {
@@ -192,7 +197,7 @@ static void unpublish(struct pcn_change *c)
 
 	if (!(c->flags & PCN_CHANGE_VMAS))
 		return;
-	for_each_set_bit(kid, (unsigned long *)&c->members, PCN_KERNELS_MAX)
+	for_each_kernel(kid, c->members)
 		mtree_store_range(&s->member[kid].published, c->first << PAGE_SHIFT,
 				  ((c->last + 1) << PAGE_SHIFT) - 1, NULL,
 				  GFP_KERNEL | __GFP_NOFAIL);
@@ -208,7 +213,6 @@ static int freeze_all(struct pcn_change *c)
 
 	pcn_set_round(s, s->round_number + 1);
 	c->thawed = false;
-	begin_epoch(c);
 	pcn_freeze(s, c->first, c->last, current);
 	err = pcn_wait_until_quiet(s, c->first, c->last) ?:
 	      tell(c, PCN_ROUND_FREEZE, c->flags & PCN_CHANGE_VMAS ? PCN_ROUND_VMAS : 0);

@@ -12,9 +12,6 @@
 /* A kernel that does not answer for so long has died, and is declared dead. */
 #define PCN_ROUND_LIMIT_MS	(60 * MSEC_PER_SEC)
 
-/* In user space */
-#define PCN_LAST_PAGE		((TASK_SIZE_MAX >> PAGE_SHIFT) - 1)
-
 /**
  * enum pcn_phase - phases of a round that members are told of
  * @PCN_ROUND_FREEZE:	let no access begin, wait for those that have, unmap the range

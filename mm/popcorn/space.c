@@ -139,7 +139,7 @@ static struct pcn_space *new_space(u64 number, u64 members, unsigned int origin)
 	INIT_LIST_HEAD(&s->parked);
 	INIT_WORK(&s->ask_work, pcn_vma_answer);
 	INIT_WORK(&s->torn_work, pcn_tell_of_torn);
-	for_each_set_bit(kid, (unsigned long *)&s->group.members, PCN_KERNELS_MAX)
+	for_each_kernel(kid, s->group.members)
 		mt_init(&s->member[kid].published);
 	mt_init(&s->home_only);
 	mt_init(&s->stale);
@@ -152,7 +152,7 @@ static void free_space(struct pcn_space *s)
 	unsigned int kid;
 
 	put_pid(s->pid);
-	for_each_set_bit(kid, (unsigned long *)&s->group.members, PCN_KERNELS_MAX)
+	for_each_kernel(kid, s->group.members)
 		mtree_destroy(&s->member[kid].published);
 	mtree_destroy(&s->home_only);
 	mtree_destroy(&s->stale);
@@ -303,6 +303,8 @@ void pcn_space_destroy(struct pcn_space *s)
 	WRITE_ONCE(s->ending, true);
 	/* No handler, and no poll in place of one, has it then. */
 	pcn_msg_sync();
+	/* That is a grace period, too. */
+	pcn_wait_for_unmappers(s);
 	pcn_vma_end_asks(s);
 	pcn_tally_end(s);
 	pcn_records_end(s);

@@ -131,7 +131,7 @@ static void send_all(struct pcn_record *r, const struct pcn_action *a,
 	struct pcn_msg m = a->msg;
 	unsigned int to, who;
 
-	for_each_set_bit(to, (unsigned long *)&a->to, PCN_KERNELS_MAX) {
+	for_each_kernel(to, a->to) {
 		if (!a->behalf)
 			send(r, &m, to, reserve);
 		for_each_set_bit(who, (unsigned long *)&a->behalf,
@@ -252,6 +252,7 @@ static void begin_backlog(struct pcn_record *r, struct pcn_backlog **spare)
 	b->step.count = 0;
 	b->at = 0;
 	b->stuck_since = 0;
+	b->slow = false;
 	INIT_LIST_HEAD(&b->queue);
 	INIT_LIST_HEAD(&b->turn);
 	WRITE_ONCE(r->backlog, b);
@@ -384,7 +385,7 @@ static bool run_queue(struct pcn_record *r, struct pcn_context *c)
 void pcn_resume(struct pcn_record *r, struct pcn_context *c)
 {
 	lockdep_assert_held(&r->lock);
-	if (!r->backlog || pcn_in_use(r))
+	if (!r->backlog || r->dropped || pcn_in_use(r))
 		return;
 	if (r->plain)
 		return pcn_record_kick(r, 0);
@@ -454,7 +455,7 @@ static void end_plain(struct pcn_record *r, struct pcn_context *c)
 	spin_lock(&r->lock);
 	if (done && !r->adopter && !r->plain)
 		pcn_resume(r, c);
-	else if (!done)
+	else if (!done && r->backlog)
 		pcn_record_kick(r, 0);
 }
 
@@ -514,6 +515,12 @@ static bool is_valid(const struct pcn_message *msg)
 	       w->type < PCN_MESSAGES && w->who < PCN_KERNELS_MAX;
 }
 
+/* Two numbers must not be one address. */
+static bool has_page(const struct pcn_space *s, u64 page)
+{
+	return !s->mm || page <= PCN_LAST_PAGE;
+}
+
 static void on_message(const struct pcn_message *msg)
 {
 	const struct pcn_page_msg *w = msg->payload;
@@ -526,7 +533,7 @@ static void on_message(const struct pcn_message *msg)
 	}
 	/* The poll cannot be in here when pcn_space_destroy() is through. */
 	s = pcn_space_find(w->space);
-	if (s && s->group.members & BIT_ULL(msg->kid))
+	if (s && s->group.members & BIT_ULL(msg->kid) && has_page(s, w->page))
 		take_message(s, msg);
 	else
 		pr_err_ratelimited("kernel %u sends page %llx of space %llx, which is not here or not its\n",

@@ -112,7 +112,7 @@ void pcn_record_kick(struct pcn_record *r, u64 due)
 		return;
 	spin_lock(&turns_lock);
 	/* With the lock: who ends the space takes it afterwards, to cancel all. */
-	if (!READ_ONCE(r->space->ending))
+	if (!READ_ONCE(r->space->ending) && !r->dropped)
 		set_turn(r->backlog, due);
 	spin_unlock(&turns_lock);
 }
@@ -249,7 +249,11 @@ u64 pcn_stuck_again(struct pcn_record *r)
 	unsigned long ticks = 1;
 
 	lockdep_assert_held(&r->lock);
-	if (pcn_space_ends(r->space))
+	/*
+	 * Not when the process has no thread any more: KSM may wait for the page, with
+	 * mmap_lock, and the end of the process for KSM.
+	 */
+	if (READ_ONCE(r->space->broken) || READ_ONCE(r->space->ending))
 		return 0;
 	if (b && !b->stuck_since) {
 		b->stuck_since = jiffies | 1;
@@ -266,8 +270,9 @@ u64 pcn_stuck_again(struct pcn_record *r)
 static void go_on(struct pcn_record *r, struct page **dummy)
 {
 	struct pcn_context *c = pcn_context_get(r->space);
+	struct mm_struct *mm = r->space->mm;
 
-	c->locked = mmap_read_trylock(r->space->mm);
+	c->locked = mm && mmap_read_trylock(mm);
 	c->retry_ns = TICK_NSEC;
 	c->dummy = dummy;
 	spin_lock(&r->lock);
@@ -276,7 +281,7 @@ static void go_on(struct pcn_record *r, struct page **dummy)
 		pcn_resume(r, c);
 	spin_unlock(&r->lock);
 	if (c->locked)
-		mmap_read_unlock(r->space->mm);
+		mmap_read_unlock(mm);
 	c->dummy = NULL;
 	pcn_context_put(c);
 }
