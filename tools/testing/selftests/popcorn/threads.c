@@ -9,6 +9,7 @@
  *				by system calls that they make all the time
  *	threads --once KID	goes there and back, says "ready", waits for a line, goes
  *				there, says "gone", and waits for the end of its input
+ *	threads --fork KID	forks there, nothing else; fails if something is wrong
  *	threads --orphan KID	a process ends that has had a thread there; prints the
  *				number of another one that goes on with its memory
  */
@@ -1150,6 +1151,10 @@ int main(int argc, char **argv)
 	if (argc == 3 && !strcmp(argv[1], "--once")) {
 		away[0] = atoi(argv[2]);
 		return go_once();
+	}
+	if (argc == 3 && !strcmp(argv[1], "--fork")) {
+		away[0] = atoi(argv[2]);
+		return !test_fork();
 	}
 	if (argc == 3 && !strcmp(argv[1], "--orphan")) {
 		away[0] = atoi(argv[2]);
