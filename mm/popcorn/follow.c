@@ -191,8 +191,8 @@ void pcn_vmas_forget(struct mm_struct *mm)
  * @s:		the space, at a member
  * @address:	in user space
  *
- * Who has a reference to the record of the page asks once and for all: the next round waits
- * for it.
+ * With a reference to the record of the page the answer stays true: the next round waits for
+ * the end of the access.
  *
  * Context: any.
  */

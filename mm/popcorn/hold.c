@@ -102,8 +102,8 @@ void pcn_hold_begin(struct pcn_record *r, u64 ns)
  * @accessed:	the page has been used since it was mapped
  * @again:	if not: when to look again, ktime_get_ns()
  *
- * Whoever looks takes the CPU from the thread that is to use the page, so each time it
- * takes twice as long.
+ * A look takes the CPU from the thread that is to use the page, so the time between two
+ * looks doubles.
  *
  * Context: the record's lock is held.
  */
@@ -141,8 +141,8 @@ void pcn_hold_end(struct pcn_record *r)
  * @r:		the record
  * @until:	for so long, ktime_get_ns()
  *
- * The page has just gone from here, to somebody who is about to use it. Asked for
- * before that, its kernel would have to wait by a timer; to wait here costs less.
+ * Another kernel has just got the page, and a thread there is about to use it. If it is
+ * asked for before that, that kernel has to wait by a timer; to wait here costs less.
  *
  * Context: the record's lock is held. pcn_hold_leave_end() has to follow.
  * Return: true: the caller is to wait, for all threads of this kernel.

@@ -79,7 +79,7 @@ struct pcn_backlog {
  * struct pcn_hold - for how long a page stays, and is left to others; see hold.c
  * @since:	when it was last mapped for a thread that had waited for it, or taken
  *		away, ktime_get_ns()
- * @keep_us:	a thread has it for so long after that, whoever wants it
+ * @keep_us:	a thread keeps it for so long after that, even if others want it
  * @use_us:	for so long it is not asked for after it was taken away
  * @left_to:	the kernel that it has been left to for that time, or PCN_NOBODY
  * @taker:	another kernel that the protocol has last heard of: the page goes there

@@ -140,9 +140,10 @@ static struct pcn_space *new_space(u64 number, u64 members, unsigned int origin)
 	INIT_WORK(&s->ask_work, pcn_vma_answer);
 	INIT_WORK(&s->torn_work, pcn_tell_of_torn);
 	for_each_kernel(kid, s->group.members)
-		mt_init(&s->member[kid].published);
-	mt_init(&s->home_only);
-	mt_init(&s->stale);
+		mt_init_flags(&s->member[kid].published, MT_FLAGS_USE_RCU);
+	/* They are read without their locks. */
+	mt_init_flags(&s->home_only, MT_FLAGS_USE_RCU);
+	mt_init_flags(&s->stale, MT_FLAGS_USE_RCU);
 	atomic_long_inc(&spaces_in_use);
 	return s;
 }

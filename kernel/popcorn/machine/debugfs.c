@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * The directory /sys/kernel/debug/popcorn. Files that look at one layer alone are made
- * from there; the directory is nobody's, and whoever comes first makes it.
+ * in it; the first of them to be made makes the directory, too.
  */
 #include <linux/dcache.h>
 #include <linux/debugfs.h>
