@@ -98,7 +98,7 @@ static struct peer *new_peer(struct kunit *test, unsigned int kid)
 	p->link.endpoint = zeroed(test, sizeof(*p->link.endpoint));
 	p->link.out = zeroed(test, sizeof(*p->link.out));
 	p->link.in = zeroed(test, sizeof(*p->link.in));
-	p->link.out->to_pair = PCN_PAIR(pcn_generation(), 1);
+	p->link.out->to_pair = PCN_PAIR(pcn_life(), 1);
 	for (channel = 0; channel < PCN_CHANNELS; channel++)
 		make_port(test, p, channel);
 	p->link.rx_open = true;
@@ -143,7 +143,7 @@ static void look(void)
 {
 	static const struct pcn_linger once = { .ns = 1 };
 
-	pcn_msg_look(&once, is_over, NULL);
+	pcn_msg_poll_until(&once, is_over, NULL);
 }
 
 static void answer(const struct pcn_message *msg)
@@ -200,7 +200,7 @@ static void a_peer_that_does_not_read_is_held_back(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, handled, sent);
 	KUNIT_EXPECT_EQ(test, answers, sent);
 	KUNIT_EXPECT_EQ(test, port->spilled_bytes, 0);
-	KUNIT_EXPECT_EQ(test, atomic_long_read(&p->link.charged[PCN_GROUP_THREAD]), 0);
+	KUNIT_EXPECT_EQ(test, atomic_long_read(&p->link.charged[PCN_POLL_THREAD]), 0);
 }
 
 /* As a lower kernel, which is never held back. */
@@ -289,7 +289,7 @@ static void replies_are_those_of_a_life(struct kunit *test)
 	u64 *orphans = &p->link.port[PCN_CONTROL].stats.rx_orphans;
 	u64 id = h.request;
 
-	KUNIT_EXPECT_EQ(test, upper_32_bits(id), pcn_generation());
+	KUNIT_EXPECT_EQ(test, upper_32_bits(id), pcn_life());
 	h.status = -EIO;
 	h.request = id + BIT_ULL(32);
 	sends(p, PCN_CONTROL, h);
@@ -337,7 +337,7 @@ static void a_late_answer_does_not_reach_the_next_life(struct kunit *test)
 
 static int init(struct kunit *test)
 {
-	struct pcn_poll_group *group = &pcn_groups[PCN_GROUP_THREAD];
+	struct pcn_poll_group *group = &pcn_poll_groups[PCN_POLL_THREAD];
 	unsigned int i;
 
 	if (pcn_machine_is_shared())
@@ -367,7 +367,7 @@ static void leave(struct kunit *test)
 	complete_all(&may_go_on);
 	for (i = 0; i < ARRAY_SIZE(types); i++)
 		pcn_msg_unregister(&types[i]);
-	timer_delete_sync(&pcn_groups[PCN_GROUP_THREAD].retry);
+	timer_delete_sync(&pcn_poll_groups[PCN_POLL_THREAD].retry);
 }
 
 static struct kunit_case cases[] = {

@@ -49,7 +49,7 @@ static const struct pcn_msg_type ping_types[PCN_CHANNELS] = {
 };
 
 /* Fails if what comes back is not what was sent. */
-static int echo(struct pcn_ping *ping, void *sent, void *back)
+static int ping_echo(struct pcn_ping *ping, void *sent, void *back)
 {
 	u32 length = ping->size;
 	u64 begin;
@@ -77,7 +77,7 @@ static int send_ping(struct pcn_ping *ping)
 	buffer = kvmalloc(2 * ping->size, GFP_KERNEL);
 	if (!buffer)
 		return -ENOMEM;
-	err = echo(ping, buffer, buffer + ping->size);
+	err = ping_echo(ping, buffer, buffer + ping->size);
 	kvfree(buffer);
 	return err;
 }

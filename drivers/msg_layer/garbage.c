@@ -62,7 +62,7 @@ static u64 odd_value(struct rnd_state *random, u64 was)
 	}
 }
 
-static void spoil(struct rnd_state *random, u64 *word)
+static void spoil_word(struct rnd_state *random, u64 *word)
 {
 	WRITE_ONCE(*word, odd_value(random, READ_ONCE(*word)));
 }
@@ -75,7 +75,7 @@ static void spoil_data(struct rnd_state *random, struct pcn_ring *ring)
 	if (prandom_u32_state(random) % 2)
 		at = prandom_u32_state(random);
 	at += 8 * (prandom_u32_state(random) % 4);
-	spoil(random, (u64 *)(ring->shared->data + (at & ring->mask & ~7ULL)));
+	spoil_word(random, (u64 *)(ring->shared->data + (at & ring->mask & ~7ULL)));
 }
 
 static void spoil_something(struct rnd_state *random, struct pcn_link *link)
@@ -87,19 +87,19 @@ static void spoil_something(struct rnd_state *random, struct pcn_link *link)
 
 	switch ((r >> 8) % 16) {
 	case 0:
-		spoil(random, &link->out->from_pair);
+		spoil_word(random, &link->out->from_pair);
 		break;
 	case 1:
-		spoil(random, &link->in->to_pair);
+		spoil_word(random, &link->in->to_pair);
 		break;
 	case 2:
-		spoil(random, &self->group[r & 1].bell.armed);
+		spoil_word(random, &self->group[r & 1].bell.armed);
 		break;
 	case 3 ... 6:
-		spoil(random, &port->tx.shared->head);
+		spoil_word(random, &port->tx.shared->head);
 		break;
 	case 7 ... 9:
-		spoil(random, &port->rx.shared->tail);
+		spoil_word(random, &port->rx.shared->tail);
 		break;
 	default:
 		spoil_data(random, &port->tx);
@@ -130,7 +130,7 @@ static int spoil_all(unsigned int kid, unsigned int count, u64 seed)
 /* A word that this kernel may write for the primary. */
 static u64 *own_word(struct rnd_state *random)
 {
-	const struct pcn_layout *l = &pcn_facts()->layout;
+	const struct pcn_window_layout *l = &pcn_facts()->layout;
 	void *area = (void *)pcn_window() + PCN_AREA_OFFSET +
 		     pcn_self() * PCN_AREA_SIZE;
 	u32 r = prandom_u32_state(random), word = prandom_u32_state(random);
@@ -153,7 +153,7 @@ static int spoil_window(unsigned int count, u64 seed)
 
 	prandom_seed_state(&random, seed);
 	while (count--) {
-		spoil(&random, own_word(&random));
+		spoil_word(&random, own_word(&random));
 		if (count % 16 == 0)
 			pcn_call_primary();
 		cond_resched();
@@ -251,7 +251,7 @@ static void make_random(struct rnd_state *random, struct sample *s)
 }
 
 /* A word, a byte, the length, or the id of the request. */
-static void change(struct rnd_state *random, struct sample *s)
+static void spoil_sample(struct rnd_state *random, struct sample *s)
 {
 	u32 r = prandom_u32_state(random), words = s->header.length / 8;
 	u64 *payload = (u64 *)s->payload;
@@ -274,7 +274,7 @@ static void change(struct rnd_state *random, struct sample *s)
 		if (r & BIT(30))
 			words = min(words, 12U);
 		if (words)
-			spoil(random, payload + (r >> 8) % words);
+			spoil_word(random, payload + (r >> 8) % words);
 	}
 }
 
@@ -288,7 +288,7 @@ static void make_lie(struct rnd_state *random, struct sample *s)
 	if (r % 8 == 7 || !get_sample(s, channel, type, reply))
 		make_random(random, s);
 	for (r = (r >> 8) % 4; r; r--)
-		change(random, s);
+		spoil_sample(random, s);
 	s->header.length = min(s->header.length, pcn_msg_limit(channel));
 	s->header.channel = channel;
 	s->header.type = type;
@@ -309,7 +309,7 @@ static int send_lies(unsigned int kid, unsigned int count, u64 seed)
 	prandom_seed_state(&random, seed);
 	while (!err && sent < count) {
 		make_lie(&random, s);
-		err = pcn_send(link, &s->header, s->payload);
+		err = pcn_link_send(link, &s->header, s->payload);
 		sent += !err;
 		cond_resched();
 		if (signal_pending(current))
@@ -321,7 +321,7 @@ static int send_lies(unsigned int kid, unsigned int count, u64 seed)
 	return err;
 }
 
-static int obey(const char *text)
+static int garbage_obey(const char *text)
 {
 	unsigned int kid, count;
 	u64 seed;
@@ -349,7 +349,7 @@ static ssize_t garbage_write(struct file *file, const char __user *from,
 		return -EINVAL;
 	if (copy_from_user(text, from, size))
 		return -EFAULT;
-	err = obey(text);
+	err = garbage_obey(text);
 	return err ?: size;
 }
 

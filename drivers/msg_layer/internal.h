@@ -8,7 +8,7 @@
  *   poll.c	what comes in: doorbell, poll, linger, delivery
  *   request.c	requests that wait for their replies
  *   type.c	registered types
- *   stats.c	/sys/kernel/popcorn/links, .../poll
+ *   link_stats.c	/sys/kernel/popcorn/links, .../poll
  *   dev.c	/dev/popcorn
  *   load.c	load generator
  *   garbage.c	a peer that lies, for tests
@@ -143,8 +143,8 @@ struct pcn_link {
 	const char		*fault;
 	u32			apicid;
 	struct pcn_endpoint	*endpoint;
-	u64			rung[PCN_GROUPS];
-	atomic_long_t		charged[PCN_GROUPS];
+	u64			rung[PCN_POLL_GROUPS];
+	atomic_long_t		charged[PCN_POLL_GROUPS];
 	atomic_long_t		deferred;
 	struct pcn_lane		*out;
 	struct pcn_lane		*in;
@@ -185,7 +185,7 @@ struct pcn_spilled {
 	struct list_head	node;
 	size_t			size;
 	struct pcn_link		*payer;
-	enum pcn_group_id	group;
+	enum pcn_poll_group_id	group;
 	struct pcn_msg_header	header;
 	u8			payload[] __aligned(8);
 };
@@ -213,7 +213,7 @@ struct pcn_spilled {
  * @stats:	counters; @interrupts by the handler of one CPU, others by the poll
  */
 struct pcn_poll_group {
-	enum pcn_group_id	id;
+	enum pcn_poll_group_id	id;
 	enum pcn_channel	first;
 	enum pcn_channel	last;
 	struct pcn_bell		*bell;
@@ -235,7 +235,7 @@ struct pcn_poll_group {
 };
 
 extern struct pcn_link *pcn_links[PCN_KERNELS_MAX];
-extern struct pcn_poll_group pcn_groups[PCN_GROUPS];
+extern struct pcn_poll_group pcn_poll_groups[PCN_POLL_GROUPS];
 
 /* The first link from kid *i on, and its kid; NULL if there is none. */
 static inline struct pcn_link *pcn_next_link(unsigned int *i)
@@ -248,9 +248,9 @@ static inline struct pcn_link *pcn_next_link(unsigned int *i)
 #define for_each_link(link, i)						\
 	for ((i) = 0; ((link) = pcn_next_link(&(i))); (i)++)
 
-static inline enum pcn_group_id pcn_group_of(enum pcn_channel channel)
+static inline enum pcn_poll_group_id pcn_poll_group_of(enum pcn_channel channel)
 {
-	return channel <= PCN_COHERENCY ? PCN_GROUP_THREAD : PCN_GROUP_SOFTIRQ;
+	return channel <= PCN_COHERENCY ? PCN_POLL_THREAD : PCN_POLL_SOFTIRQ;
 }
 
 /* link.c */
@@ -265,20 +265,20 @@ void pcn_port_init(struct pcn_port *port);
 void pcn_port_close(struct pcn_port *port, int error);
 bool pcn_port_flush(struct pcn_link *link, enum pcn_channel channel);
 int pcn_send_init(void);
-int pcn_post(struct pcn_link *link, const struct pcn_msg_header *header,
-	     const void *payload, struct pcn_reserve *reserve);
-int pcn_send(struct pcn_link *link, const struct pcn_msg_header *header,
-	     const void *payload);
-void pcn_ring_doorbell(struct pcn_link *link, enum pcn_group_id id,
+int pcn_link_post(struct pcn_link *link, const struct pcn_msg_header *header,
+		  const void *payload, struct pcn_reserve *reserve);
+int pcn_link_send(struct pcn_link *link, const struct pcn_msg_header *header,
+		  const void *payload);
+void pcn_ring_doorbell(struct pcn_link *link, enum pcn_poll_group_id id,
 		       u64 *counter);
-bool pcn_is_held_back(const struct pcn_link *link, enum pcn_group_id id);
+bool pcn_link_is_held_back(const struct pcn_link *link, enum pcn_poll_group_id id);
 extern size_t pcn_peer_bytes_max;
 extern DECLARE_BITMAP(pcn_ports_waiting, PCN_KERNELS_MAX * PCN_CHANNELS);
 
 /* poll.c */
 int pcn_poll_init_group(struct pcn_poll_group *group, struct pcn_endpoint *self);
 int pcn_poll_init(struct pcn_endpoint *self);
-void pcn_poll_kick(enum pcn_group_id id);
+void pcn_poll_kick(enum pcn_poll_group_id id);
 void pcn_poll_sync(void);
 void pcn_poll_drop(struct pcn_link *link);
 struct pcn_poll_group *pcn_handler_group(void);
@@ -311,8 +311,8 @@ static inline void pcn_garbage_sample(const struct pcn_msg_header *h,
 }
 #endif
 
-/* stats.c */
-int pcn_stats_init(void);
-void pcn_stats_add_link(struct pcn_link *link);
+/* link_stats.c */
+int pcn_link_stats_init(void);
+void pcn_link_stats_add(struct pcn_link *link);
 
 #endif /* _MSG_LAYER_INTERNAL_H */

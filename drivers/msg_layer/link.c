@@ -43,7 +43,7 @@ struct pcn_link *pcn_links[PCN_KERNELS_MAX];
 
 static struct workqueue_struct *links_wq __ro_after_init;
 
-static DEFINE_MUTEX(watch_lock);
+static DEFINE_MUTEX(notifiers_lock);
 static LIST_HEAD(watches);
 /* Peers that subscribers have been told of: watch_lock. */
 static u64 announced;
@@ -166,26 +166,26 @@ void pcn_link_break(struct pcn_link *link, const char *why)
 
 static void tell_up(struct pcn_link *link)
 {
-	struct pcn_peer_watch *watch;
+	struct pcn_peer_notifier *watch;
 
-	mutex_lock(&watch_lock);
+	mutex_lock(&notifiers_lock);
 	announced |= BIT_ULL(link->kid);
 	list_for_each_entry(watch, &watches, node)
 		if (watch->up)
 			watch->up(watch, link->kid);
-	mutex_unlock(&watch_lock);
+	mutex_unlock(&notifiers_lock);
 }
 
 static void tell_down(struct pcn_link *link)
 {
-	struct pcn_peer_watch *watch;
+	struct pcn_peer_notifier *watch;
 
-	mutex_lock(&watch_lock);
+	mutex_lock(&notifiers_lock);
 	announced &= ~BIT_ULL(link->kid);
 	list_for_each_entry(watch, &watches, node)
 		if (watch->down)
 			watch->down(watch, link->kid);
-	mutex_unlock(&watch_lock);
+	mutex_unlock(&notifiers_lock);
 }
 
 /**
@@ -195,16 +195,16 @@ static void tell_down(struct pcn_link *link)
  * Context: process; not from such a call.
  * Return: 0.
  */
-int pcn_peers_subscribe(struct pcn_peer_watch *watch)
+int pcn_peers_subscribe(struct pcn_peer_notifier *watch)
 {
 	unsigned int kid;
 
-	mutex_lock(&watch_lock);
+	mutex_lock(&notifiers_lock);
 	list_add_tail(&watch->node, &watches);
 	for (kid = 0; watch->up && kid < PCN_KERNELS_MAX; kid++)
 		if (announced & BIT_ULL(kid))
 			watch->up(watch, kid);
-	mutex_unlock(&watch_lock);
+	mutex_unlock(&notifiers_lock);
 	return 0;
 }
 EXPORT_SYMBOL_GPL(pcn_peers_subscribe);
@@ -215,22 +215,22 @@ EXPORT_SYMBOL_GPL(pcn_peers_subscribe);
  *
  * Context: process; not from such a call.
  */
-void pcn_peers_unsubscribe(struct pcn_peer_watch *watch)
+void pcn_peers_unsubscribe(struct pcn_peer_notifier *watch)
 {
-	mutex_lock(&watch_lock);
+	mutex_lock(&notifiers_lock);
 	list_del(&watch->node);
-	mutex_unlock(&watch_lock);
+	mutex_unlock(&notifiers_lock);
 }
 EXPORT_SYMBOL_GPL(pcn_peers_unsubscribe);
 
 static u64 pair_out(const struct pcn_link *link)
 {
-	return PCN_PAIR(pcn_generation(), link->generation);
+	return PCN_PAIR(pcn_life(), link->generation);
 }
 
 static u64 pair_in(const struct pcn_link *link)
 {
-	return PCN_PAIR(link->generation, pcn_generation());
+	return PCN_PAIR(link->generation, pcn_life());
 }
 
 static struct pcn_ring_shared *ring_in(struct pcn_lane *lane,
@@ -256,7 +256,7 @@ static void reset_port(struct pcn_link *link, enum pcn_channel channel)
 }
 
 /* Reset this side's part of both lanes, and say for which lives that was. */
-static void begin(struct pcn_link *link, u32 generation)
+static void link_begin_life(struct pcn_link *link, u32 generation)
 {
 	enum pcn_channel channel;
 
@@ -277,7 +277,7 @@ static void begin(struct pcn_link *link, u32 generation)
 /* Has the peer begun anew, for the same two lives? */
 static bool is_mutual(const struct pcn_link *link)
 {
-	/* Pairs with the second release in begin() of the peer. */
+	/* Pairs with the second release in link_begin_life() of the peer. */
 	if (virt_load_acquire(&link->out->to_pair) != pair_out(link))
 		return false;
 	/* Pairs with the first one. */
@@ -311,14 +311,14 @@ static void open_ports(struct pcn_link *link)
 /* Subscribers may send before they are sent to: up comes before messages. */
 static void open_link(struct pcn_link *link)
 {
-	pcn_stats_add_link(link);
+	pcn_link_stats_add(link);
 	WRITE_ONCE(link->state, PCN_LINK_UP);
 	open_ports(link);
 	tell_up(link);
 	/* Pairs with the acquire in the poll: its rings are reset. */
 	smp_store_release(&link->rx_open, true);
-	pcn_poll_kick(PCN_GROUP_THREAD);
-	pcn_poll_kick(PCN_GROUP_SOFTIRQ);
+	pcn_poll_kick(PCN_POLL_THREAD);
+	pcn_poll_kick(PCN_POLL_SOFTIRQ);
 }
 
 /* After this nothing of the link runs, and nobody waits for its peer. */
@@ -351,7 +351,7 @@ static u32 wanted_life(const struct pcn_link *link)
 	u64 entry = pcn_roster_entry(link->kid);
 
 	if (pcn_roster_entry(pcn_self()) !=
-	    PCN_ROSTER(pcn_generation(), PCN_VERDICT_UP) ||
+	    PCN_ROSTER(pcn_life(), PCN_VERDICT_UP) ||
 	    PCN_ROSTER_VERDICT(entry) != PCN_VERDICT_UP)
 		return 0;
 	return PCN_ROSTER_GENERATION(entry);
@@ -401,7 +401,7 @@ static void follow_roster(struct work_struct *work)
 	if (link->state != PCN_LINK_DOWN && link->generation != life)
 		close_link(link, -EHOSTDOWN, PCN_LINK_DOWN);
 	if (link->state == PCN_LINK_DOWN && life && has_handlers(link))
-		begin(link, life);
+		link_begin_life(link, life);
 	if (link->state == PCN_LINK_OPENING && is_mutual(link))
 		open_link(link);
 	if ((link->state == PCN_LINK_UP && !is_mutual(link)) ||
@@ -432,7 +432,7 @@ static bool wants_look(const struct pcn_link *link)
 		return true;
 	case PCN_LINK_UP:
 		return READ_ONCE(link->in->from_pair) !=
-		       PCN_PAIR(READ_ONCE(link->generation), pcn_generation());
+		       PCN_PAIR(READ_ONCE(link->generation), pcn_life());
 	default:
 		return false;
 	}
@@ -460,7 +460,7 @@ void pcn_links_doorbell(void)
 }
 
 /* 64-bit FNV-1a, http://www.isthe.com/chongo/tech/comp/fnv/ */
-static u64 __init fnv1a(const void *data, size_t size)
+static u64 __init hash_fnv1a(const void *data, size_t size)
 {
 	const u8 *byte = data;
 	u64 hash = 0xcbf29ce484222325ULL;
@@ -484,7 +484,7 @@ static u64 __init abi_hash(void)
 		pcn_check_abi(),
 	};
 
-	return fnv1a(facts, sizeof(facts)) ^ abi_salt;
+	return hash_fnv1a(facts, sizeof(facts)) ^ abi_salt;
 }
 
 /* The layout is the primary's word; rings must hold what may be sent. */
@@ -499,7 +499,7 @@ static bool __init rings_are_large_enough(void)
 	return true;
 }
 
-static u32 __init rank(unsigned int kid)
+static u32 __init kernel_rank(unsigned int kid)
 {
 	return hweight64(pcn_facts()->present & (BIT_ULL(kid) - 1));
 }
@@ -507,7 +507,7 @@ static u32 __init rank(unsigned int kid)
 static int __init make_link(unsigned int kid)
 {
 	struct pcn_link *link = kzalloc(sizeof(*link), GFP_KERNEL);
-	const struct pcn_layout *l = &pcn_facts()->layout;
+	const struct pcn_window_layout *l = &pcn_facts()->layout;
 	void *window = pcn_window();
 	enum pcn_channel channel;
 
@@ -516,8 +516,9 @@ static int __init make_link(unsigned int kid)
 	link->kid = kid;
 	link->apicid = pcn_facts()->apicid[kid];
 	link->endpoint = window + pcn_endpoint_offset(l, kid);
-	link->out = window + pcn_lane_offset(l, rank(pcn_self()), rank(kid));
-	link->in = window + pcn_lane_offset(l, rank(kid), rank(pcn_self()));
+	link->out = window + pcn_lane_offset(l, kernel_rank(pcn_self()),
+					     kernel_rank(kid));
+	link->in = window + pcn_lane_offset(l, kernel_rank(kid), kernel_rank(pcn_self()));
 	INIT_WORK(&link->work, follow_roster);
 	for (channel = 0; channel < PCN_CHANNELS; channel++)
 		pcn_port_init(&link->port[channel]);
@@ -537,13 +538,13 @@ static int __init make_links(void)
 }
 
 /* From here on others may begin to talk to this kernel. */
-static void __init check_in(struct pcn_endpoint *self)
+static void __init endpoint_check_in(struct pcn_endpoint *self)
 {
 	u64 abi = abi_hash();
 
 	WRITE_ONCE(self->abi, abi);
 	/* Pairs with the acquire in kernel/popcorn/machine/roster.c. */
-	virt_store_release(&self->generation, pcn_generation());
+	virt_store_release(&self->generation, pcn_life());
 	if (pcn_is_secondary())
 		pcn_call_primary();
 	else
@@ -567,10 +568,10 @@ static int __init pcn_msg_init(void)
 		if (!err)
 			err = pcn_poll_init(self);
 		if (!err)
-			err = pcn_stats_init();
+			err = pcn_link_stats_init();
 		if (!err) {
 			pcn_requests_init();
-			check_in(self);
+			endpoint_check_in(self);
 			return 0;
 		}
 	}

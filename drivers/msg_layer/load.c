@@ -210,7 +210,7 @@ static bool stopping;
 
 /* --- what a message is --- */
 
-static u64 mix(u64 x)
+static u64 load_mix(u64 x)
 {
 	/* The finaliser of MurmurHash3: a bijection in which each bit counts. */
 	x ^= x >> 33;
@@ -226,7 +226,7 @@ static u64 message_key(unsigned int from, unsigned int to,
 {
 	u64 stream = (u64)from << 40 | (u64)to << 32 | (u64)channel << 24;
 
-	return mix(mix(plan.seed ^ stream) + index) | 1;
+	return load_mix(load_mix(plan.seed ^ stream) + index) | 1;
 }
 
 static u64 next_word(u64 *state)
@@ -277,7 +277,7 @@ static u64 message_word(u64 *state, u32 i, u32 length, u64 index)
 	return i == 0 && length >= 16 ? index : word;
 }
 
-static void fill(u64 *payload, u32 length, u64 key, u64 index)
+static void load_fill(u64 *payload, u32 length, u64 key, u64 index)
 {
 	u32 i;
 
@@ -300,7 +300,7 @@ static bool is_intact(const u64 *payload, u32 length, u64 key, u64 index)
 /* --- receiving --- */
 
 /* The first one of a stream says what went wrong; all after it are wrong. */
-static void complain(const struct pcn_message *msg, u64 index, u32 length)
+static void load_complain(const struct pcn_message *msg, u64 index, u32 length)
 {
 	u64 told = msg->length >= 16 ? *(u64 *)msg->payload : U64_MAX;
 
@@ -319,7 +319,7 @@ static void check_message(const struct pcn_message *msg, struct load_receiver *r
 	    is_intact(msg->payload, length, key, index))
 		return;
 	if (!r->damaged)
-		complain(msg, index, length);
+		load_complain(msg, index, length);
 	WRITE_ONCE(r->damaged, r->damaged + 1);
 }
 
@@ -351,7 +351,7 @@ static void set_receiver(unsigned int kid, enum load_mode mode)
 /* --- sending --- */
 
 /* Comes back when the peer has handled all that was sent to it before. */
-static int confirm(unsigned int kid, enum pcn_channel channel)
+static int load_confirm(unsigned int kid, enum pcn_channel channel)
 {
 	return pcn_msg_call(kid, channel, PCN_TYPE_LOAD, NULL, 0, NULL, NULL,
 			    ANSWER_MS);
@@ -402,7 +402,7 @@ static int send_stream(struct load_sender *s, u64 *payload)
 			return -EHOSTDOWN;
 		key = message_key(pcn_self(), s->kid, s->channel, s->sent);
 		length = message_length(s->channel, key);
-		fill(payload, length, key, s->sent);
+		load_fill(payload, length, key, s->sent);
 		if (plan.fault && s->sent == plan.messages / 2)
 			err = send_faulty(s, (u8 *)payload, length);
 		else
@@ -413,7 +413,7 @@ static int send_stream(struct load_sender *s, u64 *payload)
 		keep_rate(s);
 		cond_resched();
 	}
-	return confirm(s->kid, s->channel);
+	return load_confirm(s->kid, s->channel);
 }
 
 static void *alloc_payload(enum pcn_channel channel)
@@ -502,7 +502,7 @@ static int start_run(const struct load_plan *final)
 	return 0;
 }
 
-static int collect(const struct load_request *request, struct load_reply *reply)
+static int load_collect(const struct load_request *request, struct load_reply *reply)
 {
 	const struct load_receiver *r;
 	const struct load_sender *s;
@@ -529,8 +529,8 @@ static int collect(const struct load_request *request, struct load_reply *reply)
 	return 0;
 }
 
-static int obey_locked(unsigned int from, const struct load_request *request,
-		       struct load_reply *reply)
+static int load_obey_locked(unsigned int from, const struct load_request *request,
+			    struct load_reply *reply)
 {
 	switch (request->verb) {
 	case LOAD_STOP:
@@ -544,7 +544,7 @@ static int obey_locked(unsigned int from, const struct load_request *request,
 		set_receiver(from, MODE_COUNT);
 		return 0;
 	case LOAD_COLLECT:
-		return collect(request, reply);
+		return load_collect(request, reply);
 	case LOAD_RUNNING:
 		return 0;
 	default:
@@ -552,15 +552,15 @@ static int obey_locked(unsigned int from, const struct load_request *request,
 	}
 }
 
-static int obey(unsigned int from, const struct load_request *request,
-		struct load_reply *reply)
+static int load_obey(unsigned int from, const struct load_request *request,
+		     struct load_reply *reply)
 {
 	int err;
 
 	mutex_lock(&local_lock);
 	/* Before the counts: when it says 0, they are final. */
 	reply->running = atomic_read_acquire(&running);
-	err = obey_locked(from, request, reply);
+	err = load_obey_locked(from, request, reply);
 	mutex_unlock(&local_lock);
 	return err;
 }
@@ -571,12 +571,12 @@ static void handle_control(const struct pcn_message *msg)
 	int err = -EINVAL;
 
 	if (msg->length == sizeof(struct load_request))
-		err = obey(msg->kid, msg->payload, &reply);
+		err = load_obey(msg->kid, msg->payload, &reply);
 	pcn_msg_reply(msg, err, &reply, sizeof(reply));
 }
 
 /* Its next life does not know of this run, and is to be sent nothing of it. */
-static void peer_down(struct pcn_peer_watch *watch, unsigned int kid)
+static void load_peer_down(struct pcn_peer_notifier *watch, unsigned int kid)
 {
 	unsigned int channel;
 
@@ -587,14 +587,14 @@ static void peer_down(struct pcn_peer_watch *watch, unsigned int kid)
 	mutex_unlock(&local_lock);
 }
 
-static struct pcn_peer_watch peer_watch = {
-	.down = peer_down,
+static struct pcn_peer_notifier peer_watch = {
+	.down = load_peer_down,
 };
 
 /* --- asking other kernels --- */
 
-static int ask(unsigned int kid, enum load_verb verb, unsigned int peer,
-	       const struct load_plan *about, struct load_reply *reply)
+static int load_ask(unsigned int kid, enum load_verb verb, unsigned int peer,
+		    const struct load_plan *about, struct load_reply *reply)
 {
 	struct load_request request = { .verb = verb, .peer = peer };
 	u32 length = sizeof(*reply);
@@ -604,7 +604,7 @@ static int ask(unsigned int kid, enum load_verb verb, unsigned int peer,
 		request.plan = *about;
 	memset(reply, 0, sizeof(*reply));
 	if (kid == pcn_self())
-		return obey(kid, &request, reply);
+		return load_obey(kid, &request, reply);
 	err = pcn_msg_call(kid, PCN_CONTROL, PCN_TYPE_LOAD_CONTROL, &request,
 			   sizeof(request), reply, &length, ANSWER_MS);
 	if (!err && length != sizeof(*reply))
@@ -613,7 +613,7 @@ static int ask(unsigned int kid, enum load_verb verb, unsigned int peer,
 }
 
 /* Asks all kernels of a plan; drops those that are down from it. */
-static int ask_all(enum load_verb verb, struct load_plan *about, u32 *sum)
+static int load_ask_all(enum load_verb verb, struct load_plan *about, u32 *sum)
 {
 	unsigned long kernels = about->kernels;
 	struct load_reply reply;
@@ -622,7 +622,7 @@ static int ask_all(enum load_verb verb, struct load_plan *about, u32 *sum)
 
 	*sum = 0;
 	for_each_set_bit(kid, &kernels, PCN_KERNELS_MAX) {
-		err = ask(kid, verb, 0, about, &reply);
+		err = load_ask(kid, verb, 0, about, &reply);
 		if (err == -EHOSTDOWN || err == -EPROTO)
 			about->kernels &= ~BIT_ULL(kid);
 		else if (err)
@@ -632,14 +632,14 @@ static int ask_all(enum load_verb verb, struct load_plan *about, u32 *sum)
 	return 0;
 }
 
-static int stop_all(struct load_plan *about)
+static int load_stop_all(struct load_plan *about)
 {
 	unsigned int waited;
 	u32 sum;
 	int err;
 
 	for (waited = 0; waited < STOP_MS; waited += LOOK_MS) {
-		err = ask_all(LOAD_STOP, about, &sum);
+		err = load_ask_all(LOAD_STOP, about, &sum);
 		if (err || !sum)
 			return err;
 		if (msleep_interruptible(LOOK_MS))
@@ -784,7 +784,7 @@ static int parse_word(char *word, struct load_arguments *to)
 	return -EINVAL;
 }
 
-static int parse(char *text, struct load_arguments *to)
+static int load_parse(char *text, struct load_arguments *to)
 {
 	char *word;
 	int err;
@@ -819,7 +819,7 @@ static ssize_t do_write(const char __user *from, size_t count,
 	if (copy_from_user(text, from, count))
 		return -EFAULT;
 	text[count] = '\0';
-	err = parse(text, &arguments);
+	err = load_parse(text, &arguments);
 	if (err)
 		return err;
 	if (mutex_lock_interruptible(&drive_lock))
@@ -842,13 +842,13 @@ static int start_load(struct load_arguments *arguments)
 	u32 sum;
 	int err;
 
-	err = stop_all(&old);
+	err = load_stop_all(&old);
 	if (err || arguments->stop)
 		return err;
 	new->run = ktime_get_ns();
 	driven = *new;
-	err = ask_all(LOAD_PREPARE, new, &sum);
-	return err ?: ask_all(LOAD_START, new, &sum);
+	err = load_ask_all(LOAD_PREPARE, new, &sum);
+	return err ?: load_ask_all(LOAD_START, new, &sum);
 }
 
 static ssize_t load_write(struct file *file, const char __user *from,
@@ -927,9 +927,9 @@ static void show_pair(struct seq_file *m, struct load_sum *sum,
 	unsigned int i;
 	int err;
 
-	err = ask(from, LOAD_COLLECT, to, &driven, &out);
+	err = load_ask(from, LOAD_COLLECT, to, &driven, &out);
 	if (!err)
-		err = ask(to, LOAD_COLLECT, from, &driven, &in);
+		err = load_ask(to, LOAD_COLLECT, from, &driven, &in);
 	for_each_set_bit(i, &channels, PCN_CHANNELS) {
 		seq_printf(m, "%u %u %s ", from, to, pcn_channel_name(i));
 		if (err)
@@ -948,7 +948,7 @@ static u32 count_running(void)
 	u32 sum = 0;
 
 	for_each_set_bit(kid, &kernels, PCN_KERNELS_MAX)
-		if (!ask(kid, LOAD_RUNNING, 0, NULL, &reply))
+		if (!load_ask(kid, LOAD_RUNNING, 0, NULL, &reply))
 			sum += reply.running;
 	return sum;
 }
@@ -1118,7 +1118,7 @@ static int send_many(const struct load_arguments *a, enum pcn_channel channel,
 			return err;
 		cond_resched();
 	}
-	return confirm(a->kid, channel);
+	return load_confirm(a->kid, channel);
 }
 
 static int measure_throughput(struct load_arguments *a)
@@ -1133,7 +1133,7 @@ static int measure_throughput(struct load_arguments *a)
 	err = check_measurement(a);
 	if (err)
 		return err;
-	err = ask(a->kid, LOAD_SINK, 0, NULL, &reply);
+	err = load_ask(a->kid, LOAD_SINK, 0, NULL, &reply);
 	if (err)
 		return err;
 	channel = __ffs(a->plan.channels);

@@ -52,14 +52,14 @@
 /* Softirqs do not spin longer than this. */
 #define SOFTIRQ_LINGER_NS	20000
 
-struct pcn_poll_group pcn_groups[PCN_GROUPS] = {
-	[PCN_GROUP_THREAD] = {
-		.id = PCN_GROUP_THREAD,
+struct pcn_poll_group pcn_poll_groups[PCN_POLL_GROUPS] = {
+	[PCN_POLL_THREAD] = {
+		.id = PCN_POLL_THREAD,
 		.first = PCN_CONTROL,
 		.last = PCN_COHERENCY,
 	},
-	[PCN_GROUP_SOFTIRQ] = {
-		.id = PCN_GROUP_SOFTIRQ,
+	[PCN_POLL_SOFTIRQ] = {
+		.id = PCN_POLL_SOFTIRQ,
 		.first = PCN_NETWORK,
 		.last = PCN_TTY,
 	},
@@ -103,13 +103,13 @@ struct deferred {
  */
 struct pcn_poll_group *pcn_handler_group(void)
 {
-	struct pcn_poll_group *thread = &pcn_groups[PCN_GROUP_THREAD];
+	struct pcn_poll_group *thread = &pcn_poll_groups[PCN_POLL_THREAD];
 
 	if (in_hardirq() || in_nmi())
 		return NULL;
 	if (in_serving_softirq())
 		return __this_cpu_read(in_softirq_poll) ?
-		       &pcn_groups[PCN_GROUP_SOFTIRQ] : NULL;
+		       &pcn_poll_groups[PCN_POLL_SOFTIRQ] : NULL;
 	return READ_ONCE(thread->runner) == current ? thread : NULL;
 }
 
@@ -130,7 +130,7 @@ struct pcn_reserve *pcn_handler_reserve(void)
  * Shorter sleeps than lingering costs: linger longer, at least twice as long as this
  * one has taken; and the other way round.
  */
-static void adapt(struct pcn_linger *linger, u64 slept_ns)
+static void linger_adapt(struct pcn_linger *linger, u64 slept_ns)
 {
 	u64 max = READ_ONCE(linger_us) * (u64)NSEC_PER_USEC, ns = linger->ns;
 
@@ -146,7 +146,7 @@ static bool may_look(const struct pcn_poll_group *group,
 {
 	/* Pairs with the release in open_link(). */
 	return smp_load_acquire(&link->rx_open) && !READ_ONCE(link->fault) &&
-	       !pcn_is_held_back(link, group->id);
+	       !pcn_link_is_held_back(link, group->id);
 }
 
 static bool port_has_messages(const struct pcn_port *port)
@@ -173,7 +173,7 @@ static bool has_messages(const struct pcn_poll_group *group)
 
 static bool is_of(const struct pcn_poll_group *group, unsigned int port)
 {
-	return pcn_group_of(port % PCN_CHANNELS) == group->id;
+	return pcn_poll_group_of(port % PCN_CHANNELS) == group->id;
 }
 
 /* Does anybody here wait for room? */
@@ -260,9 +260,9 @@ static bool may_defer(struct pcn_link *link, u32 length)
 	return false;
 }
 
-static bool defer(struct pcn_link *link, struct pcn_port *port,
-		  const struct pcn_msg_header *h,
-		  const struct pcn_msg_type *type)
+static bool poll_defer(struct pcn_link *link, struct pcn_port *port,
+		       const struct pcn_msg_header *h,
+		       const struct pcn_msg_type *type)
 {
 	struct deferred *d;
 
@@ -282,8 +282,8 @@ static bool defer(struct pcn_link *link, struct pcn_port *port,
 	return true;
 }
 
-static void refuse(struct pcn_link *link, struct pcn_port *port,
-		   const struct pcn_msg_header *h)
+static void poll_refuse(struct pcn_link *link, struct pcn_port *port,
+			const struct pcn_msg_header *h)
 {
 	struct pcn_message msg = message_of(link, h, NULL);
 
@@ -295,8 +295,8 @@ static void refuse(struct pcn_link *link, struct pcn_port *port,
 }
 
 /* False if there is no memory: the message stays where it is. */
-static bool deliver(struct pcn_poll_group *group, struct pcn_link *link,
-		    struct pcn_port *port, const struct pcn_msg_header *h)
+static bool poll_deliver(struct pcn_poll_group *group, struct pcn_link *link,
+			 struct pcn_port *port, const struct pcn_msg_header *h)
 {
 	const struct pcn_msg_type *type;
 	struct pcn_message msg;
@@ -309,13 +309,13 @@ static bool deliver(struct pcn_poll_group *group, struct pcn_link *link,
 		return false;
 	type = pcn_type_find(h->channel, h->type);
 	if (!type) {
-		refuse(link, port, h);
+		poll_refuse(link, port, h);
 		return true;
 	}
 	if (type->ready && !type->ready())
 		return false;
 	if (type->may_sleep)
-		return defer(link, port, h, type);
+		return poll_defer(link, port, h, type);
 	msg = message_of(link, h, group->buffer);
 	pcn_ring_take(&port->rx, h, group->buffer);
 	type->handle(&msg);
@@ -326,7 +326,7 @@ static bool deliver(struct pcn_poll_group *group, struct pcn_link *link,
  * Memory comes back without a sign: look again after a tick. Other ports are not
  * concerned: their next message may need none.
  */
-static void starve(struct pcn_poll_group *group, struct pcn_port *port)
+static void port_starve(struct pcn_poll_group *group, struct pcn_port *port)
 {
 	group->stats.starved++;
 	WRITE_ONCE(port->starved, true);
@@ -343,7 +343,7 @@ static void end_starving(struct timer_list *timer)
 	struct pcn_link *link;
 	unsigned int i;
 
-	/* Not pending any more, then this: pairs with the barrier in starve(). */
+	/* Not pending any more, then this: pairs with the barrier in port_starve(). */
 	smp_mb();
 	for_each_link(link, i)
 		for (channel = group->first; channel <= group->last; channel++)
@@ -351,13 +351,13 @@ static void end_starving(struct timer_list *timer)
 	pcn_poll_kick(group->id);
 }
 
-static bool deliver_for(struct pcn_poll_group *group, struct pcn_link *link,
-			struct pcn_port *port, const struct pcn_msg_header *h)
+static bool poll_deliver_for(struct pcn_poll_group *group, struct pcn_link *link,
+			     struct pcn_port *port, const struct pcn_msg_header *h)
 {
 	bool done;
 
 	group->handling = link;
-	done = deliver(group, link, port, h);
+	done = poll_deliver(group, link, port, h);
 	group->handling = NULL;
 	return done;
 }
@@ -378,8 +378,8 @@ static bool poll_message(struct pcn_poll_group *group, struct pcn_link *link,
 		pcn_link_break(link, "header that is not of this link");
 		return false;
 	}
-	if (!deliver_for(group, link, port, &h)) {
-		starve(group, port);
+	if (!poll_deliver_for(group, link, port, &h)) {
+		port_starve(group, port);
 		return false;
 	}
 	port->stats.rx_messages++;
@@ -441,7 +441,7 @@ static unsigned int poll_group(struct pcn_poll_group *group, unsigned int budget
 }
 
 /* Spin a little; true if there is something to do. */
-static bool linger(struct pcn_poll_group *group, u64 limit_ns)
+static bool poll_linger(struct pcn_poll_group *group, u64 limit_ns)
 {
 	u64 ns = min(READ_ONCE(group->linger.ns), limit_ns), end;
 
@@ -467,7 +467,7 @@ static void arm_bell(struct pcn_poll_group *group)
  * Arm the bell, and look once more. True if the caller may sleep: whatever comes
  * from now on rings.
  */
-static bool arm(struct pcn_poll_group *group)
+static bool poll_arm_bell(struct pcn_poll_group *group)
 {
 	arm_bell(group);
 	if (!flush_ports(group) && !has_messages(group))
@@ -481,7 +481,7 @@ static void sleep_until_rung(struct pcn_poll_group *group)
 	u64 since;
 
 	mutex_lock(&group->poll_lock);
-	group->asleep = arm(group);
+	group->asleep = poll_arm_bell(group);
 	mutex_unlock(&group->poll_lock);
 	if (!group->asleep)
 		return;
@@ -489,14 +489,14 @@ static void sleep_until_rung(struct pcn_poll_group *group)
 	since = ktime_get_ns();
 	for (;;) {
 		set_current_state(TASK_IDLE);
-		/* Pairs with the barrier of wake_up_process() in kick(). */
+		/* Pairs with the barrier of wake_up_process() in poll_kick(). */
 		if (READ_ONCE(group->kick))
 			break;
 		schedule();
 	}
 	__set_current_state(TASK_RUNNING);
 	WRITE_ONCE(group->kick, 0);
-	adapt(&group->linger, ktime_get_ns() - since);
+	linger_adapt(&group->linger, ktime_get_ns() - since);
 	mutex_lock(&group->poll_lock);
 	group->asleep = false;
 	pcn_bell_disarm(group->bell);
@@ -524,7 +524,7 @@ static int poll_thread(void *arg)
 		handled = poll_locked(group, THREAD_BUDGET);
 		mutex_unlock(&group->poll_lock);
 		cond_resched();
-		if (!handled && !linger(group, U64_MAX))
+		if (!handled && !poll_linger(group, U64_MAX))
 			sleep_until_rung(group);
 	}
 	return 0;
@@ -549,7 +549,7 @@ static void end_look(struct pcn_poll_group *group)
 /* True: it is not over, and another task has to run first. */
 static bool look_until(u64 end, bool (*is_over)(const void *arg), const void *arg)
 {
-	struct pcn_poll_group *group = &pcn_groups[PCN_GROUP_THREAD];
+	struct pcn_poll_group *group = &pcn_poll_groups[PCN_POLL_THREAD];
 	bool over, late;
 
 	if (!begin_look(group))
@@ -562,15 +562,15 @@ static bool look_until(u64 end, bool (*is_over)(const void *arg), const void *ar
 		late = ktime_get_ns() >= end;
 	} while (!over && !late && pcn_cpu_is_spare());
 	/* The thread may have slept all the time: so it is to be rung again. */
-	if (group->asleep && !arm(group))
+	if (group->asleep && !poll_arm_bell(group))
 		pcn_poll_kick(group->id);
 	end_look(group);
 	return !over && !late && need_resched();
 }
 
 /**
- * pcn_msg_look - poll for a message instead of sleeping at once
- * @linger:	for how long, as pcn_msg_waited() has learnt
+ * pcn_msg_poll_until - poll for a message instead of sleeping at once
+ * @linger:	for how long, as pcn_linger_learn() has learnt
  * @is_over:	has come what the caller waits for?
  * @arg:	for that
  *
@@ -581,8 +581,8 @@ static bool look_until(u64 end, bool (*is_over)(const void *arg), const void *ar
  *
  * Context: process, with no lock held that a handler takes. Not from a handler.
  */
-void pcn_msg_look(const struct pcn_linger *linger,
-		  bool (*is_over)(const void *arg), const void *arg)
+void pcn_msg_poll_until(const struct pcn_linger *linger,
+			bool (*is_over)(const void *arg), const void *arg)
 {
 	u64 ns = READ_ONCE(linger->ns), end = ktime_get_ns() + ns;
 
@@ -593,15 +593,15 @@ void pcn_msg_look(const struct pcn_linger *linger,
 }
 
 /**
- * pcn_msg_waited - learn from how long a wait has taken
+ * pcn_linger_learn - learn from how long a wait has taken
  * @linger:	of waits like that
  * @ns:		nanoseconds
  *
  * Context: any.
  */
-void pcn_msg_waited(struct pcn_linger *linger, u64 ns)
+void pcn_linger_learn(struct pcn_linger *linger, u64 ns)
 {
-	adapt(linger, ns);
+	linger_adapt(linger, ns);
 }
 
 static int softirq_poll(struct napi_struct *napi, int budget)
@@ -612,7 +612,7 @@ static int softirq_poll(struct napi_struct *napi, int budget)
 	if (!budget)
 		return 0;
 	if (group->armed_at) {
-		adapt(&group->linger, ktime_get_ns() - group->armed_at);
+		linger_adapt(&group->linger, ktime_get_ns() - group->armed_at);
 		group->armed_at = 0;
 	}
 	do {
@@ -620,19 +620,19 @@ static int softirq_poll(struct napi_struct *napi, int budget)
 		n = poll_group(group, budget - handled);
 		__this_cpu_write(in_softirq_poll, false);
 		handled += n;
-	} while (handled < budget && (n || linger(group, SOFTIRQ_LINGER_NS)));
+	} while (handled < budget && (n || poll_linger(group, SOFTIRQ_LINGER_NS)));
 	if (handled >= budget || !napi_complete_done(napi, handled))
 		return min(handled, budget);
 	group->armed_at = ktime_get_ns();
 	group->stats.sleeps++;
-	if (!arm(group))
+	if (!poll_arm_bell(group))
 		napi_schedule(napi);
 	return handled;
 }
 
-static void kick(struct pcn_poll_group *group)
+static void poll_kick(struct pcn_poll_group *group)
 {
-	if (group->id == PCN_GROUP_SOFTIRQ) {
+	if (group->id == PCN_POLL_SOFTIRQ) {
 		napi_schedule(&group->napi);
 		return;
 	}
@@ -646,11 +646,11 @@ static void kick(struct pcn_poll_group *group)
  *
  * Context: any but hard interrupt.
  */
-void pcn_poll_kick(enum pcn_group_id id)
+void pcn_poll_kick(enum pcn_poll_group_id id)
 {
 	/* Softirqs that are raised in process context run at the enable. */
 	local_bh_disable();
-	kick(&pcn_groups[id]);
+	poll_kick(&pcn_poll_groups[id]);
 	local_bh_enable();
 }
 
@@ -661,8 +661,8 @@ void pcn_poll_kick(enum pcn_group_id id)
  */
 void pcn_poll_sync(void)
 {
-	mutex_lock(&pcn_groups[PCN_GROUP_THREAD].poll_lock);
-	mutex_unlock(&pcn_groups[PCN_GROUP_THREAD].poll_lock);
+	mutex_lock(&pcn_poll_groups[PCN_POLL_THREAD].poll_lock);
+	mutex_unlock(&pcn_poll_groups[PCN_POLL_THREAD].poll_lock);
 	/* A softirq is a read-side critical section. */
 	synchronize_rcu();
 }
@@ -704,7 +704,7 @@ static bool poll_for_thread(struct pcn_poll_group *group)
 	do {
 		handled = poll_locked(group, budget);
 		budget -= min(handled, budget);
-		if (!group->asleep || arm(group))
+		if (!group->asleep || poll_arm_bell(group))
 			return true;
 	} while (handled && budget);
 	return false;
@@ -721,7 +721,7 @@ static bool poll_for_thread(struct pcn_poll_group *group)
  */
 void pcn_poll_now(void)
 {
-	struct pcn_poll_group *group = &pcn_groups[PCN_GROUP_THREAD];
+	struct pcn_poll_group *group = &pcn_poll_groups[PCN_POLL_THREAD];
 	bool done = false;
 
 	this_cpu_write(pcn_poll_owed, false);
@@ -751,17 +751,17 @@ static void ring_group(struct pcn_poll_group *group)
 	pcn_bell_disarm(group->bell);
 	WRITE_ONCE(group->stats.interrupts, group->stats.interrupts + 1);
 	trace_pcn_doorbell_receive(group->id);
-	if (group->id == PCN_GROUP_THREAD && user_mode(get_irq_regs()))
+	if (group->id == PCN_POLL_THREAD && user_mode(get_irq_regs()))
 		this_cpu_write(pcn_poll_owed, true);
 	else
-		kick(group);
+		poll_kick(group);
 }
 
 static void on_doorbell(void)
 {
 	pcn_links_doorbell();
-	ring_group(&pcn_groups[PCN_GROUP_THREAD]);
-	ring_group(&pcn_groups[PCN_GROUP_SOFTIRQ]);
+	ring_group(&pcn_poll_groups[PCN_POLL_THREAD]);
+	ring_group(&pcn_poll_groups[PCN_POLL_SOFTIRQ]);
 }
 
 /**
@@ -813,14 +813,14 @@ static int __init start_poll_softirq(struct pcn_poll_group *group)
  */
 int __init pcn_poll_init(struct pcn_endpoint *self)
 {
-	int err = pcn_poll_init_group(&pcn_groups[PCN_GROUP_THREAD], self);
+	int err = pcn_poll_init_group(&pcn_poll_groups[PCN_POLL_THREAD], self);
 
 	if (!err)
-		err = pcn_poll_init_group(&pcn_groups[PCN_GROUP_SOFTIRQ], self);
+		err = pcn_poll_init_group(&pcn_poll_groups[PCN_POLL_SOFTIRQ], self);
 	if (!err)
-		err = start_poll_thread(&pcn_groups[PCN_GROUP_THREAD]);
+		err = start_poll_thread(&pcn_poll_groups[PCN_POLL_THREAD]);
 	if (!err)
-		err = start_poll_softirq(&pcn_groups[PCN_GROUP_SOFTIRQ]);
+		err = start_poll_softirq(&pcn_poll_groups[PCN_POLL_SOFTIRQ]);
 	if (!err)
 		pcn_attach_doorbell(on_doorbell);
 	return err;

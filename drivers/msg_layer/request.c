@@ -52,7 +52,7 @@ static u32 next_key;
 
 static u64 id_of(u32 key)
 {
-	return (u64)pcn_generation() << 32 | key;
+	return (u64)pcn_life() << 32 | key;
 }
 
 /**
@@ -78,8 +78,8 @@ static struct pcn_msg_header header_of(enum pcn_channel channel, u16 type,
 }
 
 /* The link that a message is to go to, and whether there can be one like it. */
-static int check(unsigned int kid, enum pcn_channel channel, u16 type,
-		 u32 length, struct pcn_link **link)
+static int find_link_for(unsigned int kid, enum pcn_channel channel, u16 type,
+			 u32 length, struct pcn_link **link)
 {
 	if ((unsigned int)channel >= PCN_CHANNELS || type >= PCN_TYPES)
 		return -EINVAL;
@@ -107,9 +107,9 @@ int pcn_msg_send(unsigned int kid, enum pcn_channel channel, u16 type,
 {
 	struct pcn_msg_header header = header_of(channel, type, length);
 	struct pcn_link *link;
-	int err = check(kid, channel, type, length, &link);
+	int err = find_link_for(kid, channel, type, length, &link);
 
-	return err ?: pcn_send(link, &header, payload);
+	return err ?: pcn_link_send(link, &header, payload);
 }
 EXPORT_SYMBOL_GPL(pcn_msg_send);
 
@@ -135,9 +135,9 @@ int pcn_msg_post(unsigned int kid, enum pcn_channel channel, u16 type,
 {
 	struct pcn_msg_header header = header_of(channel, type, length);
 	struct pcn_link *link;
-	int err = check(kid, channel, type, length, &link);
+	int err = find_link_for(kid, channel, type, length, &link);
 
-	return err ?: pcn_post(link, &header, payload, pcn_handler_reserve());
+	return err ?: pcn_link_post(link, &header, payload, pcn_handler_reserve());
 }
 EXPORT_SYMBOL_GPL(pcn_msg_post);
 
@@ -160,10 +160,10 @@ int pcn_msg_post_from(struct pcn_reserve *reserve, unsigned int kid,
 {
 	struct pcn_msg_header header = header_of(channel, type, length);
 	struct pcn_link *link;
-	int err = check(kid, channel, type, length, &link);
+	int err = find_link_for(kid, channel, type, length, &link);
 
-	return err ?: pcn_post(link, &header, payload,
-			       pcn_handler_reserve() ?: reserve);
+	return err ?: pcn_link_post(link, &header, payload,
+				    pcn_handler_reserve() ?: reserve);
 }
 EXPORT_SYMBOL_GPL(pcn_msg_post_from);
 
@@ -186,7 +186,7 @@ int pcn_msg_reply(const struct pcn_message *msg, int status, const void *payload
 	struct pcn_msg_header header = header_of(msg->channel, msg->type, length);
 	struct pcn_reserve *reserve = pcn_handler_reserve();
 	struct pcn_link *link;
-	int err = check(msg->kid, msg->channel, msg->type, length, &link);
+	int err = find_link_for(msg->kid, msg->channel, msg->type, length, &link);
 
 	if (err)
 		return err;
@@ -197,13 +197,13 @@ int pcn_msg_reply(const struct pcn_message *msg, int status, const void *payload
 	header.flags = PCN_MSG_REPLY;
 	header.status = status;
 	header.request = msg->request;
-	return reserve ? pcn_post(link, &header, payload, reserve) :
-			 pcn_send(link, &header, payload);
+	return reserve ? pcn_link_post(link, &header, payload, reserve) :
+			 pcn_link_send(link, &header, payload);
 }
 EXPORT_SYMBOL_GPL(pcn_msg_reply);
 
 /* Take a request out of the table; NULL if somebody else has. */
-static struct request *claim(u32 key)
+static struct request *claim_request(u32 key)
 {
 	unsigned long flags;
 	struct request *r;
@@ -215,8 +215,8 @@ static struct request *claim(u32 key)
 }
 
 /* Take it only if the reply is what it waits for. */
-static struct request *claim_for(const struct pcn_msg_header *h,
-				 unsigned int kid)
+static struct request *claim_request_for(const struct pcn_msg_header *h,
+					 unsigned int kid)
 {
 	u32 key = lower_32_bits(h->request);
 	unsigned long flags;
@@ -245,7 +245,7 @@ static struct request *claim_for(const struct pcn_msg_header *h,
 void pcn_request_reply(struct pcn_link *link, struct pcn_port *port,
 		       const struct pcn_msg_header *header)
 {
-	struct request *r = claim_for(header, link->kid);
+	struct request *r = claim_request_for(header, link->kid);
 	bool fits;
 
 	if (!r) {
@@ -298,20 +298,20 @@ static bool has_reply(const void *arg)
  * Wait for the reply. Who gives up takes the request back; if it is not there
  * any more, the reply or the failure is on its way and will not take long.
  */
-static int wait_for(struct request *r, u32 key, unsigned int limit_ms)
+static int wait_for_reply(struct request *r, u32 key, unsigned int limit_ms)
 {
 	u64 since = ktime_get_ns();
 	long left;
 
-	if (pcn_group_of(r->channel) == PCN_GROUP_THREAD)
-		pcn_msg_look(&call_linger, has_reply, r);
+	if (pcn_poll_group_of(r->channel) == PCN_POLL_THREAD)
+		pcn_msg_poll_until(&call_linger, has_reply, r);
 	left = wait_for_completion_killable_timeout(&r->done,
 						    msecs_to_jiffies(limit_ms));
 	if (left > 0) {
-		pcn_msg_waited(&call_linger, ktime_get_ns() - since);
+		pcn_linger_learn(&call_linger, ktime_get_ns() - since);
 		return r->status;
 	}
-	if (claim(key))
+	if (claim_request(key))
 		return left ? -EINTR : -ETIMEDOUT;
 	wait_for_completion(&r->done);
 	return r->status;
@@ -346,7 +346,7 @@ int pcn_msg_call(unsigned int kid, enum pcn_channel channel, u16 type,
 	};
 	struct pcn_link *link;
 	u32 key;
-	int err = check(kid, channel, type, length, &link);
+	int err = find_link_for(kid, channel, type, length, &link);
 
 	if (err)
 		return err;
@@ -357,10 +357,10 @@ int pcn_msg_call(unsigned int kid, enum pcn_channel channel, u16 type,
 		return err;
 	header.request = id_of(key);
 	/* After it is in the table: a death in between finds it there. */
-	err = pcn_send(link, &header, payload);
+	err = pcn_link_send(link, &header, payload);
 	if (!err)
-		err = wait_for(&r, key, limit_ms);
-	else if (!claim(key))
+		err = wait_for_reply(&r, key, limit_ms);
+	else if (!claim_request(key))
 		wait_for_completion(&r.done);
 	if (!err && reply_length)
 		*reply_length = r.length;

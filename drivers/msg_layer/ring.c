@@ -95,7 +95,7 @@ static bool break_ring(struct pcn_ring *ring, enum pcn_ring_fault fault)
 	return false;
 }
 
-static void copy_in(struct pcn_ring *ring, u64 at, const void *from, u64 count)
+static void ring_copy_in(struct pcn_ring *ring, u64 at, const void *from, u64 count)
 {
 	u64 offset = at & ring->mask;
 	u64 first = min_t(u64, count, ring->mask + 1 - offset);
@@ -104,7 +104,7 @@ static void copy_in(struct pcn_ring *ring, u64 at, const void *from, u64 count)
 	memcpy(ring->shared->data, from + first, count - first);
 }
 
-static void copy_out(struct pcn_ring *ring, u64 at, void *to, u64 count)
+static void ring_copy_out(struct pcn_ring *ring, u64 at, void *to, u64 count)
 {
 	u64 offset = at & ring->mask;
 	u64 first = min_t(u64, count, ring->mask + 1 - offset);
@@ -150,8 +150,8 @@ bool pcn_ring_put(struct pcn_ring *ring, const struct pcn_msg_header *header,
 		return false;
 	copy.version = PCN_MSG_VERSION;
 	copy.sequence = ring->sequence++;
-	copy_in(ring, ring->head, &copy, sizeof(copy));
-	copy_in(ring, ring->head + sizeof(copy), payload, copy.length);
+	ring_copy_in(ring, ring->head, &copy, sizeof(copy));
+	ring_copy_in(ring, ring->head + sizeof(copy), payload, copy.length);
 	ring->head += size;
 	/* Pairs with the acquire in look_at_head(): the record is complete. */
 	virt_store_release(&ring->shared->head, ring->head);
@@ -189,8 +189,8 @@ bool pcn_ring_is_empty(struct pcn_ring *ring)
 }
 
 /* What is wrong with a header that has been copied out of the ring. */
-static enum pcn_ring_fault header_fault(const struct pcn_ring *ring,
-					const struct pcn_msg_header *header)
+static enum pcn_ring_fault ring_header_fault(const struct pcn_ring *ring,
+					     const struct pcn_msg_header *header)
 {
 	if (header->version != PCN_MSG_VERSION)
 		return PCN_RING_BAD_VERSION;
@@ -216,10 +216,10 @@ bool pcn_ring_peek(struct pcn_ring *ring, struct pcn_msg_header *header)
 
 	if (!look_at_head(ring))
 		return false;
-	copy_out(ring, ring->tail, header, sizeof(*header));
+	ring_copy_out(ring, ring->tail, header, sizeof(*header));
 	/* Only the copy is looked at: the compiler must not read again. */
 	barrier();
-	fault = header_fault(ring, header);
+	fault = ring_header_fault(ring, header);
 	return fault ? break_ring(ring, fault) : true;
 }
 
@@ -235,8 +235,8 @@ void pcn_ring_take(struct pcn_ring *ring, const struct pcn_msg_header *header,
 		   void *payload)
 {
 	if (payload)
-		copy_out(ring, ring->tail + sizeof(*header), payload,
-			 header->length);
+		ring_copy_out(ring, ring->tail + sizeof(*header), payload,
+			      header->length);
 	ring->sequence++;
 	WRITE_ONCE(ring->tail,
 		   ring->tail + pcn_ring_record_size(header->length));
@@ -277,12 +277,12 @@ bool pcn_ring_await_room(struct pcn_ring *ring, u32 length)
 }
 
 /**
- * pcn_ring_has_room - the producer does not wait any more
+ * pcn_ring_end_await - the producer does not wait any more
  * @ring:	the ring; the caller is its producer
  *
  * Context: any; calls for one ring must not overlap.
  */
-void pcn_ring_has_room(struct pcn_ring *ring)
+void pcn_ring_end_await(struct pcn_ring *ring)
 {
 	WRITE_ONCE(ring->shared->waiting, 0);
 }

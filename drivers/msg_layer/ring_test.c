@@ -14,12 +14,12 @@
 static void layout_is_disjoint(struct kunit *test)
 {
 	u32 kernels, level, from, to;
-	struct pcn_layout l;
+	struct pcn_window_layout l;
 	u64 end, lane;
 
-	for (level = 0; level < PCN_SIZES; level++) {
+	for (level = 0; level < PCN_WINDOW_LEVELS; level++) {
 		for (kernels = 2; kernels <= PCN_KERNELS_MAX; kernels++) {
-			l = pcn_layout_of(kernels, kernels, level);
+			l = pcn_window_layout_of(kernels, kernels, level);
 			lane = pcn_ring_offset(&l, PCN_CHANNELS);
 			end = pcn_endpoint_offset(&l, l.areas);
 			for (from = 0; from < kernels; from++) {
@@ -31,14 +31,14 @@ static void layout_is_disjoint(struct kunit *test)
 					end += lane;
 				}
 			}
-			KUNIT_ASSERT_EQ(test, end, pcn_layout_size(&l));
+			KUNIT_ASSERT_EQ(test, end, pcn_window_layout_size(&l));
 		}
 	}
 }
 
 static void rings_are_aligned_and_disjoint(struct kunit *test)
 {
-	struct pcn_layout l = pcn_default_layout(4, 4);
+	struct pcn_window_layout l = pcn_window_default_layout(4, 4);
 	u64 end = PCN_LANE_HEAD, offset;
 	u32 channel;
 
@@ -53,19 +53,19 @@ static void rings_are_aligned_and_disjoint(struct kunit *test)
 
 static void a_window_is_used_well(struct kunit *test)
 {
-	struct pcn_layout l;
+	struct pcn_window_layout l;
 	u32 level;
 	u64 size;
 
-	for (level = 0; level < PCN_SIZES; level++) {
-		l = pcn_layout_of(21, 8, level);
-		size = pcn_layout_size(&l);
-		l = pcn_fitting_layout(21, 8, size);
-		KUNIT_EXPECT_EQ(test, pcn_layout_size(&l), size);
+	for (level = 0; level < PCN_WINDOW_LEVELS; level++) {
+		l = pcn_window_layout_of(21, 8, level);
+		size = pcn_window_layout_size(&l);
+		l = pcn_window_fitting_layout(21, 8, size);
+		KUNIT_EXPECT_EQ(test, pcn_window_layout_size(&l), size);
 		if (!level)
 			continue;
-		l = pcn_fitting_layout(21, 8, size - 1);
-		KUNIT_EXPECT_LT(test, pcn_layout_size(&l), size);
+		l = pcn_window_fitting_layout(21, 8, size - 1);
+		KUNIT_EXPECT_LT(test, pcn_window_layout_size(&l), size);
 	}
 }
 

@@ -88,7 +88,7 @@ void pcn_port_init(struct pcn_port *port)
 }
 
 /**
- * pcn_is_held_back - are a peer's messages to stay in their rings for now?
+ * pcn_link_is_held_back - are a peer's messages to stay in their rings for now?
  * @link:	the peer
  * @id:		the group of channels
  *
@@ -96,20 +96,20 @@ void pcn_port_init(struct pcn_port *port)
  *
  * Context: any.
  */
-bool pcn_is_held_back(const struct pcn_link *link, enum pcn_group_id id)
+bool pcn_link_is_held_back(const struct pcn_link *link, enum pcn_poll_group_id id)
 {
 	return link->kid > pcn_self() &&
 	       atomic_long_read(&link->charged[id]) > HOLD_BACK;
 }
 
 /* A message waits: it is the handler's whose poll this is, if it is one's. */
-static void charge(struct pcn_spilled *s)
+static void charge_spilled(struct pcn_spilled *s)
 {
 	struct pcn_poll_group *group = pcn_handler_group();
 	struct pcn_link *payer = group ? group->handling : NULL;
 
 	s->payer = payer;
-	s->group = group ? group->id : PCN_GROUP_THREAD;
+	s->group = group ? group->id : PCN_POLL_THREAD;
 	if (payer &&
 	    atomic_long_add_return(s->size, &payer->charged[s->group]) >
 	    pcn_peer_bytes_max)
@@ -119,7 +119,7 @@ static void charge(struct pcn_spilled *s)
 /* It waits no more. The group that takes messages of its payer again, as a bit. */
 static unsigned long free_spilled(struct pcn_spilled *s)
 {
-	enum pcn_group_id group = s->group;
+	enum pcn_poll_group_id group = s->group;
 	struct pcn_link *payer = s->payer;
 	size_t size = s->size;
 	long left;
@@ -135,7 +135,7 @@ static void kick_groups(unsigned long groups)
 {
 	unsigned int id;
 
-	for_each_set_bit(id, &groups, PCN_GROUPS)
+	for_each_set_bit(id, &groups, PCN_POLL_GROUPS)
 		pcn_poll_kick(id);
 }
 
@@ -182,8 +182,8 @@ static void count_sent(struct pcn_port *port, const struct pcn_msg_header *h)
 }
 
 /* -EAGAIN: no room. */
-static int put(struct pcn_link *link, struct pcn_port *port,
-	       const struct pcn_msg_header *header, const void *payload)
+static int port_put(struct pcn_link *link, struct pcn_port *port,
+		    const struct pcn_msg_header *header, const void *payload)
 {
 	lockdep_assert_held(&port->tx_lock);
 	if (pcn_ring_put(&port->tx, header, payload)) {
@@ -195,30 +195,30 @@ static int put(struct pcn_link *link, struct pcn_port *port,
 	return pcn_link_error(link, pcn_ring_fault_name(port->tx.fault));
 }
 
-static int try_put(struct pcn_link *link, struct pcn_port *port,
-		   const struct pcn_msg_header *header, const void *payload)
+static int port_try_put(struct pcn_link *link, struct pcn_port *port,
+			const struct pcn_msg_header *header, const void *payload)
 {
 	lockdep_assert_held(&port->tx_lock);
 	if (port->tx_error)
 		return port->tx_error;
-	return list_empty(&port->spill) ? put(link, port, header, payload) :
+	return list_empty(&port->spill) ? port_put(link, port, header, payload) :
 					  -EAGAIN;
 }
 
 /*
- * As try_put(), and if there is no room the consumer is asked to ring when there
+ * As port_try_put(), and if there is no room the consumer is asked to ring when there
  * is. The flag in the bitmap comes first: with it the doorbell looks at the ring.
  */
-static int put_or_await(struct pcn_link *link, struct pcn_port *port,
-			const struct pcn_msg_header *header, const void *payload)
+static int port_put_or_await(struct pcn_link *link, struct pcn_port *port,
+			     const struct pcn_msg_header *header, const void *payload)
 {
-	int err = try_put(link, port, header, payload);
+	int err = port_try_put(link, port, header, payload);
 
 	if (err != -EAGAIN)
 		return err;
 	set_bit(link->kid * PCN_CHANNELS + header->channel, pcn_ports_waiting);
 	if (pcn_ring_await_room(&port->tx, header->length))
-		err = try_put(link, port, header, payload);
+		err = port_try_put(link, port, header, payload);
 	return err;
 }
 
@@ -233,7 +233,7 @@ static int put_or_await(struct pcn_link *link, struct pcn_port *port,
  *
  * Context: any.
  */
-void pcn_ring_doorbell(struct pcn_link *link, enum pcn_group_id id, u64 *counter)
+void pcn_ring_doorbell(struct pcn_link *link, enum pcn_poll_group_id id, u64 *counter)
 {
 	u64 number = pcn_bell_is_needed(&link->endpoint->group[id].bell);
 
@@ -245,12 +245,12 @@ void pcn_ring_doorbell(struct pcn_link *link, enum pcn_group_id id, u64 *counter
 	pcn_arch_doorbell(link->apicid);
 }
 
-static void sent(struct pcn_link *link, const struct pcn_msg_header *h)
+static void trace_sent(struct pcn_link *link, const struct pcn_msg_header *h)
 {
 	struct pcn_port *port = &link->port[h->channel];
 
 	trace_pcn_msg_send(link->kid, h->channel, h->type, h->length, h->request);
-	pcn_ring_doorbell(link, pcn_group_of(h->channel),
+	pcn_ring_doorbell(link, pcn_poll_group_of(h->channel),
 			  &port->stats.tx_doorbells);
 }
 
@@ -262,7 +262,7 @@ static int send_at_once(struct pcn_link *link, struct pcn_port *port,
 
 	spin_lock_irq(&port->tx_lock);
 	if (port->wanted == PCN_WANTED_NONE)
-		err = try_put(link, port, header, payload);
+		err = port_try_put(link, port, header, payload);
 	spin_unlock_irq(&port->tx_lock);
 	return err;
 }
@@ -276,7 +276,7 @@ static int send_in_turn(struct pcn_link *link, struct pcn_port *port,
 		return -EINTR;
 	for (;;) {
 		spin_lock_irq(&port->tx_lock);
-		err = put_or_await(link, port, header, payload);
+		err = port_put_or_await(link, port, header, payload);
 		if (err == -EAGAIN) {
 			port->wanted = header->length;
 			port->stats.tx_waits++;
@@ -296,7 +296,7 @@ static int send_in_turn(struct pcn_link *link, struct pcn_port *port,
 }
 
 /**
- * pcn_send - send a message, waiting for room
+ * pcn_link_send - send a message, waiting for room
  * @link:	to whom
  * @header:	its head
  * @payload:	@header->length bytes
@@ -304,8 +304,8 @@ static int send_in_turn(struct pcn_link *link, struct pcn_port *port,
  * Context: process; sleeps, killably.
  * Return: 0; -EHOSTDOWN, -EPROTO: see popcorn/msg.h; -EINTR a fatal signal.
  */
-int pcn_send(struct pcn_link *link, const struct pcn_msg_header *header,
-	     const void *payload)
+int pcn_link_send(struct pcn_link *link, const struct pcn_msg_header *header,
+		  const void *payload)
 {
 	struct pcn_port *port = &link->port[header->channel];
 	int err;
@@ -316,7 +316,7 @@ int pcn_send(struct pcn_link *link, const struct pcn_msg_header *header,
 	if (err == -EAGAIN)
 		err = send_in_turn(link, port, header, payload);
 	if (!err)
-		sent(link, header);
+		trace_sent(link, header);
 	return err;
 }
 
@@ -405,8 +405,8 @@ static struct pcn_spilled *from_reserve(struct pcn_reserve *reserve, u32 size)
 	return s;
 }
 
-static int spill(struct pcn_link *link, const struct pcn_msg_header *header,
-		 const void *payload, struct pcn_reserve *reserve)
+static int port_spill(struct pcn_link *link, const struct pcn_msg_header *header,
+		      const void *payload, struct pcn_reserve *reserve)
 {
 	struct pcn_port *port = &link->port[header->channel];
 	struct pcn_spilled *s;
@@ -422,7 +422,7 @@ static int spill(struct pcn_link *link, const struct pcn_msg_header *header,
 		return -ENOMEM;
 	s->header = *header;
 	memcpy(s->payload, payload, header->length);
-	charge(s);
+	charge_spilled(s);
 	list_add_tail(&s->node, &port->spill);
 	port->spilled++;
 	port->spilled_bytes += s->size;
@@ -431,7 +431,7 @@ static int spill(struct pcn_link *link, const struct pcn_msg_header *header,
 }
 
 /**
- * pcn_post - send a message without waiting
+ * pcn_link_post - send a message without waiting
  * @link:	to whom
  * @header:	its head
  * @payload:	@header->length bytes
@@ -441,8 +441,8 @@ static int spill(struct pcn_link *link, const struct pcn_msg_header *header,
  * Return: 0: it will go out in its turn; -EHOSTDOWN, -EPROTO: see popcorn/msg.h;
  * -ENOBUFS too much waits already, -ENOMEM; neither as long as @reserve lasts.
  */
-int pcn_post(struct pcn_link *link, const struct pcn_msg_header *header,
-	     const void *payload, struct pcn_reserve *reserve)
+int pcn_link_post(struct pcn_link *link, const struct pcn_msg_header *header,
+		  const void *payload, struct pcn_reserve *reserve)
 {
 	struct pcn_port *port = &link->port[header->channel];
 	unsigned long flags;
@@ -451,13 +451,13 @@ int pcn_post(struct pcn_link *link, const struct pcn_msg_header *header,
 
 	pcn_garbage_sample(header, payload);
 	spin_lock_irqsave(&port->tx_lock, flags);
-	err = put_or_await(link, port, header, payload);
+	err = port_put_or_await(link, port, header, payload);
 	spilled = err == -EAGAIN;
 	if (spilled)
-		err = spill(link, header, payload, reserve);
+		err = port_spill(link, header, payload, reserve);
 	spin_unlock_irqrestore(&port->tx_lock, flags);
 	if (!err && !spilled)
-		sent(link, header);
+		trace_sent(link, header);
 	return err;
 }
 
@@ -472,16 +472,16 @@ struct flushed {
 };
 
 /* Move what waits into the ring; false if something is left. */
-static bool flush_spill(struct pcn_link *link, struct pcn_port *port,
-			struct flushed *f)
+static bool port_flush_spill(struct pcn_link *link, struct pcn_port *port,
+			     struct flushed *f)
 {
 	struct pcn_spilled *s, *next;
 
 	lockdep_assert_held(&port->tx_lock);
 	list_for_each_entry_safe(s, next, &port->spill, node) {
-		if (put(link, port, &s->header, s->payload) &&
+		if (port_put(link, port, &s->header, s->payload) &&
 		    (!pcn_ring_await_room(&port->tx, s->header.length) ||
-		     put(link, port, &s->header, s->payload)))
+		     port_put(link, port, &s->header, s->payload)))
 			return false;
 		list_del(&s->node);
 		port->spilled--;
@@ -493,8 +493,8 @@ static bool flush_spill(struct pcn_link *link, struct pcn_port *port,
 }
 
 /* Is there room for whoever waits? Otherwise the consumer will ring again. */
-static bool flush(struct pcn_link *link, struct pcn_port *port,
-		  struct flushed *f)
+static bool port_flush_locked(struct pcn_link *link, struct pcn_port *port,
+			      struct flushed *f)
 {
 	lockdep_assert_held(&port->tx_lock);
 	/* Who waited has been told when it was closed. */
@@ -502,9 +502,9 @@ static bool flush(struct pcn_link *link, struct pcn_port *port,
 		return true;
 	/* A peer that has closed its side makes no room, and would not ring. */
 	if (virt_load_acquire(&link->out->to_pair) !=
-	    PCN_PAIR(pcn_generation(), link->generation))
+	    PCN_PAIR(pcn_life(), link->generation))
 		pcn_link_error(link, "closed by the peer");
-	if (!flush_spill(link, port, f))
+	if (!port_flush_spill(link, port, f))
 		return false;
 	if (port->wanted == PCN_WANTED_NONE)
 		return true;
@@ -531,15 +531,15 @@ bool pcn_port_flush(struct pcn_link *link, enum pcn_channel channel)
 	bool done;
 
 	spin_lock_irqsave(&port->tx_lock, flags);
-	done = flush(link, port, &f);
+	done = port_flush_locked(link, port, &f);
 	if (done) {
 		clear_bit(nr, pcn_ports_waiting);
-		pcn_ring_has_room(&port->tx);
+		pcn_ring_end_await(&port->tx);
 	}
 	spin_unlock_irqrestore(&port->tx_lock, flags);
 	kick_groups(f.groups);
 	if (f.moved)
-		pcn_ring_doorbell(link, pcn_group_of(channel),
+		pcn_ring_doorbell(link, pcn_poll_group_of(channel),
 				  &port->stats.tx_doorbells);
 	return f.moved || done;
 }

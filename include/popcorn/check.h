@@ -9,7 +9,7 @@
 #include <linux/build_bug.h>
 #include <linux/types.h>
 
-#include <popcorn/layout.h>
+#include <popcorn/window_layout.h>
 
 /** PCN_CHECK_SLOTS - pages in a bucket */
 #define PCN_CHECK_SLOTS		15

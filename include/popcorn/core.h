@@ -20,7 +20,7 @@ u32 pcn_check_abi(void);
 bool pcn_checks_wanted(void);
 bool pcn_cpu_is_spare(void);
 unsigned int pcn_self(void);
-u32 pcn_generation(void);
+u32 pcn_life(void);
 struct kobject *pcn_kobject(void);
 void pcn_attach_doorbell(void (*fn)(void));
 void pcn_attach_end(void (*fn)(unsigned int kid));

@@ -135,15 +135,15 @@ struct pcn_space *pcn_unmap_begin_shared(struct vm_area_struct *vma,
 void pcn_unmap_end_shared(struct pcn_space *s);
 int pcn_remote_access(struct mm_struct *mm, unsigned int gup_flags);
 
-void pcn_fork(struct task_struct *p, u64 flags);
-void pcn_linked(struct task_struct *p);
-void pcn_exec(void);
-void pcn_exit(struct task_struct *p);
-void pcn_free(struct task_struct *p);
+void pcn_task_fork(struct task_struct *p, u64 flags);
+void pcn_task_linked(struct task_struct *p);
+void pcn_task_exec(void);
+void pcn_task_exit(struct task_struct *p);
+void pcn_task_free(struct task_struct *p);
 long pcn_syscall_enter(struct pt_regs *regs, long nr);
 void pcn_syscall_exit(struct pt_regs *regs);
 void pcn_visitor_signal(void);
-bool pcn_bad_area(struct pt_regs *regs, unsigned long address, bool missing);
+bool pcn_visitor_bad_area(struct pt_regs *regs, unsigned long address, bool missing);
 void pcn_to_user_mode(struct pt_regs *regs);
 bool pcn_setaffinity(pid_t pid, unsigned int len,
 		     const unsigned long __user *user, int *result);
@@ -321,16 +321,16 @@ static inline int pcn_kexec_load(struct kimage *image, unsigned long flags)
 }
 
 static inline int pcn_kexec_result(int ret) { return ret; }
-static inline void pcn_fork(struct task_struct *p, u64 flags) { }
-static inline void pcn_linked(struct task_struct *p) { }
-static inline void pcn_exec(void) { }
-static inline void pcn_exit(struct task_struct *p) { }
-static inline void pcn_free(struct task_struct *p) { }
+static inline void pcn_task_fork(struct task_struct *p, u64 flags) { }
+static inline void pcn_task_linked(struct task_struct *p) { }
+static inline void pcn_task_exec(void) { }
+static inline void pcn_task_exit(struct task_struct *p) { }
+static inline void pcn_task_free(struct task_struct *p) { }
 static inline long pcn_syscall_enter(struct pt_regs *regs, long nr) { return nr; }
 static inline void pcn_syscall_exit(struct pt_regs *regs) { }
 static inline void pcn_visitor_signal(void) { }
-static inline bool pcn_bad_area(struct pt_regs *regs, unsigned long address,
-				bool missing)
+static inline bool pcn_visitor_bad_area(struct pt_regs *regs, unsigned long address,
+					bool missing)
 {
 	return false;
 }

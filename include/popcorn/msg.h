@@ -20,7 +20,7 @@
 #include <linux/types.h>
 
 #include <popcorn/core.h>
-#include <popcorn/layout.h>
+#include <popcorn/window_layout.h>
 
 /** PCN_TYPES - numbers of message types, per channel */
 #define PCN_TYPES		64
@@ -36,7 +36,7 @@ enum pcn_control_type {
 	PCN_TYPE_PAGE_LOAD	= 3,	/* load generator of shared pages */
 	PCN_TYPE_PAGE		= 8,	/* coherency: struct pcn_page_msg */
 	PCN_TYPE_VMA		= 9,	/* mm/popcorn/vma.c */
-	PCN_TYPE_ROUND		= 10,	/* mm/popcorn/layout.c */
+	PCN_TYPE_ROUND		= 10,	/* mm/popcorn/change.c */
 	PCN_TYPE_PROCESS_NEW	= 11,	/* kernel/popcorn/threads/process.c */
 	PCN_TYPE_PROCESS_END	= 12,	/* likewise */
 	PCN_TYPE_ARRIVE		= 13,	/* struct pcn_thread_msg */
@@ -116,7 +116,7 @@ struct pcn_linger {
 };
 
 /**
- * struct pcn_peer_watch - wants to know which kernels are up
+ * struct pcn_peer_notifier - wants to know which kernels are up
  * @up:		a kernel is up; called before any message of it is handled
  * @down:	it is down, or its link broken; called after the last message
  *		of it was handled and all requests to it have failed
@@ -125,9 +125,9 @@ struct pcn_linger {
  * Context of both: process, may sleep, but must not wait for a message. Either
  * may be NULL.
  */
-struct pcn_peer_watch {
-	void (*up)(struct pcn_peer_watch *watch, unsigned int kid);
-	void (*down)(struct pcn_peer_watch *watch, unsigned int kid);
+struct pcn_peer_notifier {
+	void (*up)(struct pcn_peer_notifier *watch, unsigned int kid);
+	void (*down)(struct pcn_peer_notifier *watch, unsigned int kid);
 	struct list_head node;
 };
 
@@ -139,8 +139,8 @@ const char *pcn_channel_name(enum pcn_channel channel);
 int pcn_msg_register(const struct pcn_msg_type *type);
 void pcn_msg_unregister(const struct pcn_msg_type *type);
 void pcn_msg_sync(void);
-int pcn_peers_subscribe(struct pcn_peer_watch *watch);
-void pcn_peers_unsubscribe(struct pcn_peer_watch *watch);
+int pcn_peers_subscribe(struct pcn_peer_notifier *watch);
+void pcn_peers_unsubscribe(struct pcn_peer_notifier *watch);
 
 int pcn_msg_send(unsigned int kid, enum pcn_channel channel, u16 type,
 		 const void *payload, u32 length);
@@ -156,8 +156,8 @@ int pcn_msg_call(unsigned int kid, enum pcn_channel channel, u16 type,
 		 unsigned int limit_ms);
 int pcn_msg_reply(const struct pcn_message *msg, int status, const void *payload,
 		  u32 length);
-void pcn_msg_look(const struct pcn_linger *linger,
-		  bool (*is_over)(const void *arg), const void *arg);
-void pcn_msg_waited(struct pcn_linger *linger, u64 ns);
+void pcn_msg_poll_until(const struct pcn_linger *linger,
+			bool (*is_over)(const void *arg), const void *arg);
+void pcn_linger_learn(struct pcn_linger *linger, u64 ns);
 
 #endif /* _POPCORN_MSG_H */

@@ -60,7 +60,7 @@ enum pcn_state {
 };
 
 /**
- * enum pcn_event - what can happen to a replica
+ * enum pcn_event_type - what can happen to a replica
  * @PCN_FETCH:		a kernel wants to read
  * @PCN_FETCH_WRITE:	a kernel wants to write
  * @PCN_JOIN:		a kernel touches the page for the first time
@@ -74,15 +74,15 @@ enum pcn_state {
  * @PCN_READ:		a thread here reads and there is no readable mapping
  * @PCN_WRITE:		a thread here writes and there is no writable mapping
  * @PCN_DROP:		forget the page; everyone does, under a freeze
- * @PCN_DEAD:		the kernel in &pcn_msg.who has died
+ * @PCN_DEAD:		the kernel in &pcn_proto_event.who has died
  * @PCN_ABORT:		back to a stable state, the access is to be retried
- * @PCN_REBUILD:	after a death: &pcn_msg.who holds the page,
- *			&pcn_msg.cs lists all valid copies
- * @PCN_LEFT:		the kernel in &pcn_msg.who has left, under a freeze;
- *			hints that lead to it lead to &pcn_msg.heir now
+ * @PCN_REBUILD:	after a death: &pcn_proto_event.who holds the page,
+ *			&pcn_proto_event.cs lists all valid copies
+ * @PCN_LEFT:		the kernel in &pcn_proto_event.who has left, under a freeze;
+ *			hints that lead to it lead to &pcn_proto_event.heir now
  * @PCN_EVENTS:		how many there are
  */
-enum pcn_event {
+enum pcn_event_type {
 	PCN_FETCH,
 	PCN_FETCH_WRITE,
 	PCN_JOIN,
@@ -111,8 +111,8 @@ enum pcn_event {
 #define PCN_LOST	BIT(4)	/* Rebuild: no valid copy has survived */
 
 /**
- * struct pcn_msg - a message or a local event
- * @type:	enum pcn_event
+ * struct pcn_proto_event - a message or a local event
+ * @type:	enum pcn_event_type
  * @from:	kid of the sender
  * @who:	kid of the kernel that it is about: the requester of a Fetch or
  *		Fetch_Write, the subject of Dead, Rebuild and Left
@@ -126,7 +126,7 @@ enum pcn_event {
  * @floor:	Fetch, Fetch_Write: lowest version the requester accepts;
  *		Copy, Copy_Void: lowest version the sender would accept
  */
-struct pcn_msg {
+struct pcn_proto_event {
 	u8	type;
 	u8	from;
 	u8	who;
@@ -191,7 +191,7 @@ struct pcn_replica {
 };
 
 /**
- * enum pcn_op - what an interpreter is to do
+ * enum pcn_action_type - what an interpreter is to do
  * @PCN_SEND:	send &pcn_action.msg to every kernel of &pcn_action.to; with
  *		PCN_DATA together with the page as it is now
  * @PCN_INSTALL: the data of the message that is the event becomes the page
@@ -205,12 +205,12 @@ struct pcn_replica {
  *		event in meanwhile
  * @PCN_RETRY:	the access that waited has to start again
  * @PCN_GONE:	the content of the page is lost
- * @PCN_OPS:	how many there are
+ * @PCN_ACTION_TYPES:	how many there are
  *
  * The order of actions matters: an Ack, Copy or Copy-own that follows a change
  * of the mapping may leave only when the change is complete on all CPUs.
  */
-enum pcn_op {
+enum pcn_action_type {
 	PCN_SEND,
 	PCN_INSTALL,
 	PCN_ZERO,
@@ -221,22 +221,22 @@ enum pcn_op {
 	PCN_HOLD,
 	PCN_RETRY,
 	PCN_GONE,
-	PCN_OPS
+	PCN_ACTION_TYPES
 };
 
 /**
  * struct pcn_action - one action
- * @op:		enum pcn_op
+ * @op:		enum pcn_action_type
  * @to:		PCN_SEND: kernels that the message goes to
  * @behalf:	PCN_SEND: if not 0, one message for each kernel in here, with
- *		&pcn_msg.who set to it
+ *		&pcn_proto_event.who set to it
  * @msg:	PCN_SEND: the message
  */
 struct pcn_action {
 	u8		op;
 	u64		to;
 	u64		behalf;
-	struct pcn_msg	msg;
+	struct pcn_proto_event	msg;
 };
 
 /** PCN_ACTIONS - more actions than any step has */
@@ -279,7 +279,7 @@ struct pcn_out {
 };
 
 /**
- * struct pcn_group - the kernels of a process, as one of them sees them
+ * struct pcn_kernel_group - the kernels of a process, as one of them sees them
  * @members:	their kids, the own one included
  * @self:	own kid
  * @count:	how many members there are
@@ -288,7 +288,7 @@ struct pcn_out {
  * @broadcast:	"vote": ask and invalidate all members as the paper does, not
  *		only the copyset
  */
-struct pcn_group {
+struct pcn_kernel_group {
 	u64	members;
 	u8	self;
 	u8	count;
@@ -336,13 +336,14 @@ const struct pcn_proto *pcn_proto_find(const char *name);
 const struct pcn_proto *pcn_proto_chosen(void);
 const char *pcn_state_name(unsigned int state);
 const char *pcn_event_name(unsigned int event);
-const char *pcn_op_name(unsigned int op);
-void pcn_replica_init(struct pcn_replica *r, const struct pcn_group *g);
-void pcn_replica_own(const struct pcn_proto *p, const struct pcn_group *g,
+const char *pcn_action_name(unsigned int op);
+void pcn_replica_init(struct pcn_replica *r, const struct pcn_kernel_group *g);
+void pcn_replica_own(const struct pcn_proto *p, const struct pcn_kernel_group *g,
 		     struct pcn_replica *r);
-bool pcn_settled(const struct pcn_replica *r);
-enum pcn_verdict pcn_step(const struct pcn_proto *p, const struct pcn_group *g,
-			  struct pcn_replica *r, const struct pcn_msg *ev,
-			  struct pcn_out *out);
+bool pcn_replica_is_settled(const struct pcn_replica *r);
+enum pcn_verdict pcn_proto_step(const struct pcn_proto *p,
+				const struct pcn_kernel_group *g,
+				struct pcn_replica *r, const struct pcn_proto_event *ev,
+				struct pcn_out *out);
 
 #endif /* _POPCORN_PROTO_H */

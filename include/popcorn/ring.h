@@ -118,7 +118,7 @@ void pcn_ring_take(struct pcn_ring *ring, const struct pcn_msg_header *header,
 bool pcn_ring_is_empty(struct pcn_ring *ring);
 bool pcn_ring_has_news(const struct pcn_ring *ring);
 bool pcn_ring_await_room(struct pcn_ring *ring, u32 length);
-void pcn_ring_has_room(struct pcn_ring *ring);
+void pcn_ring_end_await(struct pcn_ring *ring);
 bool pcn_ring_room_came(const struct pcn_ring *ring);
 bool pcn_ring_room_is_awaited(const struct pcn_ring *ring);
 const char *pcn_ring_fault_name(enum pcn_ring_fault fault);

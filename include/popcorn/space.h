@@ -24,7 +24,7 @@ struct pt_regs;
  * struct pcn_page_msg - a message of the page coherency protocol on the wire
  * @space:	number of the space
  * @page:	number of the page in it
- * @type:	as in struct pcn_msg, as is all that follows
+ * @type:	as in struct pcn_proto_event, as is all that follows
  * @from:	the sender
  * @who:	the kernel that it is about
  * @hops:	how often it was forwarded

@@ -23,7 +23,7 @@ struct pcn_space;
 
 /**
  * struct pcn_counts - what one kernel counts of a process. On the wire
- * @sent:	messages of the protocol sent, by enum pcn_event
+ * @sent:	messages of the protocol sent, by enum pcn_event_type
  * @hits:	faults that the protocol let pass at once: reads, writes
  * @plain:	faults that were Linux's business: pages that the protocol has not
  *		touched, at the origin

@@ -21,41 +21,41 @@ struct pt_regs;
 /** PCN_XSTATE_MAX - bytes of extended state that a message has room for */
 #define PCN_XSTATE_MAX	3584
 /**
- * enum pcn_thread_op - what a message about a thread says
- * @PCN_OP_NONE:	there is none
- * @PCN_OP_ARRIVE:	shadow: become its visitor
- * @PCN_OP_CALL:	visitor: do this system call
- * @PCN_OP_HOME:	visitor: this is the whole state, and I am gone
- * @PCN_OP_GONE:	visitor: I have died, the state is lost
- * @PCN_OP_RESULT:	shadow: the system call is done, go on
- * @PCN_OP_REJOIN:	shadow: it is done, come home with the rest of the state
- * @PCN_OP_RECALL:	shadow: come home
- * @PCN_OP_DIE:		shadow: the thread is being killed
- * @PCN_OP_LOST:	no message: the other kernel is down
- * @PCN_OP_REFUSED:	instead of a visitor: there is, and will be, none
+ * enum pcn_thread_msg_type - what a message about a thread says
+ * @PCN_THREAD_NONE:	there is none
+ * @PCN_THREAD_ARRIVE:	shadow: become its visitor
+ * @PCN_THREAD_CALL:	visitor: do this system call
+ * @PCN_THREAD_HOME:	visitor: this is the whole state, and I am gone
+ * @PCN_THREAD_GONE:	visitor: I have died, the state is lost
+ * @PCN_THREAD_RESULT:	shadow: the system call is done, go on
+ * @PCN_THREAD_REJOIN:	shadow: it is done, come home with the rest of the state
+ * @PCN_THREAD_RECALL:	shadow: come home
+ * @PCN_THREAD_DIE:		shadow: the thread is being killed
+ * @PCN_THREAD_LOST:	no message: the other kernel is down
+ * @PCN_THREAD_REFUSED:	instead of a visitor: there is, and will be, none
  */
-enum pcn_thread_op {
-	PCN_OP_NONE,
-	PCN_OP_ARRIVE,
-	PCN_OP_CALL,
-	PCN_OP_HOME,
-	PCN_OP_GONE,
-	PCN_OP_RESULT,
-	PCN_OP_REJOIN,
-	PCN_OP_RECALL,
-	PCN_OP_DIE,
-	PCN_OP_LOST,
-	PCN_OP_REFUSED,
+enum pcn_thread_msg_type {
+	PCN_THREAD_NONE,
+	PCN_THREAD_ARRIVE,
+	PCN_THREAD_CALL,
+	PCN_THREAD_HOME,
+	PCN_THREAD_GONE,
+	PCN_THREAD_RESULT,
+	PCN_THREAD_REJOIN,
+	PCN_THREAD_RECALL,
+	PCN_THREAD_DIE,
+	PCN_THREAD_LOST,
+	PCN_THREAD_REFUSED,
 };
 
 /**
  * enum pcn_home_reason - why a visitor goes home
  * @PCN_HOME_CALL:	a system call that the shadow has to do as itself; the
  *			state is that before it
- * @PCN_HOME_RESULT:	PCN_OP_REJOIN
+ * @PCN_HOME_RESULT:	PCN_THREAD_REJOIN
  * @PCN_HOME_FAULT:	an access that is not possible here; it is to be repeated
  * @PCN_HOME_SIGNAL:	an exception, in &pcn_thread_msg.info
- * @PCN_HOME_RECALL:	PCN_OP_RECALL, PCN_OP_DIE
+ * @PCN_HOME_RECALL:	PCN_THREAD_RECALL, PCN_THREAD_DIE
  */
 enum pcn_home_reason {
 	PCN_HOME_CALL,
@@ -70,8 +70,8 @@ enum pcn_home_reason {
  * @thread:	the thread's number
  * @process:	its process's, that is its space's
  * @attempt:	how often it had left, this time included
- * @op:		enum pcn_thread_op
- * @reason:	enum pcn_home_reason; of PCN_OP_REFUSED why not, a positive errno
+ * @op:		enum pcn_thread_msg_type
+ * @reason:	enum pcn_home_reason; of PCN_THREAD_REFUSED why not, a positive errno
  * @xsize:	bytes of @xstate that are used
  * @trap:	number of the exception
  * @error:	its error code
@@ -122,6 +122,6 @@ int pcn_arch_map_vdso(unsigned long address);
 u32 pcn_arch_vdso_size(void);
 bool pcn_arch_vdso_is_valid(unsigned long address);
 bool pcn_arch_call_is_local(long nr);
-bool pcn_arch_call_needs_home(long nr);
+bool pcn_arch_call_needs_origin(long nr);
 
 #endif /* _POPCORN_THREAD_H */

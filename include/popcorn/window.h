@@ -19,7 +19,7 @@
 
 #include <linux/types.h>
 
-#include <popcorn/layout.h>
+#include <popcorn/window_layout.h>
 #include <popcorn/partition.h>
 #include <popcorn/ring.h>
 
@@ -120,7 +120,7 @@ struct pcn_window {
  * kernel can write there.
  */
 struct pcn_facts {
-	struct pcn_layout layout;
+	struct pcn_window_layout layout;
 	u64	present;
 	u64	size;
 	u64	check;
@@ -128,11 +128,11 @@ struct pcn_facts {
 	u32	apicid[PCN_KERNELS_MAX];
 };
 
-/** enum pcn_group_id - channels that are polled together, and by what */
-enum pcn_group_id {
-	PCN_GROUP_THREAD,	/* control, coherency: a kernel thread */
-	PCN_GROUP_SOFTIRQ,	/* network, tty: NAPI */
-	PCN_GROUPS
+/** enum pcn_poll_group_id - channels that are polled together, and by what */
+enum pcn_poll_group_id {
+	PCN_POLL_THREAD,	/* control, coherency: a kernel thread */
+	PCN_POLL_SOFTIRQ,	/* network, tty: NAPI */
+	PCN_POLL_GROUPS
 };
 
 /**
@@ -141,7 +141,7 @@ enum pcn_group_id {
  * @pad0:	zero
  * @abi:	hash over the layout and versions of messages
  * @pad1:	zero
- * @group:	per enum pcn_group_id: does it want a doorbell for messages to these
+ * @group:	per enum pcn_poll_group_id: does it want a doorbell for messages to these
  *		channels?
  * @group.bell:	see struct pcn_bell
  * @group.pad:	zero
@@ -154,7 +154,7 @@ struct pcn_endpoint {
 	struct {
 		struct pcn_bell bell;
 		u64	pad[7];
-	} group[PCN_GROUPS];
+	} group[PCN_POLL_GROUPS];
 };
 
 /**

@@ -43,7 +43,7 @@ static unsigned int full_reserve(const struct pcn_space *s)
 }
 
 /* What steps have used up is replaced. It is little, so there will be some. */
-static void refill(struct pcn_context *c, struct pcn_space *s)
+static void context_refill(struct pcn_context *c, struct pcn_space *s)
 {
 	gfp_t gfp = GFP_KERNEL | __GFP_NOFAIL;
 
@@ -65,7 +65,7 @@ struct pcn_context *pcn_context_get(struct pcn_space *s)
 
 	if (!c)
 		c = kzalloc(sizeof(*c), GFP_KERNEL | __GFP_NOFAIL);
-	refill(c, s);
+	context_refill(c, s);
 	return c;
 }
 
@@ -97,7 +97,7 @@ void pcn_context_put(struct pcn_context *c)
 }
 
 /**
- * pcn_may_enter - may the caller use the page now?
+ * pcn_access_may_enter - may the caller use the page now?
  * @r:		the record
  * @write:	to write it
  * @hurry:	the caller has mmap_lock, and must not wait for who may need it
@@ -108,17 +108,17 @@ void pcn_context_put(struct pcn_context *c)
  *
  * Context: the record's lock is held.
  */
-bool pcn_may_enter(struct pcn_record *r, bool write, bool hurry)
+bool pcn_access_may_enter(struct pcn_record *r, bool write, bool hurry)
 {
 	if (r->granted && r->poster == current) {
 		r->granted = false;
 		r->poster = NULL;
-		pcn_changed(r);
+		pcn_record_changed(r);
 		return true;
 	}
-	if ((pcn_is_held(r) || r->granted) && !hurry)
+	if ((pcn_record_is_held(r) || r->granted) && !hurry)
 		return false;
-	/* One that is absent is used elsewhere: see use_at_home(). */
+	/* One that is absent is used elsewhere: see use_at_origin(). */
 	return r->plain || r->absent || r->may >= (write ? PCN_MAP_RDWR : PCN_MAP_RDONLY);
 }
 
@@ -132,7 +132,7 @@ struct change {
 	unsigned int		seen;
 };
 
-static bool has_come(const void *arg)
+static bool access_has_come(const void *arg)
 {
 	const struct change *change = arg;
 
@@ -149,9 +149,9 @@ static int wait_for_change(struct pcn_record *r)
 
 	spin_unlock(&r->lock);
 	since = ktime_get_ns();
-	pcn_msg_look(&page_linger, has_come, &change);
-	err = wait_var_event_killable(r, has_come(&change));
-	pcn_msg_waited(&page_linger, ktime_get_ns() - since);
+	pcn_msg_poll_until(&page_linger, access_has_come, &change);
+	err = wait_var_event_killable(r, access_has_come(&change));
+	pcn_linger_learn(&page_linger, ktime_get_ns() - since);
 	spin_lock(&r->lock);
 	return err || READ_ONCE(r->space->broken) ? -EINTR : 0;
 }
@@ -166,11 +166,11 @@ struct patience {
 	u64		until;
 };
 
-static bool is_over(const void *arg)
+static bool access_is_over(const void *arg)
 {
 	const struct patience *p = arg;
 
-	return ktime_get_ns() >= p->until || has_come(&p->change);
+	return ktime_get_ns() >= p->until || access_has_come(&p->change);
 }
 
 /* One thread waits, for all of this kernel. */
@@ -182,47 +182,48 @@ static void let_use(struct pcn_record *r)
 
 	if (pcn_hold_leave(r, &p.until)) {
 		spin_unlock(&r->lock);
-		pcn_msg_look(&enough, is_over, &p);
+		pcn_msg_poll_until(&enough, access_is_over, &p);
 		spin_lock(&r->lock);
 	}
 	pcn_hold_leave_end(r, p.until);
 }
 
 /* What an earlier attempt has used up. */
-static void refill_unlocked(struct pcn_record *r, struct pcn_context *c)
+static void context_refill_unlocked(struct pcn_record *r, struct pcn_context *c)
 	__must_hold(&r->lock)
 {
 	spin_unlock(&r->lock);
-	refill(c, r->space);
+	context_refill(c, r->space);
 	spin_lock(&r->lock);
 }
 
 /**
- * pcn_enter - begin an access, waiting until it can be
+ * pcn_access_enter - begin an access, waiting until it can be
  * @r:		the record; there is a frame
  * @write:	to write the page
  * @c:		has a reserve and a spare; @locked if mmap_lock is held all the time
  *
  * Context: process; sleeps, killably. The record's lock is held, except while it
  * waits.
- * Return: 0: the page is as it should be until pcn_leave(); -EINTR a fatal signal,
+ * Return: 0: the page is as it should be until pcn_access_leave(); -EINTR a fatal signal,
  * or the space is broken; -EIO the content of the page is lost.
  */
-int pcn_enter(struct pcn_record *r, bool write, struct pcn_context *c)
+int pcn_access_enter(struct pcn_record *r, bool write, struct pcn_context *c)
 {
 	int err = 0;
 
-	while (!err && !pcn_may_enter(r, write, c->locked)) {
+	while (!err && !pcn_access_may_enter(r, write, c->locked)) {
 		if (r->lost)
 			err = -EIO;
-		else if (r->pending || pcn_is_held(r) || r->granted || r->hold.leaving)
+		else if (r->pending || pcn_record_is_held(r) || r->granted ||
+			 r->hold.leaving)
 			err = wait_for_change(r);
 		else if (!c->spare || c->reserve.count < full_reserve(r->space))
-			refill_unlocked(r, c);
+			context_refill_unlocked(r, c);
 		else if (r->hold.gone)
 			let_use(r);
 		else
-			pcn_post_access(r, write, c);
+			pcn_record_post_access(r, write, c);
 	}
 	if (!err) {
 		r->active++;
@@ -231,23 +232,23 @@ int pcn_enter(struct pcn_record *r, bool write, struct pcn_context *c)
 	if (r->poster == current) {
 		r->poster = NULL;
 		r->granted = false;
-		pcn_resume(r, c);
+		pcn_record_resume(r, c);
 	}
 	return err;
 }
 
 /**
- * pcn_leave - an access is over
+ * pcn_access_leave - an access is over
  * @r:	the record
  *
  * Context: process; may sleep for memory.
  */
-void pcn_leave(struct pcn_record *r)
+void pcn_access_leave(struct pcn_record *r)
 {
 	struct pcn_context *c = NULL;
 
 	spin_lock(&r->lock);
-	if (pcn_is_held(r) && r->active == 1) {
+	if (pcn_record_is_held(r) && r->active == 1) {
 		spin_unlock(&r->lock);
 		c = pcn_context_get(r->space);
 		spin_lock(&r->lock);
@@ -255,14 +256,14 @@ void pcn_leave(struct pcn_record *r)
 	r->active--;
 	/* Nothing is held that was not before: this access would have had to. */
 	if (c)
-		pcn_resume(r, c);
+		pcn_record_resume(r, c);
 	spin_unlock(&r->lock);
 	if (c)
 		pcn_context_put(c);
 }
 
 /**
- * pcn_leave_mapped - an access is over, but the thread has still to use the page
+ * pcn_access_leave_mapped - an access is over, but the thread has still to use the page
  * @r:	the record
  * @ns:	the time that it has the page for if it needs others with it, however many
  *	want it; otherwise 0: only until it has used it
@@ -272,12 +273,12 @@ void pcn_leave(struct pcn_record *r)
  *
  * Context: process; may sleep for memory.
  */
-void pcn_leave_mapped(struct pcn_record *r, u64 ns)
+void pcn_access_leave_mapped(struct pcn_record *r, u64 ns)
 {
 	spin_lock(&r->lock);
 	pcn_hold_begin(r, ns);
 	spin_unlock(&r->lock);
-	pcn_leave(r);
+	pcn_access_leave(r);
 }
 
 /* Kernel memory is there as long as the space is. */
@@ -292,7 +293,7 @@ static int provide_frame(struct pcn_record *r)
 		return -ENOMEM;
 	spin_lock(&r->lock);
 	if (!r->frame) {
-		pcn_set_frame(r, page);
+		pcn_record_set_frame(r, page);
 		page = NULL;
 	}
 	spin_unlock(&r->lock);
@@ -301,17 +302,17 @@ static int provide_frame(struct pcn_record *r)
 	return 0;
 }
 
-static int miss(struct pcn_record *r, bool write)
+static int access_miss(struct pcn_record *r, bool write)
 {
 	struct pcn_context *c;
 	u64 since;
 	int err;
 
-	pcn_saw_fault(r->space, write, false, false);
+	pcn_count_fault(r->space, write, false, false);
 	since = pcn_wait_begin(r, write);
 	c = pcn_context_get(r->space);
 	spin_lock(&r->lock);
-	err = pcn_enter(r, write, c);
+	err = pcn_access_enter(r, write, c);
 	spin_unlock(&r->lock);
 	pcn_context_put(c);
 	pcn_wait_end(r, write, since, !err);
@@ -343,13 +344,13 @@ int pcn_access_begin(struct pcn_access *access, struct pcn_space *s, u64 page,
 	if (err)
 		goto out;
 	spin_lock(&r->lock);
-	if (pcn_may_enter(r, write, false)) {
+	if (pcn_access_may_enter(r, write, false)) {
 		r->active++;
-		pcn_saw_fault(s, write, true, false);
+		pcn_count_fault(s, write, true, false);
 		spin_unlock(&r->lock);
 	} else {
 		spin_unlock(&r->lock);
-		err = miss(r, write);
+		err = access_miss(r, write);
 	}
 out:
 	if (err) {
@@ -370,6 +371,6 @@ out:
  */
 void pcn_access_end(struct pcn_access *access)
 {
-	pcn_leave(access->record);
+	pcn_access_leave(access->record);
 	pcn_record_put(access->record);
 }

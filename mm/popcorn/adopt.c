@@ -24,12 +24,12 @@
  * on with a page of zeros, whose messages say that it is not the page (@absent in struct
  * pcn_page_msg), and that goes wherever the zeros go. So the protocol knows nothing of
  * it. A kernel that is told does not map the zeros, and its threads go home for each
- * access (pcn_is_absent()): there they get the page, or the signal that Linux has for
+ * access (pcn_page_is_absent()): there they get the page, or the signal that Linux has for
  * them. It is so until the members forget the page. A page that others refer to is
  * home-only from then on.
  *
  * A page of the protocol's becomes absent likewise if it cannot be taken away from those
- * that refer to it (pcn_dummy_for()). It can be written at the origin then, so no other
+ * that refer to it (pcn_page_dummy()). It can be written at the origin then, so no other
  * kernel has a copy.
  *
  * Nothing in here waits for such references: the record comes again (worker.c).
@@ -56,13 +56,13 @@
 #define BRING_TRIES	16
 
 /**
- * pcn_is_absent - is what this kernel has of a page not the page?
+ * pcn_page_is_absent - is what this kernel has of a page not the page?
  * @s:		the space, not at its origin
  * @page:	number of the page
  *
  * Context: process.
  */
-bool pcn_is_absent(struct pcn_space *s, u64 page)
+bool pcn_page_is_absent(struct pcn_space *s, u64 page)
 {
 	struct pcn_record *none = NULL, *r = pcn_record_find(s, page, &none);
 	bool absent = r && READ_ONCE(r->absent);
@@ -107,7 +107,7 @@ static void put_in_place(struct vm_area_struct *vma, unsigned long address,
 	inc_mm_counter(mm, MM_ANONPAGES);
 	set_pte_at(mm, address, pte, entry);
 	if (page)
-		pcn_unmap_page(vma, page, old);
+		pcn_page_unmap(vma, page, old);
 	else if (pte_present(old))
 		ksm_might_unmap_zero_page(mm, old);
 }
@@ -175,7 +175,8 @@ static bool is_prepared(struct vm_area_struct *vma, unsigned long address)
 }
 
 /* See to that; with @atomic only if nothing has to be done. */
-static bool prepare(struct vm_area_struct *vma, unsigned long address, bool atomic)
+static bool prepare_adoption(struct vm_area_struct *vma, unsigned long address,
+			     bool atomic)
 {
 	if (atomic)
 		return is_prepared(vma, address);
@@ -185,14 +186,14 @@ static bool prepare(struct vm_area_struct *vma, unsigned long address, bool atom
 	return true;
 }
 
-/* What adopt() does, if nobody has to be waited for; NULL otherwise. */
+/* What adopt_page() does, if nobody has to be waited for; NULL otherwise. */
 static struct page *try_adopt(struct mm_struct *mm, unsigned long address, bool atomic)
 {
 	struct vm_area_struct *vma = vma_lookup(mm, address);
 	struct page *frame;
 	int err;
 
-	if (!vma || !pcn_vma_replicates(vma) || !prepare(vma, address, atomic))
+	if (!vma || !pcn_vma_replicates(vma) || !prepare_adoption(vma, address, atomic))
 		return NULL;
 	frame = new_frame(vma, address, GFP_NOWAIT | __GFP_NOWARN);
 	if (!frame)
@@ -242,7 +243,7 @@ static int adopt_once(struct vm_area_struct *vma, unsigned long address,
  * Have a frame with the content of a plain page mapped in its place. -EAGAIN: not yet.
  * Other errors: it cannot be. mmap_lock is held, but not all the time.
  */
-static int adopt(struct pcn_record *r, struct page **frame)
+static int adopt_page(struct pcn_record *r, struct page **frame)
 {
 	unsigned long address = pcn_address_of(r);
 	struct mm_struct *mm = r->space->mm;
@@ -314,7 +315,7 @@ static void stop_adopting(struct pcn_record *r, bool stuck)
 
 	spin_lock(&r->lock);
 	WRITE_ONCE(r->adopter, NULL);
-	again = stuck ? pcn_stuck_again(r) : 0;
+	again = stuck ? pcn_record_stuck_again(r) : 0;
 	if (again)
 		pcn_record_kick(r, again);
 	spin_unlock(&r->lock);
@@ -328,7 +329,7 @@ static void make_shared(struct pcn_record *r, struct page *frame, bool absent)
 	spin_lock(&r->lock);
 	WRITE_ONCE(r->adopter, NULL);
 	old = r->frame;
-	pcn_set_frame(r, frame);
+	pcn_record_set_frame(r, frame);
 	pcn_check_may(r, PCN_MAP_RDWR);
 	r->mapped = absent ? PCN_MAP_NONE : PCN_MAP_RDWR;
 	r->may = PCN_MAP_RDWR;
@@ -337,7 +338,7 @@ static void make_shared(struct pcn_record *r, struct page *frame, bool absent)
 	if (r->backlog)
 		r->backlog->stuck_since = 0;
 	pcn_replica_own(r->space->proto, &r->space->group, &r->replica);
-	pcn_changed(r);
+	pcn_record_changed(r);
 	spin_unlock(&r->lock);
 	if (old)
 		put_page(old);
@@ -359,20 +360,20 @@ static struct page *dummy_page(struct pcn_space *s)
 	return page;
 }
 
-static void make_home_only(struct pcn_record *r)
+static void make_origin_only(struct pcn_record *r)
 {
 	unsigned long address = pcn_address_of(r);
 
-	pcn_home_only(r->space, address, address + PAGE_SIZE, true);
+	pcn_origin_only(r->space, address, address + PAGE_SIZE, true);
 }
 
 /* False: not yet. */
 static bool adopt_or_refuse(struct pcn_record *r)
 {
 	struct page *frame = NULL;
-	int err = adopt(r, &frame);
+	int err = adopt_page(r, &frame);
 	bool wait = err == -EAGAIN && !pcn_space_ends(r->space) &&
-		    !pcn_stuck_for_long(r);
+		    !pcn_record_stuck_for_long(r);
 
 	if (!err) {
 		make_shared(r, frame, false);
@@ -385,31 +386,31 @@ static bool adopt_or_refuse(struct pcn_record *r)
 		return false;
 	}
 	if (err == -EAGAIN)
-		make_home_only(r);
+		make_origin_only(r);
 	make_shared(r, dummy_page(r->space), true);
 	return true;
 }
 
 /**
- * pcn_wants_adopter - is a page to become the protocol's?
+ * pcn_record_wants_adopter - is a page to become the protocol's?
  * @r:	the record
  *
  * Context: any.
  */
-bool pcn_wants_adopter(const struct pcn_record *r)
+bool pcn_record_wants_adopter(const struct pcn_record *r)
 {
-	return READ_ONCE(r->plain) && pcn_is_held(r);
+	return READ_ONCE(r->plain) && pcn_record_is_held(r);
 }
 
 /**
- * pcn_adopt - make a plain page the protocol's, if it is to be
+ * pcn_page_adopt - make a plain page the protocol's, if it is to be
  * @r:	the record
  *
  * Context: process; sleeps for mmap_lock, memory and I/O.
  * Return: true: done, or an access has to end first, which then goes on; false: the
  * record will be looked at again.
  */
-bool pcn_adopt(struct pcn_record *r)
+bool pcn_page_adopt(struct pcn_record *r)
 {
 	struct mm_struct *mm = r->space->mm;
 	bool done;
@@ -424,20 +425,20 @@ bool pcn_adopt(struct pcn_record *r)
 }
 
 /**
- * pcn_adopt_at_once - make a plain page the protocol's, if nobody has to be waited for
+ * pcn_page_adopt_at_once - make a plain page the protocol's, if nobody has to be waited for
  * @r:		the record
  * @atomic:	do not sleep
  *
  * Context: process, also a handler with @atomic; otherwise it sleeps for memory.
- * Return: false: pcn_adopt() is needed.
+ * Return: false: pcn_page_adopt() is needed.
  */
-bool pcn_adopt_at_once(struct pcn_record *r, bool atomic)
+bool pcn_page_adopt_at_once(struct pcn_record *r, bool atomic)
 {
 	struct mm_struct *mm = r->space->mm;
 	struct page *frame = NULL;
 	bool adopts;
 
-	if (!pcn_wants_adopter(r))
+	if (!pcn_record_wants_adopter(r))
 		return true;
 	if (!mmap_read_trylock(mm))
 		return false;
@@ -453,21 +454,21 @@ bool pcn_adopt_at_once(struct pcn_record *r, bool atomic)
 }
 
 /**
- * pcn_dummy_for - what a record goes on with if its frame cannot be taken away
+ * pcn_page_dummy - what a record goes on with if its frame cannot be taken away
  * @r:	the record, in use
  *
  * Context: process; sleeps for memory.
  * Return: a page for pcn_context.dummy, and the page is home-only then; NULL: there is
  * no need, or others have not referred to the frame for long.
  */
-struct page *pcn_dummy_for(struct pcn_record *r)
+struct page *pcn_page_dummy(struct pcn_record *r)
 {
-	if (!pcn_is_stuck(r))
+	if (!pcn_record_is_stuck(r))
 		return NULL;
 	/* mlock(2) and munlock(2) have batches of pages that they refer to. */
 	lru_add_drain_all();
-	if (!pcn_stuck_for_long(r))
+	if (!pcn_record_stuck_for_long(r))
 		return NULL;
-	make_home_only(r);
+	make_origin_only(r);
 	return dummy_page(r->space);
 }

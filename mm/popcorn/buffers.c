@@ -32,7 +32,7 @@ struct span {
 };
 
 /**
- * pcn_home_only - make addresses home-only, or not any more
+ * pcn_origin_only - make addresses home-only, or not any more
  * @s:		the space, at the origin
  * @start:	first address
  * @end:	the first one behind
@@ -41,10 +41,10 @@ struct span {
  * Context: process; sleeps for memory. Takes effect for members that ask from now
  * on: who makes addresses home-only has a round to follow.
  */
-void pcn_home_only(struct pcn_space *s, u64 start, u64 end, bool on)
+void pcn_origin_only(struct pcn_space *s, u64 start, u64 end, bool on)
 {
-	if (on || !mtree_empty(&s->home_only))
-		mtree_store_range(&s->home_only, start, end - 1,
+	if (on || !mtree_empty(&s->origin_only))
+		mtree_store_range(&s->origin_only, start, end - 1,
 				  on ? xa_mk_value(1) : NULL,
 				  GFP_KERNEL | __GFP_NOFAIL);
 }
@@ -59,7 +59,7 @@ static struct span of_buffer(struct pcn_space *s, u64 start, u64 length)
 	if (!length || start >= TASK_SIZE_MAX || length > TASK_SIZE_MAX - start)
 		return nothing;
 	b.end = PAGE_ALIGN(start + length);
-	pcn_home_only(s, b.start, b.end, true);
+	pcn_origin_only(s, b.start, b.end, true);
 	return b;
 }
 

@@ -74,7 +74,7 @@ static const char * const fault_texts[PCN_CHECK_FAULTS] = {
 	[PCN_CHECK_ELSEWHERE]	= "takes back a page that others still have",
 };
 
-static u64 digest_of(const void *page)
+static u64 page_digest(const void *page)
 {
 	const u64 *word = page;
 	u64 digest = 0;
@@ -94,11 +94,11 @@ static struct pcn_check_change change_of(const struct pcn_record *r,
 	};
 
 	if (c.digested)
-		c.digest = digest_of(page_address(r->frame));
+		c.digest = page_digest(page_address(r->frame));
 	return c;
 }
 
-static void look(const struct pcn_check_change *c)
+static void check_look(const struct pcn_check_change *c)
 {
 	u64 others = 0, unchecked = READ_ONCE(table->unchecked);
 	enum pcn_check_fault fault = pcn_check_enter(table, c, &others);
@@ -125,7 +125,7 @@ void pcn_check_change(struct pcn_record *r, enum pcn_mapping to)
 	if (r->may == to)
 		return;
 	c = change_of(r, to);
-	look(&c);
+	check_look(&c);
 }
 
 /**
@@ -141,7 +141,7 @@ void pcn_check_ended(struct pcn_record *r, bool everywhere)
 
 	c.ends = true;
 	c.alone = everywhere;
-	look(&c);
+	check_look(&c);
 }
 
 /**
@@ -164,7 +164,7 @@ bool pcn_check_mistaken(enum pcn_mistake mistake)
 }
 
 /* A kernel has ended, and has no pages any more. */
-static void bury(unsigned int kid)
+static void check_bury(unsigned int kid)
 {
 	unsigned int i;
 
@@ -224,7 +224,7 @@ static int __init check_init(void)
 	if (!table)
 		return 0;
 	static_branch_enable(&pcn_checking);
-	pcn_attach_end(bury);
+	pcn_attach_end(check_bury);
 	pr_info("accesses to pages are checked\n");
 	return 0;
 }

@@ -29,13 +29,13 @@ struct holding {
 	unsigned long		flags;
 };
 
-static void count(u64 *counter)
+static void check_count_up(u64 *counter)
 {
 	atomic64_inc((atomic64_t *)counter);
 }
 
 /* Interrupts are off if it succeeds. */
-static bool try_lock(struct holding *h, u64 expected)
+static bool holding_try_lock(struct holding *h, u64 expected)
 {
 	local_irq_save(h->flags);
 	if (cmpxchg(&h->b->lock, expected, h->word) == expected)
@@ -45,35 +45,35 @@ static bool try_lock(struct holding *h, u64 expected)
 }
 
 /* Who has seen the same holding for too long takes the lock away. */
-static void lock(struct pcn_check_table *t, struct holding *h, unsigned int kid)
+static void holding_lock(struct pcn_check_table *t, struct holding *h, unsigned int kid)
 {
 	static atomic64_t holdings;
 	u64 seen = 0, now, since = 0;
 
 	h->word = (u64)atomic64_inc_return(&holdings) << 8 | (kid + 1);
-	while (!try_lock(h, 0)) {
+	while (!holding_try_lock(h, 0)) {
 		now = READ_ONCE(h->b->lock);
 		if (now != seen) {
 			seen = now;
 			since = ktime_get_mono_fast_ns();
 		} else if (seen && ktime_get_mono_fast_ns() - since > LOCK_LIMIT_NS &&
-			   try_lock(h, seen)) {
+			   holding_try_lock(h, seen)) {
 			WRITE_ONCE(h->b->off, PCN_CHECK_BROKEN);
-			count(&t->broken);
+			check_count_up(&t->broken);
 			return;
 		}
 		cpu_relax();
 	}
 }
 
-static void unlock(struct holding *h)
+static void holding_unlock(struct holding *h)
 {
 	cmpxchg(&h->b->lock, h->word, 0);
 	local_irq_restore(h->flags);
 }
 
-static struct pcn_check_page *find(struct pcn_check_bucket *b,
-				   const struct pcn_check_change *c)
+static struct pcn_check_page *check_find(struct pcn_check_bucket *b,
+					 const struct pcn_check_change *c)
 {
 	struct pcn_check_page *p, *unused = NULL;
 	unsigned int i;
@@ -93,15 +93,15 @@ static struct pcn_check_page *find(struct pcn_check_bucket *b,
 	return unused;
 }
 
-static bool differs(const struct pcn_check_page *p,
-		    const struct pcn_check_change *c)
+static bool check_differs(const struct pcn_check_page *p,
+			  const struct pcn_check_change *c)
 {
 	return p->digested && c->digested && p->digest != c->digest;
 }
 
 /* What stands against a change; in @others the kernels that do. */
-static enum pcn_check_fault judge(const struct pcn_check_page *p,
-				  const struct pcn_check_change *c, u64 *others)
+static enum pcn_check_fault check_judge(const struct pcn_check_page *p,
+					const struct pcn_check_change *c, u64 *others)
 {
 	u64 readers = p->readers & ~BIT_ULL(c->kid);
 	u64 writers = p->writers & ~BIT_ULL(c->kid);
@@ -113,15 +113,15 @@ static enum pcn_check_fault judge(const struct pcn_check_page *p,
 	if (c->to > c->from && c->to == PCN_MAP_RDWR && readers)
 		return PCN_CHECK_READ;
 	*others = p->known;
-	if (c->to > c->from && differs(p, c))
+	if (c->to > c->from && check_differs(p, c))
 		return PCN_CHECK_STALE;
-	if (c->to < c->from && c->from == PCN_MAP_RDONLY && differs(p, c))
+	if (c->to < c->from && c->from == PCN_MAP_RDONLY && check_differs(p, c))
 		return PCN_CHECK_CHANGED;
 	*others = readers | writers;
 	return c->alone && *others ? PCN_CHECK_ELSEWHERE : PCN_CHECK_FINE;
 }
 
-static void record(struct pcn_check_page *p, const struct pcn_check_change *c)
+static void check_record(struct pcn_check_page *p, const struct pcn_check_change *c)
 {
 	u64 self = BIT_ULL(c->kid);
 	bool wrote = c->from == PCN_MAP_RDWR && c->to < c->from;
@@ -143,24 +143,25 @@ static void record(struct pcn_check_page *p, const struct pcn_check_change *c)
 }
 
 /* Who has forgotten the page before, or never had it, changes nothing. */
-static enum pcn_check_fault enter_locked(struct pcn_check_table *t,
-					 struct pcn_check_bucket *b,
-					 const struct pcn_check_change *c, u64 *others)
+static enum pcn_check_fault check_enter_locked(struct pcn_check_table *t,
+					       struct pcn_check_bucket *b,
+					       const struct pcn_check_change *c,
+					       u64 *others)
 {
-	struct pcn_check_page *p = find(b, c);
+	struct pcn_check_page *p = check_find(b, c);
 	enum pcn_check_fault fault;
 
 	if (!p && c->to > c->from) {
 		b->off = b->off ?: PCN_CHECK_FULL;
-		count(&t->unchecked);
+		check_count_up(&t->unchecked);
 	}
 	if (!p || (c->ends && !(p->known & BIT_ULL(c->kid))))
 		return PCN_CHECK_FINE;
-	fault = judge(p, c, others);
-	record(p, c);
-	count(&t->changes);
+	fault = check_judge(p, c, others);
+	check_record(p, c);
+	check_count_up(&t->changes);
 	if (fault)
-		count(&t->violations);
+		check_count_up(&t->violations);
 	return fault;
 }
 
@@ -181,9 +182,9 @@ enum pcn_check_fault pcn_check_enter(struct pcn_check_table *t,
 	struct holding h = { .b = &t->bucket[hash % PCN_CHECK_BUCKETS] };
 	enum pcn_check_fault fault;
 
-	lock(t, &h, c->kid);
-	fault = enter_locked(t, h.b, c, others);
-	unlock(&h);
+	holding_lock(t, &h, c->kid);
+	fault = check_enter_locked(t, h.b, c, others);
+	holding_unlock(&h);
 	return fault;
 }
 
@@ -202,14 +203,14 @@ void pcn_check_forget_kid(struct pcn_check_table *t, unsigned int bucket,
 	struct pcn_check_page *p;
 	unsigned int i;
 
-	lock(t, &h, pcn_self());
+	holding_lock(t, &h, pcn_self());
 	for (i = 0; i < PCN_CHECK_SLOTS; i++) {
 		p = &h.b->slot[i];
 		p->known &= ~BIT_ULL(kid);
 		p->readers &= ~BIT_ULL(kid);
 		p->writers &= ~BIT_ULL(kid);
 	}
-	unlock(&h);
+	holding_unlock(&h);
 }
 
 /**

@@ -40,12 +40,12 @@ struct fault {
 	struct pcn_record	*r;
 };
 
-static bool writes(const struct fault *f)
+static bool fault_writes(const struct fault *f)
 {
 	return f->flags & (FAULT_FLAG_WRITE | FAULT_FLAG_UNSHARE);
 }
 
-static bool may_unlock(const struct fault *f)
+static bool fault_may_unlock(const struct fault *f)
 {
 	return f->flags & FAULT_FLAG_ALLOW_RETRY;
 }
@@ -55,7 +55,7 @@ static bool has_mmap_lock(const struct fault *f)
 	return !(f->flags & FAULT_FLAG_VMA_LOCK);
 }
 
-static void unlock(struct fault *f)
+static void fault_unlock(struct fault *f)
 {
 	if (has_mmap_lock(f))
 		mmap_read_unlock(f->mm);
@@ -64,35 +64,35 @@ static void unlock(struct fault *f)
 }
 
 /* To be tried again with mmap_lock, or when what was waited for has happened. */
-static vm_fault_t retry(struct fault *f)
+static vm_fault_t fault_retry(struct fault *f)
 {
-	unlock(f);
+	fault_unlock(f);
 	return VM_FAULT_RETRY;
 }
 
 /* The page is shut: its range is being changed, or it is torn. */
-static vm_fault_t wait_for_thaw(struct fault *f, struct pcn_space *s)
+static vm_fault_t fault_wait_for_thaw(struct fault *f, struct pcn_space *s)
 {
 	u64 page = f->address >> PAGE_SHIFT;
 
 	if (f->flags & FAULT_FLAG_RETRY_NOWAIT)
 		return VM_FAULT_RETRY;
-	unlock(f);
-	wait_event_killable(s->thawed, !pcn_is_shut(s, page) ||
+	fault_unlock(f);
+	wait_event_killable(s->thawed, !pcn_page_is_shut(s, page) ||
 				       READ_ONCE(s->broken));
 	return VM_FAULT_RETRY;
 }
 
 static vm_fault_t prepare_error(struct fault *f, int err)
 {
-	return err == -EAGAIN ? retry(f) : VM_FAULT_OOM;
+	return err == -EAGAIN ? fault_retry(f) : VM_FAULT_OOM;
 }
 
 /*
  * Find the VMA again and lock it, or all of them: without waiting, since events of the
  * page, and who has mmap_lock, may wait for this thread.
  */
-static bool relock(struct fault *f)
+static bool fault_relock(struct fault *f)
 {
 	f->vma = lock_vma_under_rcu(f->mm, f->address);
 	if (f->vma) {
@@ -110,44 +110,44 @@ static bool relock(struct fault *f)
 }
 
 /* The VMA may be another one after the wait: then the fault starts again. */
-static bool is_still_valid(struct fault *f)
+static bool fault_is_still_valid(struct fault *f)
 {
 	return pcn_vma_replicates(f->vma) &&
 	       (!(f->flags & FAULT_FLAG_WRITE) || f->vma->vm_flags & VM_WRITE) &&
-	       !pcn_map_prepare(f->vma, f->address, has_mmap_lock(f));
+	       !pcn_page_map_prepare(f->vma, f->address, has_mmap_lock(f));
 }
 
-static void install(struct fault *f)
+static void fault_install(struct fault *f)
 {
 	spin_lock(&f->r->lock);
-	pcn_map(f->r, f->vma);
+	pcn_page_map(f->r, f->vma);
 	spin_unlock(&f->r->lock);
 }
 
 /* With the page granted, and no lock held. */
-static vm_fault_t complete_unlocked(struct fault *f)
+static vm_fault_t fault_complete_unlocked(struct fault *f)
 {
 	vm_fault_t ret = VM_FAULT_RETRY;
 
-	if (!relock(f))
+	if (!fault_relock(f))
 		return ret;
-	if (is_still_valid(f)) {
-		install(f);
+	if (fault_is_still_valid(f)) {
+		fault_install(f);
 		ret = VM_FAULT_COMPLETED;
 	}
-	unlock(f);
+	fault_unlock(f);
 	return ret;
 }
 
 /* The page cannot be had. A thread that has let its lock go comes back here. */
-static vm_fault_t give_up(struct fault *f, int err)
+static vm_fault_t fault_give_up(struct fault *f, int err)
 {
 	if (err == -EIO) {
 		pr_err("%s[%d]: page %lx is lost with the kernel that had it\n",
 		       current->comm, current->pid, f->address & PAGE_MASK);
 		send_sig(SIGKILL, current, 1);
 	}
-	return may_unlock(f) ? VM_FAULT_RETRY : VM_FAULT_SIGBUS;
+	return fault_may_unlock(f) ? VM_FAULT_RETRY : VM_FAULT_SIGBUS;
 }
 
 /* In user mode, the last time that the page was mapped here was not in vain. */
@@ -156,7 +156,7 @@ static bool was_of_use(const struct fault *f)
 	return f->flags & FAULT_FLAG_USER && READ_ONCE(f->r->used);
 }
 
-static vm_fault_t wait_for_page(struct fault *f)
+static vm_fault_t fault_wait_for_page(struct fault *f)
 {
 	bool of_use = was_of_use(f), several;
 	struct pcn_context *c;
@@ -168,50 +168,50 @@ static vm_fault_t wait_for_page(struct fault *f)
 		return VM_FAULT_RETRY;
 	if (pcn_frame_alloc(f->r, f->vma))
 		return VM_FAULT_OOM;
-	if (may_unlock(f))
-		unlock(f);
+	if (fault_may_unlock(f))
+		fault_unlock(f);
 	c = pcn_context_get(f->r->space);
-	c->locked = !may_unlock(f);
+	c->locked = !fault_may_unlock(f);
 	spin_lock(&f->r->lock);
-	err = pcn_enter(f->r, writes(f), c);
+	err = pcn_access_enter(f->r, fault_writes(f), c);
 	spin_unlock(&f->r->lock);
 	pcn_context_put(c);
 	if (err)
-		return give_up(f, err);
+		return fault_give_up(f, err);
 	pcn_delay();
-	if (may_unlock(f)) {
-		ret = complete_unlocked(f);
+	if (fault_may_unlock(f)) {
+		ret = fault_complete_unlocked(f);
 	} else {
-		install(f);
+		fault_install(f);
 		ret = 0;
 	}
 	ns = f->r->space->ops->hold_ns(f->r->page, of_use, &several);
-	pcn_leave_mapped(f->r, several ? ns : 0);
+	pcn_access_leave_mapped(f->r, several ? ns : 0);
 	return ret;
 }
 
 /* A thread that ends, with no signal any more, may still write a word. */
-static vm_fault_t miss(struct fault *f)
+static vm_fault_t fault_miss(struct fault *f)
 {
-	u64 since = pcn_wait_begin(f->r, writes(f));
+	u64 since = pcn_wait_begin(f->r, fault_writes(f));
 	vm_fault_t ret = VM_FAULT_SIGBUS;
 
 	if (!READ_ONCE(f->r->space->broken))
-		ret = wait_for_page(f);
-	pcn_wait_end(f->r, writes(f), since, !ret || ret == VM_FAULT_COMPLETED);
+		ret = fault_wait_for_page(f);
+	pcn_wait_end(f->r, fault_writes(f), since, !ret || ret == VM_FAULT_COMPLETED);
 	return ret;
 }
 
-static vm_fault_t use_linux(struct fault *f)
+static vm_fault_t fault_use_linux(struct fault *f)
 {
 	vm_fault_t ret = f->linux_fault(f->vma, f->address, f->flags);
 
-	pcn_leave(f->r);
+	pcn_access_leave(f->r);
 	return ret;
 }
 
 /* The page is Linux's, at the origin: threads elsewhere find no memory, and go home. */
-static vm_fault_t use_at_home(struct fault *f, struct pcn_space *s)
+static vm_fault_t fault_use_at_origin(struct fault *f, struct pcn_space *s)
 {
 	if (!pcn_is_origin(s))
 		return VM_FAULT_SIGSEGV;
@@ -228,22 +228,22 @@ static vm_fault_t fault_on(struct fault *f)
 	if (READ_ONCE(r->adopter) == current)
 		return f->linux_fault(f->vma, f->address, f->flags);
 	if (READ_ONCE(r->absent))
-		return use_at_home(f, s);
-	err = pcn_map_prepare(f->vma, f->address, has_mmap_lock(f));
+		return fault_use_at_origin(f, s);
+	err = pcn_page_map_prepare(f->vma, f->address, has_mmap_lock(f));
 	if (err)
 		return prepare_error(f, err);
 	spin_lock(&r->lock);
-	enters = pcn_may_enter(r, writes(f), !may_unlock(f));
+	enters = pcn_access_may_enter(r, fault_writes(f), !fault_may_unlock(f));
 	plain = r->plain;
 	if (enters && plain)
 		r->active++;
 	else if (enters)
-		pcn_map(r, f->vma);
+		pcn_page_map(r, f->vma);
 	spin_unlock(&r->lock);
-	pcn_saw_fault(s, writes(f), enters, plain);
+	pcn_count_fault(s, fault_writes(f), enters, plain);
 	if (enters && plain)
-		return use_linux(f);
-	return enters ? 0 : miss(f);
+		return fault_use_linux(f);
+	return enters ? 0 : fault_miss(f);
 }
 
 /*
@@ -263,7 +263,7 @@ static vm_fault_t fault_on_plain(struct fault *f, struct pcn_space *s,
 	vm_fault_t ret = f->linux_fault(f->vma, f->address, f->flags);
 
 	pcn_plain_fault_end(s, plain);
-	pcn_saw_fault(s, writes(f), true, true);
+	pcn_count_fault(s, fault_writes(f), true, true);
 	return ret;
 }
 
@@ -275,7 +275,7 @@ static bool is_here(struct fault *f)
 
 	spin_lock(&r->lock);
 	here = !r->torn && !r->dropped && (r->plain || r->absent ||
-			    r->may >= (writes(f) ? PCN_MAP_RDWR : PCN_MAP_RDONLY));
+			    r->may >= (fault_writes(f) ? PCN_MAP_RDWR : PCN_MAP_RDONLY));
 	spin_unlock(&r->lock);
 	return here;
 }
@@ -289,8 +289,8 @@ static vm_fault_t fault_on_shut(struct fault *f, struct pcn_space *s)
 	struct pcn_record *none = NULL;
 	vm_fault_t ret = VM_FAULT_SIGBUS;
 
-	if (may_unlock(f))
-		return wait_for_thaw(f, s);
+	if (fault_may_unlock(f))
+		return fault_wait_for_thaw(f, s);
 	/* A member has nothing mapped, and nobody there holds a lock so. */
 	if (!pcn_is_origin(s))
 		return ret;
@@ -317,9 +317,9 @@ static vm_fault_t forget_stale(struct fault *f, struct pcn_space *s)
 {
 	if (f->flags & FAULT_FLAG_RETRY_NOWAIT)
 		return VM_FAULT_RETRY;
-	if (!may_unlock(f))
+	if (!fault_may_unlock(f))
 		return VM_FAULT_SIGBUS;
-	unlock(f);
+	fault_unlock(f);
 	if (!mmap_write_lock_killable(f->mm)) {
 		pcn_vmas_clean(s);
 		mmap_write_unlock(f->mm);

@@ -11,7 +11,7 @@
  *
  * Such pages are outside of the protocol, so nobody may change them. The program
  * cannot: for mprotect(2) and all other calls that change what there is at an address
- * the members forget it (layout.c). Whoever is allowed to write the process's memory
+ * the members forget it (change.c). Whoever is allowed to write the process's memory
  * all the same, a debugger that sets a breakpoint, sees to it that the members forget
  * all files before (pcn_remote_access()); afterwards they fetch the pages. A member
  * maps the file shared, opened for reading, which allows nobody there to write.
@@ -37,7 +37,7 @@ static_assert(offsetof(struct pcn_file, path) == 80);
 
 #define FORCE_WRITE	(FOLL_FORCE | FOLL_WRITE)
 
-static struct pcn_digest digest_of(const struct file *file)
+static struct pcn_digest file_digest(const struct file *file)
 {
 	struct pcn_digest d = {};
 
@@ -96,7 +96,7 @@ static bool may_give(struct pcn_space *s)
  * @s:	the space, at the origin
  *
  * Context: any.
- * Return: true: some may have; pcn_layout_recall() is for that.
+ * Return: true: some may have; pcn_change_recall() is for that.
  */
 bool pcn_files_forbid(struct pcn_space *s)
 {
@@ -131,7 +131,7 @@ u32 pcn_file_describe(struct pcn_space *s, struct vm_area_struct *vma,
 {
 	if (!may_be_elsewhere(vma))
 		return 0;
-	f->digest = digest_of(vma->vm_file);
+	f->digest = file_digest(vma->vm_file);
 	if (!f->digest.size || !may_give(s) || is_changed(vma) ||
 	    !get_path(vma->vm_file, f))
 		return 0;
@@ -156,12 +156,12 @@ int pcn_remote_access(struct mm_struct *mm, unsigned int gup_flags)
 
 	if (!s || (gup_flags & FORCE_WRITE) != FORCE_WRITE || !pcn_is_origin(s))
 		return 0;
-	return pcn_files_forbid(s) ? pcn_layout_recall(s) : 0;
+	return pcn_files_forbid(s) ? pcn_change_recall(s) : 0;
 }
 
 /* --- at a member --- */
 
-static bool is_valid(const struct pcn_file *f, u32 length)
+static bool file_is_valid(const struct pcn_file *f, u32 length)
 {
 	u32 head = offsetof(struct pcn_file, path);
 
@@ -169,9 +169,9 @@ static bool is_valid(const struct pcn_file *f, u32 length)
 	       f->digest.size && !f->path[length - head - 1];
 }
 
-static bool is_same(const struct file *file, const struct pcn_file *f)
+static bool file_is_same(const struct file *file, const struct pcn_file *f)
 {
-	struct pcn_digest own = digest_of(file);
+	struct pcn_digest own = file_digest(file);
 
 	return !memcmp(&own, &f->digest, sizeof(own));
 }
@@ -191,12 +191,12 @@ struct file *pcn_file_open(const struct pcn_file *f, u32 length, unsigned long p
 {
 	struct file *file;
 
-	if (!is_valid(f, length))
+	if (!file_is_valid(f, length))
 		return NULL;
 	file = filp_open(f->path, O_RDONLY | O_LARGEFILE | O_NONBLOCK | O_NOCTTY, 0);
 	if (IS_ERR(file))
 		return NULL;
-	if (is_same(file, f) && !security_mmap_file(file, prot, MAP_SHARED))
+	if (file_is_same(file, f) && !security_mmap_file(file, prot, MAP_SHARED))
 		return file;
 	fput(file);
 	return NULL;

@@ -33,7 +33,8 @@ static struct workqueue_struct *round_wq __ro_after_init;
 
 static bool is_quiet_locked(const struct pcn_record *r)
 {
-	return !r->pending && !pcn_in_use(r) && !r->backlog && pcn_settled(&r->replica);
+	return !r->pending && !pcn_record_in_use(r) && !r->backlog &&
+	       pcn_replica_is_settled(&r->replica);
 }
 
 /* One reference is the space's, one of the walk through its records. */
@@ -58,7 +59,7 @@ static int wait_for_record(struct pcn_space *s, struct pcn_record *r)
 }
 
 /**
- * pcn_wait_until_quiet - wait until nothing is under way about pages of a frozen range
+ * pcn_space_wait_until_quiet - wait until nothing is under way about pages of a frozen range
  * @s:		the space
  * @first:	number of the first page
  * @last:	number of the last one
@@ -69,7 +70,7 @@ static int wait_for_record(struct pcn_space *s, struct pcn_record *r)
  * Context: process; sleeps, killably.
  * Return: 0; -EINTR a fatal signal, or the process ends.
  */
-int pcn_wait_until_quiet(struct pcn_space *s, u64 first, u64 last)
+int pcn_space_wait_until_quiet(struct pcn_space *s, u64 first, u64 last)
 {
 	struct pcn_shard *shard;
 	struct pcn_record *r;
@@ -86,13 +87,13 @@ int pcn_wait_until_quiet(struct pcn_space *s, u64 first, u64 last)
 	return 0;
 }
 
-static u64 others(const struct pcn_space *s)
+static u64 other_members(const struct pcn_space *s)
 {
 	return s->group.members & ~BIT_ULL(s->group.self);
 }
 
 /**
- * pcn_fence - wait until no late answer about a page is under way to this kernel
+ * pcn_space_fence - wait until no late answer about a page is under way to this kernel
  * @s:	the space
  *
  * Page messages go by the same channel, and overtake nothing. From a kernel that is down,
@@ -101,9 +102,9 @@ static u64 others(const struct pcn_space *s)
  * Context: process; sleeps, killably.
  * Return: 0; -EINTR; -ENOMEM.
  */
-int pcn_fence(struct pcn_space *s)
+int pcn_space_fence(struct pcn_space *s)
 {
-	u64 members = others(s);
+	u64 members = other_members(s);
 	unsigned int kid;
 	u64 word = 0;
 	u32 length;
@@ -247,7 +248,7 @@ static void zap_pages(struct mm_struct *mm, unsigned long start, unsigned long e
 				     max(start, vma->vm_start));
 }
 
-static void unmap(struct pcn_space *s, const struct pcn_round_msg *m)
+static void follow_unmap(struct pcn_space *s, const struct pcn_round_msg *m)
 {
 	unsigned long start = m->first << PAGE_SHIFT;
 	unsigned long end = min_t(u64, (m->last + 1) << PAGE_SHIFT, TASK_SIZE_MAX);
@@ -326,19 +327,19 @@ static bool may_drop(struct pcn_space *s, const struct pcn_round_msg *m)
 /* The origin's thaw comes after the answer: it does not come in between. */
 static int freeze_here(struct pcn_space *s, const struct pcn_round_msg *m)
 {
-	int err = pcn_wait_until_quiet(s, m->first, m->last);
+	int err = pcn_space_wait_until_quiet(s, m->first, m->last);
 
 	if (err)
 		return err;
 	down(&s->round);
 	if (is_under_way(s, m)) {
-		unmap(s, m);
+		follow_unmap(s, m);
 		note_unmapped(s, m->first, m->last);
 		allow_drop(s, m);
 	}
 	up(&s->round);
 	/* Kernels that are not frozen yet may have asked for a page meanwhile. */
-	return pcn_wait_until_quiet(s, m->first, m->last);
+	return pcn_space_wait_until_quiet(s, m->first, m->last);
 }
 
 static void drop_here(struct pcn_space *s, const struct pcn_round_msg *m)
@@ -375,7 +376,7 @@ static bool unmap_record(struct pcn_record *r)
 	spin_lock(&r->lock);
 	quiet = quiet && is_quiet_locked(r);
 	if (quiet)
-		pcn_unmap_away(r);
+		pcn_page_unmap_at_member(r);
 	spin_unlock(&r->lock);
 	return quiet;
 }
@@ -467,13 +468,13 @@ static bool drop_at_once(struct pcn_space *s, const struct pcn_round_msg *m)
 }
 
 /* False: a work item has to. */
-static bool obey_at_once(struct pcn_space *s, const struct pcn_round_msg *m)
+static bool follow_obey_at_once(struct pcn_space *s, const struct pcn_round_msg *m)
 {
 	switch (m->phase) {
 	case PCN_ROUND_FREEZE:
-		pcn_set_round(s, m->round);
+		pcn_space_set_round(s, m->round);
 		/* A thread that polls is no exception. */
-		pcn_freeze(s, m->first, m->last, NULL);
+		pcn_space_freeze(s, m->first, m->last, NULL);
 		return freeze_at_once(s, m);
 	case PCN_ROUND_DROP:
 		if (!drop_at_once(s, m))
@@ -483,8 +484,8 @@ static bool obey_at_once(struct pcn_space *s, const struct pcn_round_msg *m)
 		fallthrough;
 	case PCN_ROUND_THAW:
 		if (is_under_way(s, m)) {
-			pcn_set_round(s, 0);
-			pcn_thaw(s);
+			pcn_space_set_round(s, 0);
+			pcn_space_thaw(s);
 		}
 		return true;
 	default:
@@ -499,13 +500,13 @@ static bool is_from_origin(struct pcn_space *s, const struct pcn_message *msg)
 	return s->group.origin == msg->kid && !pcn_is_origin(s);
 }
 
-static int obey(struct pcn_space *s, const struct pcn_round_msg *m)
+static int follow_obey(struct pcn_space *s, const struct pcn_round_msg *m)
 {
 	switch (m->phase) {
 	case PCN_ROUND_FREEZE:
 		return freeze_here(s, m);
 	case PCN_ROUND_FENCE:
-		return pcn_fence(s);
+		return pcn_space_fence(s);
 	case PCN_ROUND_DROP:
 		drop_here(s, m);
 		return 0;
@@ -533,27 +534,27 @@ static void do_phase(struct work_struct *work)
 	int err = -ESRCH;
 
 	if (s && is_from_origin(s, &p->msg))
-		err = obey(s, &p->round);
+		err = follow_obey(s, &p->round);
 	if (s)
 		pcn_space_put(s);
 	pcn_msg_reply(&p->msg, err, NULL, 0);
 	kfree(p);
 }
 
-static bool is_valid(const struct pcn_round_msg *m)
+static bool round_msg_is_valid(const struct pcn_round_msg *m)
 {
 	return m->first <= m->last && m->last <= PCN_LAST_PAGE && m->round &&
 	       m->phase <= PCN_ROUND_THAW && !(m->flags & ~(PCN_ROUND_VMAS | PCN_ROUND_LAST));
 }
 
 /**
- * pcn_set_round - note the round that is under way
+ * pcn_space_set_round - note the round that is under way
  * @s:		the space
  * @number:	of the round; at a member 0: none is
  *
  * Context: process, also a handler.
  */
-void pcn_set_round(struct pcn_space *s, u64 number)
+void pcn_space_set_round(struct pcn_space *s, u64 number)
 {
 	spin_lock(&s->changes_lock);
 	s->round_number = number;
@@ -590,7 +591,7 @@ static bool is_done_now(const struct pcn_message *msg, const struct pcn_round_ms
 
 	if (!s)
 		return false;
-	done = is_from_origin(s, msg) && obey_at_once(s, m);
+	done = is_from_origin(s, msg) && follow_obey_at_once(s, m);
 	pcn_space_put(s);
 	return done;
 }
@@ -613,7 +614,7 @@ static void on_round(const struct pcn_message *msg)
 	if (msg->length != sizeof(m))
 		return;
 	memcpy(&m, msg->payload, sizeof(m));
-	if (is_valid(&m))
+	if (round_msg_is_valid(&m))
 		take_phase(msg, &m);
 	else if (msg->request)
 		pcn_msg_reply(msg, -EINVAL, NULL, 0);

@@ -51,7 +51,7 @@ struct page_ext_operations pcn_page_ext_ops = {
 };
 
 /* Only the record that it is in changes that, under its lock. False: it is not kept. */
-static bool exchange(struct page *frame, struct owner new, struct owner *old)
+static bool frame_exchange(struct page *frame, struct owner new, struct owner *old)
 {
 	struct page_ext *ext = page_ext_get(frame);
 	struct owner *at;
@@ -70,8 +70,8 @@ static struct owner owner_of(const struct pcn_record *r)
 	return (struct owner) { .space = r->space->number, .next = r->page + 1 };
 }
 
-static void complain(const struct page *frame, const struct pcn_record *r,
-		     struct owner o)
+static void frame_complain(const struct page *frame, const struct pcn_record *r,
+			   struct owner o)
 {
 	pr_err_ratelimited("check: page %llx of space %llx: its frame %lx is that of page %llx of space %llx\n",
 			   r->page, r->space->number, page_to_pfn(frame),
@@ -79,23 +79,23 @@ static void complain(const struct page *frame, const struct pcn_record *r,
 }
 
 /* pcn_check_mistake(): nobody's frame is said to be somebody's. */
-static void enter(struct page *frame, const struct pcn_record *r)
+static void frame_enter(struct page *frame, const struct pcn_record *r)
 {
 	struct owner own = owner_of(r), old;
 
 	if (pcn_check_mistake(PCN_MISTAKE_FRAME))
 		own.next++;
-	if (exchange(frame, own, &old) && old.next)
-		complain(frame, r, old);
+	if (frame_exchange(frame, own, &old) && old.next)
+		frame_complain(frame, r, old);
 }
 
-static void leave(struct page *frame, const struct pcn_record *r)
+static void frame_leave(struct page *frame, const struct pcn_record *r)
 {
 	struct owner own = owner_of(r), old;
 
-	if (exchange(frame, (struct owner) {}, &old) &&
+	if (frame_exchange(frame, (struct owner) {}, &old) &&
 	    (old.next != own.next || old.space != own.space))
-		complain(frame, r, old);
+		frame_complain(frame, r, old);
 }
 
 /**
@@ -108,16 +108,16 @@ static void leave(struct page *frame, const struct pcn_record *r)
 void pcn_frame_changed(struct pcn_record *r, struct page *frame)
 {
 	if (r->frame)
-		leave(r->frame, r);
+		frame_leave(r->frame, r);
 	if (frame)
-		enter(frame, r);
+		frame_enter(frame, r);
 }
 
 /* --- /sys/kernel/debug/popcorn/frame --- */
 
 static unsigned long asked;
 
-static struct owner look_up(unsigned long pfn)
+static struct owner frame_look_up(unsigned long pfn)
 {
 	struct page *page = pfn_to_online_page(pfn);
 	struct page_ext *ext = page ? page_ext_get(page) : NULL;
@@ -150,7 +150,7 @@ static void show_record(struct seq_file *m, struct pcn_space *s, u64 page,
 static int frame_show(struct seq_file *m, void *unused)
 {
 	unsigned long pfn = READ_ONCE(asked);
-	struct owner o = look_up(pfn);
+	struct owner o = frame_look_up(pfn);
 	struct pcn_space *s;
 
 	seq_printf(m, "frame=%lx", pfn);

@@ -7,7 +7,7 @@
  *	1. A page stays with a thread that has waited for it until the thread has used
  *	   it, as the accessed bit tells, but for USE_LIMIT_NS at most.
  *	2. If the instruction of the thread needs other pages too, the page stays for the
- *	   time that pcn_hold_ns() gives, whether it has been used or not. That
+ *	   time that pcn_thread_hold_ns() gives, whether it has been used or not. That
  *	   time doubles as long as the same instruction comes back, up to KEEP_MAX_NS.
  *	3. A kernel that has lost a page leaves it to the one that has got it for a
  *	   while, USE_MAX_NS at most, before it asks for it again.
@@ -47,7 +47,7 @@
 /* A thread that is not kept from it has used a page by then, after it was mapped. */
 #define USE_LIMIT_NS	NSEC_PER_MSEC
 
-/* More than pcn_hold_ns() ever gives. */
+/* More than pcn_thread_hold_ns() ever gives. */
 #define KEEP_MAX_NS	(10 * NSEC_PER_MSEC)
 
 /* So long a kernel leaves a page to others at first, and at most. */
@@ -171,7 +171,7 @@ void pcn_hold_leave_end(struct pcn_record *r, u64 until)
 
 	lockdep_assert_held(&r->lock);
 	if (h->leaving)
-		pcn_changed(r);
+		pcn_record_changed(r);
 	h->leaving = false;
 	h->left_to = ktime_get_ns() >= until ? h->taker : PCN_NOBODY;
 }

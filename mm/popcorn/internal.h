@@ -13,7 +13,7 @@
  * queue between the two. So threads that have been granted a page, and work items,
  * use a VMA's lock, which can be had whenever somebody has mmap_lock to read, or try
  * mmap_lock. Work items do wait for mmap_lock to adopt a plain page; but such a fault
- * does not wait for them, it goes ahead of events that are held (pcn_may_enter()).
+ * does not wait for them, it goes ahead of events that are held (pcn_access_may_enter()).
  */
 #ifndef _MM_POPCORN_INTERNAL_H
 #define _MM_POPCORN_INTERNAL_H
@@ -48,7 +48,7 @@ enum pcn_mapping {
  */
 struct pcn_queued {
 	struct list_head	node;
-	struct pcn_msg		msg;
+	struct pcn_proto_event		msg;
 	u8			data[PAGE_SIZE];
 };
 
@@ -253,7 +253,7 @@ struct pcn_shard {
  * @rest_until:	at the origin: no round begins before, ns of CLOCK_MONOTONIC. Set by those
  *		who ask again and again, as their VMAs go before they can be used
  * @member:	at the origin: what each member knows
- * @home_only:	at the origin: addresses that they must not know
+ * @origin_only:	at the origin: addresses that they must not know
  * @stale:	at a member: addresses whose VMAs the origin has changed: they are as good
  *		as gone, and are removed when somebody meets them; written with mmap_lock
  *		held, to read in handlers alone
@@ -265,7 +265,7 @@ struct pcn_shard {
 struct pcn_space {
 	struct list_head	node;
 	u64			number;
-	struct pcn_group	group;
+	struct pcn_kernel_group	group;
 	const struct pcn_proto	*proto;
 	struct mm_struct	*mm;
 	const struct pcn_space_ops *ops;
@@ -292,7 +292,7 @@ struct pcn_space {
 	struct work_struct	torn_work;
 	atomic64_t		rest_until;
 	struct pcn_member	member[PCN_KERNELS_MAX];
-	struct maple_tree	home_only;
+	struct maple_tree	origin_only;
 	struct maple_tree	stale;
 	bool			files_given;
 	bool			files_forbidden;
@@ -327,13 +327,13 @@ static inline bool pcn_is_origin(const struct pcn_space *s)
 	return s->group.self == s->group.origin;
 }
 
-static inline bool pcn_in_use(const struct pcn_record *r)
+static inline bool pcn_record_in_use(const struct pcn_record *r)
 {
 	return r->active || r->granted;
 }
 
 /* Do events wait? Without the lock it is no more than a hint. */
-static inline bool pcn_is_held(const struct pcn_record *r)
+static inline bool pcn_record_is_held(const struct pcn_record *r)
 {
 	return READ_ONCE(r->backlog);
 }
@@ -358,10 +358,11 @@ void pcn_plain_fault_end(struct pcn_space *s, struct pcn_plain_fault *fault);
 bool pcn_has_plain_fault(struct pcn_space *s, u64 page);
 struct pcn_record *pcn_record_next(struct pcn_shard *shard, u64 page);
 struct pcn_record *pcn_record_next_get(struct pcn_shard *shard, u64 page);
-bool pcn_is_shut(struct pcn_space *s, u64 page);
-void pcn_freeze(struct pcn_space *s, u64 first, u64 last, struct task_struct *owner);
-void pcn_thaw(struct pcn_space *s);
-bool pcn_tear(struct pcn_space *s, u64 first, u64 last);
+bool pcn_page_is_shut(struct pcn_space *s, u64 page);
+void pcn_space_freeze(struct pcn_space *s, u64 first, u64 last,
+		      struct task_struct *owner);
+void pcn_space_thaw(struct pcn_space *s);
+bool pcn_space_tear(struct pcn_space *s, u64 first, u64 last);
 void pcn_record_put(struct pcn_record *r);
 void pcn_record_drop(struct pcn_record *r, bool released);
 void pcn_records_end(struct pcn_space *s);
@@ -392,19 +393,19 @@ static inline struct pcn_record *pcn_record_after(struct pcn_shard *shard,
 }
 
 /* step.c */
-void pcn_changed(struct pcn_record *r);
+void pcn_record_changed(struct pcn_record *r);
 void pcn_backlog_free(struct pcn_record *r);
-void pcn_post_access(struct pcn_record *r, bool write, struct pcn_context *c);
-void pcn_resume(struct pcn_record *r, struct pcn_context *c);
+void pcn_record_post_access(struct pcn_record *r, bool write, struct pcn_context *c);
+void pcn_record_resume(struct pcn_record *r, struct pcn_context *c);
 int pcn_step_init(void);
 
 /* access.c */
 struct pcn_context *pcn_context_get(struct pcn_space *s);
 void pcn_context_put(struct pcn_context *c);
-bool pcn_may_enter(struct pcn_record *r, bool write, bool hurry);
-int pcn_enter(struct pcn_record *r, bool write, struct pcn_context *c);
-void pcn_leave(struct pcn_record *r);
-void pcn_leave_mapped(struct pcn_record *r, u64 ns);
+bool pcn_access_may_enter(struct pcn_record *r, bool write, bool hurry);
+int pcn_access_enter(struct pcn_record *r, bool write, struct pcn_context *c);
+void pcn_access_leave(struct pcn_record *r);
+void pcn_access_leave_mapped(struct pcn_record *r, u64 ns);
 
 /* hold.c */
 void pcn_hold_init(struct pcn_record *r);
@@ -420,18 +421,18 @@ s64 pcn_hold_round_wait(struct pcn_space *s);
 /* map.c, adopt.c, worker.c */
 int pcn_worker_init(void);
 int pcn_frame_alloc(struct pcn_record *r, struct vm_area_struct *vma);
-int pcn_map_prepare(struct vm_area_struct *vma, unsigned long address,
-		    bool mm_locked);
-void pcn_map(struct pcn_record *r, struct vm_area_struct *vma);
-bool pcn_reduce(struct pcn_record *r, enum pcn_mapping to, struct pcn_context *c);
-void pcn_unmap_away(struct pcn_record *r);
+int pcn_page_map_prepare(struct vm_area_struct *vma, unsigned long address,
+			 bool mm_locked);
+void pcn_page_map(struct pcn_record *r, struct vm_area_struct *vma);
+bool pcn_page_reduce(struct pcn_record *r, enum pcn_mapping to, struct pcn_context *c);
+void pcn_page_unmap_at_member(struct pcn_record *r);
 void pcn_record_kick(struct pcn_record *r, u64 due);
 void pcn_record_cancel(struct pcn_record *r);
 void pcn_record_adopt_soon(struct pcn_record *r);
-bool pcn_release(struct pcn_record *r, struct vm_area_struct *vma, bool everywhere);
-void pcn_remove(struct pcn_record *r, struct vm_area_struct *vma);
+bool pcn_page_release(struct pcn_record *r, struct vm_area_struct *vma, bool everywhere);
+void pcn_page_remove(struct pcn_record *r, struct vm_area_struct *vma);
 bool pcn_vma_replicates(struct vm_area_struct *vma);
-bool pcn_is_absent(struct pcn_space *s, u64 page);
+bool pcn_page_is_absent(struct pcn_space *s, u64 page);
 extern const struct vm_operations_struct pcn_vm_ops;
 extern const struct vm_operations_struct pcn_void_ops;
 
@@ -440,8 +441,9 @@ int pcn_tally_new(struct pcn_space *s, bool mm);
 void pcn_tally_drop(struct pcn_space *s);
 void pcn_tally_end(struct pcn_space *s);
 pid_t pcn_tally_tgid(const struct pcn_space *s);
-void pcn_saw_send(struct pcn_record *r, const struct pcn_msg *m, unsigned int to);
-void pcn_saw_fault(struct pcn_space *s, bool write, bool enters, bool plain);
+void pcn_count_send(struct pcn_record *r, const struct pcn_proto_event *m,
+		    unsigned int to);
+void pcn_count_fault(struct pcn_space *s, bool write, bool enters, bool plain);
 u64 pcn_wait_begin(struct pcn_record *r, bool write);
 void pcn_wait_end(struct pcn_record *r, bool write, u64 since, bool had);
 
@@ -479,7 +481,7 @@ struct file *pcn_file_open(const struct pcn_file *f, u32 length, unsigned long p
 int pcn_file_map(struct pcn_space *s, struct file *file, const struct pcn_file *f,
 		 u64 start, u64 end, unsigned long prot);
 
-/* layout.c */
+/* change.c */
 
 /**
  * struct pcn_change - a change of the layout of an address space that is under way
@@ -513,15 +515,15 @@ struct pcn_change {
 
 int pcn_change_begin(struct pcn_space *s, u64 start, u64 end, unsigned int flags);
 void pcn_change_end_space(struct pcn_space *s, bool failed);
-int pcn_layout_recall(struct pcn_space *s);
+int pcn_change_recall(struct pcn_space *s);
 void pcn_tell_of_torn(struct work_struct *work);
-void pcn_wait_for_unmappers(struct pcn_space *s);
+void pcn_space_wait_for_unmappers(struct pcn_space *s);
 
 /* round.c */
 int pcn_round_begin(struct pcn_change *c);
 int pcn_round_end(struct pcn_change *c);
 int pcn_round_finish(struct pcn_change *c);
-bool pcn_has_torn(struct pcn_space *s, u64 first, u64 last);
+bool pcn_space_has_torn(struct pcn_space *s, u64 first, u64 last);
 
 /* follow.c */
 int pcn_follow_init(void);
@@ -530,7 +532,7 @@ void pcn_vmas_clean(struct pcn_space *s);
 bool pcn_vma_is_stale(struct pcn_space *s, unsigned long address);
 
 /* buffers.c */
-void pcn_home_only(struct pcn_space *s, u64 start, u64 end, bool on);
+void pcn_origin_only(struct pcn_space *s, u64 start, u64 end, bool on);
 
 /* vma.c */
 int pcn_vma_init(void);
@@ -538,10 +540,10 @@ void pcn_vma_answer(struct work_struct *work);
 void pcn_vma_unpark(struct pcn_space *s);
 void pcn_vma_end_asks(struct pcn_space *s);
 
-#include "check.h"
+#include "page_check.h"
 
 /**
- * pcn_set_frame - give a record another frame, or none
+ * pcn_record_set_frame - give a record another frame, or none
  * @r:		the record
  * @frame:	the frame, or NULL
  *
@@ -549,7 +551,7 @@ void pcn_vma_end_asks(struct pcn_space *s);
  *
  * Context: the record's lock is held, or nobody else knows of the record.
  */
-static inline void pcn_set_frame(struct pcn_record *r, struct page *frame)
+static inline void pcn_record_set_frame(struct pcn_record *r, struct page *frame)
 {
 	pcn_check_frame(r, frame);
 	if (r->space && r->space->mm && !pcn_is_origin(r->space))

@@ -12,7 +12,7 @@
  * a frame of the protocol's (adopt.c). While the data is elsewhere the page table holds
  * a poison marker, as userfaultfd's: paths that have been forgotten fail instead of
  * reading zeros. Before Linux changes the layout the page becomes plain again
- * (layout.c).
+ * (change.c).
  *
  * A page is mapped by the thread that wants it, with its VMA locked, and
  * unmapped by the kernel's part of the protocol. It is mapped old: the accessed bit
@@ -21,7 +21,7 @@
  *
  * Linux may change an entry at the origin without a word: truncation of a file removes
  * pages of private mappings, and fault-around puts pages of the file there. So the page
- * frame number is compared wherever an entry is changed (look_at()): what is not the
+ * frame number is compared wherever an entry is changed (look_at_pte()): what is not the
  * record's frame is never counted, unmapped or freed as if it was.
  *
  * At the origin a frame that can be written is taken away only when nobody else refers
@@ -83,7 +83,7 @@ static pte_t *lock_pte(struct mm_struct *mm, unsigned long address,
 }
 
 /**
- * pcn_map_prepare - see to what pcn_map() needs
+ * pcn_page_map_prepare - see to what pcn_page_map() needs
  * @vma:	the VMA
  * @address:	in it
  * @mm_locked:	mmap_lock is held, not only the VMA's
@@ -91,8 +91,8 @@ static pte_t *lock_pte(struct mm_struct *mm, unsigned long address,
  * Context: process; the VMA is locked, sleeps for memory.
  * Return: 0; -ENOMEM; -EAGAIN mmap_lock is needed.
  */
-int pcn_map_prepare(struct vm_area_struct *vma, unsigned long address,
-		    bool mm_locked)
+int pcn_page_map_prepare(struct vm_area_struct *vma, unsigned long address,
+			 bool mm_locked)
 {
 	spinlock_t *ptl;
 	pmd_t *pmd;
@@ -184,7 +184,7 @@ int pcn_frame_alloc(struct pcn_record *r, struct vm_area_struct *vma)
 	spin_lock(&r->lock);
 	if (needs_frame(r) && !r->plain) {
 		old = r->frame;
-		pcn_set_frame(r, page);
+		pcn_record_set_frame(r, page);
 		page = NULL;
 	}
 	spin_unlock(&r->lock);
@@ -211,7 +211,7 @@ enum finding {
 	FOUND_OTHER,
 };
 
-static enum finding look_at(const struct pcn_record *r, pte_t entry)
+static enum finding look_at_pte(const struct pcn_record *r, pte_t entry)
 {
 	if (pte_none(entry) || is_pte_marker(entry))
 		return FOUND_NOTHING;
@@ -223,7 +223,7 @@ static enum finding look_at(const struct pcn_record *r, pte_t entry)
 }
 
 /* As the OOM killer does: a process may share its memory with others. */
-static void kill_users(struct mm_struct *mm)
+static void space_kill_users(struct mm_struct *mm)
 {
 	struct task_struct *p, *t;
 
@@ -243,19 +243,19 @@ static void kill_users(struct mm_struct *mm)
  * Whatever this is, the frame is used for nothing else, nor is what was found. At a
  * member the keeper is among those that are killed, and tells the origin.
  */
-static void complain(struct pcn_record *r, pte_t entry)
+static void page_complain(struct pcn_record *r, pte_t entry)
 {
 	struct pcn_space *s = r->space;
 
 	pr_err("page %llx of space %llx: its entry is %llx, its frame %lx: the process is killed\n",
 	       r->page, s->number, (u64)pte_val(entry),
 	       r->frame ? page_to_pfn(r->frame) : 0);
-	kill_users(s->mm);
+	space_kill_users(s->mm);
 	pcn_space_break(s->number);
 }
 
 /**
- * pcn_unmap_page - a page of Linux's is in a page table no more
+ * pcn_page_unmap - a page of Linux's is in a page table no more
  * @vma:	the VMA
  * @page:	the page
  * @entry:	what its entry was; it has been cleared, and TLBs flushed
@@ -264,7 +264,7 @@ static void complain(struct pcn_record *r, pte_t entry)
  *
  * Context: the lock of the page table is held.
  */
-void pcn_unmap_page(struct vm_area_struct *vma, struct page *page, pte_t entry)
+void pcn_page_unmap(struct vm_area_struct *vma, struct page *page, pte_t entry)
 {
 	struct folio *folio = page_folio(page);
 
@@ -284,7 +284,7 @@ static void remove_page(struct vm_area_struct *vma, unsigned long address, pte_t
 		ksm_might_unmap_zero_page(vma->vm_mm, entry);
 		return;
 	}
-	pcn_unmap_page(vma, page, entry);
+	pcn_page_unmap(vma, page, entry);
 	put_page(page);
 }
 
@@ -323,7 +323,7 @@ static bool make_room(struct pcn_record *r, struct vm_area_struct *vma, pte_t *p
 	unsigned long address = pcn_address_of(r);
 	pte_t entry = ptep_get(pte);
 
-	switch (look_at(r, entry)) {
+	switch (look_at_pte(r, entry)) {
 	case FOUND_FRAME:
 		if (pcn_is_origin(r->space) && r->may == PCN_MAP_RDWR)
 			SetPageAnonExclusive(r->frame);
@@ -338,20 +338,20 @@ static bool make_room(struct pcn_record *r, struct vm_area_struct *vma, pte_t *p
 	case FOUND_OTHER:
 		break;
 	}
-	complain(r, entry);
+	page_complain(r, entry);
 	return false;
 }
 
 /**
- * pcn_map - let the page table allow what the protocol allows
+ * pcn_page_map - let the page table allow what the protocol allows
  * @r:		the record, not plain, with a frame
- * @vma:	its VMA; pcn_map_prepare() was called for it
+ * @vma:	its VMA; pcn_page_map_prepare() was called for it
  *
  * A page that is home-only is Linux's at the origin, and not mapped elsewhere.
  *
  * Context: the record's lock is held, the VMA is locked.
  */
-void pcn_map(struct pcn_record *r, struct vm_area_struct *vma)
+void pcn_page_map(struct pcn_record *r, struct vm_area_struct *vma)
 {
 	struct mm_struct *mm = vma->vm_mm;
 	unsigned long address = pcn_address_of(r);
@@ -432,7 +432,7 @@ static void leave_to_linux(struct pcn_record *r, struct vm_area_struct *vma,
 	struct page *frame = r->frame;
 
 	set_pte_at(vma->vm_mm, pcn_address_of(r), pte, old);
-	pcn_set_frame(r, *c->dummy);
+	pcn_record_set_frame(r, *c->dummy);
 	*c->dummy = NULL;
 	r->absent = true;
 	r->mapped = PCN_MAP_NONE;
@@ -479,11 +479,11 @@ static void reduce_nothing(struct pcn_record *r, struct vm_area_struct *vma,
 }
 
 /* At the origin. False: not yet. The entry is cleared and flushed. */
-static bool reduce_home(struct pcn_record *r, struct vm_area_struct *vma,
-			pte_t *pte, pte_t old, enum pcn_mapping to,
-			const struct pcn_context *c)
+static bool reduce_at_origin(struct pcn_record *r, struct vm_area_struct *vma,
+			     pte_t *pte, pte_t old, enum pcn_mapping to,
+			     const struct pcn_context *c)
 {
-	switch (look_at(r, old)) {
+	switch (look_at_pte(r, old)) {
 	case FOUND_FRAME:
 		return reduce_frame(r, vma, pte, old, to, c);
 	case FOUND_NOTHING:
@@ -494,20 +494,20 @@ static bool reduce_home(struct pcn_record *r, struct vm_area_struct *vma,
 		break;
 	}
 	set_pte_at(vma->vm_mm, pcn_address_of(r), pte, old);
-	complain(r, old);
+	page_complain(r, old);
 	r->mapped = PCN_MAP_NONE;
 	return true;
 }
 
 /* Elsewhere. The entry is cleared and flushed. */
-static void reduce_away(struct pcn_record *r, struct vm_area_struct *vma,
-			pte_t *pte, pte_t old, enum pcn_mapping to)
+static void reduce_at_member(struct pcn_record *r, struct vm_area_struct *vma,
+			     pte_t *pte, pte_t old, enum pcn_mapping to)
 {
-	enum finding found = look_at(r, old);
+	enum finding found = look_at_pte(r, old);
 
 	r->mapped = PCN_MAP_NONE;
 	if (found == FOUND_OTHER)
-		complain(r, old);
+		page_complain(r, old);
 	if (found != FOUND_FRAME || to == PCN_MAP_NONE)
 		return;
 	set_pte_at(vma->vm_mm, pcn_address_of(r), pte, pte_wrprotect(old));
@@ -529,7 +529,7 @@ static bool reduce_in(struct pcn_record *r, struct vm_area_struct *vma,
 		return true;
 	}
 	old = ptep_get(pte);
-	if (look_at(r, old) == FOUND_FRAME &&
+	if (look_at_pte(r, old) == FOUND_FRAME &&
 	    !pcn_hold_is_over(r, pte_young(old), &c->again)) {
 		pte_unmap_unlock(pte, ptl);
 		return false;
@@ -539,17 +539,17 @@ static bool reduce_in(struct pcn_record *r, struct vm_area_struct *vma,
 	if (to == PCN_MAP_NONE)
 		pcn_hold_end(r);
 	if (pcn_is_origin(r->space))
-		done = reduce_home(r, vma, pte, old, to, c);
+		done = reduce_at_origin(r, vma, pte, old, to, c);
 	else
-		reduce_away(r, vma, pte, old, to);
+		reduce_at_member(r, vma, pte, old, to);
 	pte_unmap_unlock(pte, ptl);
 	if (!done)
-		c->again = pcn_stuck_again(r);
+		c->again = pcn_record_stuck_again(r);
 	return done;
 }
 
 /**
- * pcn_reduce - let the page table allow no more than this
+ * pcn_page_reduce - let the page table allow no more than this
  * @r:		the record
  * @to:		what is still to be allowed
  * @c:		@locked if mmap_lock is held, to read; otherwise the VMA's lock is tried.
@@ -558,7 +558,7 @@ static bool reduce_in(struct pcn_record *r, struct vm_area_struct *vma,
  * Context: the record's lock is held.
  * Return: true: done, TLBs flushed; false: it has to be done later.
  */
-bool pcn_reduce(struct pcn_record *r, enum pcn_mapping to, struct pcn_context *c)
+bool pcn_page_reduce(struct pcn_record *r, enum pcn_mapping to, struct pcn_context *c)
 {
 	bool locked = c->locked;
 	struct mm_struct *mm = r->space->mm;
@@ -585,14 +585,14 @@ bool pcn_reduce(struct pcn_record *r, enum pcn_mapping to, struct pcn_context *c
 }
 
 /**
- * pcn_unmap_away - at a member, let the page table allow nothing any more
+ * pcn_page_unmap_at_member - at a member, let the page table allow nothing any more
  * @r:	the record
  *
  * The page stays, and may be mapped again. Whether it has been used does not matter.
  *
  * Context: the record's lock is held, and mmap_lock to read.
  */
-void pcn_unmap_away(struct pcn_record *r)
+void pcn_page_unmap_at_member(struct pcn_record *r)
 {
 	struct vm_area_struct *vma = vma_lookup(r->space->mm, pcn_address_of(r));
 	spinlock_t *ptl;
@@ -601,8 +601,10 @@ void pcn_unmap_away(struct pcn_record *r)
 	if (r->mapped && vma && vma->vm_ops == &pcn_vm_ops) {
 		pte = lock_pte(vma->vm_mm, pcn_address_of(r), &ptl);
 		if (pte) {
-			reduce_away(r, vma, pte, ptep_clear_flush(vma, pcn_address_of(r),
-								  pte), PCN_MAP_NONE);
+			reduce_at_member(r, vma, pte, ptep_clear_flush(vma,
+								       pcn_address_of(r),
+								       pte),
+					 PCN_MAP_NONE);
 			pte_unmap_unlock(pte, ptl);
 		}
 	}
@@ -635,7 +637,7 @@ static bool make_exclusive(struct pcn_record *r, struct vm_area_struct *vma)
 
 	if (!pte)
 		return false;
-	there = look_at(r, ptep_get(pte)) == FOUND_FRAME;
+	there = look_at_pte(r, ptep_get(pte)) == FOUND_FRAME;
 	if (there)
 		SetPageAnonExclusive(r->frame);
 	pte_unmap_unlock(pte, ptl);
@@ -646,25 +648,25 @@ static bool make_exclusive(struct pcn_record *r, struct vm_area_struct *vma)
 static bool give_back(struct pcn_record *r, struct vm_area_struct *vma)
 {
 	if (r->may && !r->mapped)
-		pcn_map(r, vma);
+		pcn_page_map(r, vma);
 	else if (!r->mapped)
 		clear_marker(vma, pcn_address_of(r));
 	return r->mapped && make_exclusive(r, vma);
 }
 
 /**
- * pcn_release - at the origin, give a page back to Linux
+ * pcn_page_release - at the origin, give a page back to Linux
  * @r:		the record: no other kernel has the page, nothing is under way
- * @vma:	its VMA, or NULL; pcn_map_prepare() was called for it
+ * @vma:	its VMA, or NULL; pcn_page_map_prepare() was called for it
  * @everywhere:	all other kernels have forgotten the page; otherwise one will, before it
  *		does anything else with it
  *
  * A page whose data is elsewhere is empty then.
  *
  * Context: process; mmap_lock is held, to read.
- * Return: false: Linux has taken the page away, and pcn_remove() has to follow.
+ * Return: false: Linux has taken the page away, and pcn_page_remove() has to follow.
  */
-bool pcn_release(struct pcn_record *r, struct vm_area_struct *vma, bool everywhere)
+bool pcn_page_release(struct pcn_record *r, struct vm_area_struct *vma, bool everywhere)
 {
 	struct page *frame;
 	bool given = false;
@@ -679,7 +681,7 @@ bool pcn_release(struct pcn_record *r, struct vm_area_struct *vma, bool everywhe
 	trace_pcn_page_release(r->space->number, r->page, r->replica.state);
 	if (vma && !r->absent)
 		given = give_back(r, vma);
-	pcn_set_frame(r, NULL);
+	pcn_record_set_frame(r, NULL);
 	r->plain = true;
 	r->absent = false;
 	pcn_hold_init(r);
@@ -693,7 +695,7 @@ bool pcn_release(struct pcn_record *r, struct vm_area_struct *vma, bool everywhe
 }
 
 /**
- * pcn_remove - at the origin, a page is no part of the address space any more
+ * pcn_page_remove - at the origin, a page is no part of the address space any more
  * @r:		the record, torn: no other kernel has the page, nothing is under way
  * @vma:	the VMA at its address, which need not be the page's; or NULL
  *
@@ -702,7 +704,7 @@ bool pcn_release(struct pcn_record *r, struct vm_area_struct *vma, bool everywhe
  *
  * Context: process; mmap_lock is held, to read.
  */
-void pcn_remove(struct pcn_record *r, struct vm_area_struct *vma)
+void pcn_page_remove(struct pcn_record *r, struct vm_area_struct *vma)
 {
 	unsigned long address = pcn_address_of(r);
 	spinlock_t *ptl;
@@ -715,7 +717,7 @@ void pcn_remove(struct pcn_record *r, struct vm_area_struct *vma)
 	if (!pte)
 		return;
 	old = ptep_get(pte);
-	if (look_at(r, old) == FOUND_FRAME)
+	if (look_at_pte(r, old) == FOUND_FRAME)
 		remove_page(vma, address, ptep_clear_flush(vma, address, pte));
 	else if (is_pte_marker(old))
 		pte_clear(vma->vm_mm, address, pte);

@@ -8,7 +8,7 @@
 
 static const struct pcn_proto *chosen __ro_after_init = &pcn_proto_owner;
 
-static int __init choose(char *name)
+static int __init choose_proto(char *name)
 {
 	const struct pcn_proto *p = pcn_proto_find(name ? name : "");
 
@@ -20,7 +20,7 @@ static int __init choose(char *name)
 	chosen = p;
 	return 0;
 }
-early_param("popcorn_protocol", choose);
+early_param("popcorn_protocol", choose_proto);
 
 /**
  * pcn_proto_chosen() - the page coherency protocol of this boot

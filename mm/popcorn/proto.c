@@ -2,7 +2,7 @@
 /*
  * Page coherency protocols: what they share.
  *
- * pcn_step() looks the event up in the protocol's table and applies the rule
+ * pcn_proto_step() looks the event up in the protocol's table and applies the rule
  * that it finds there. Everything that can be refused is refused here or
  * before the interpreter sees an action, and leaves the replica as it was: a
  * peer that talks nonsense breaks nothing but its own request.
@@ -48,7 +48,7 @@ static const char * const event_names[PCN_EVENTS] = {
 	[PCN_LEFT]		= "left",
 };
 
-static const char * const op_names[PCN_OPS] = {
+static const char * const op_names[PCN_ACTION_TYPES] = {
 	[PCN_SEND]	= "send",
 	[PCN_INSTALL]	= "install",
 	[PCN_ZERO]	= "zero",
@@ -75,7 +75,7 @@ const char *pcn_state_name(unsigned int state)
 
 /**
  * pcn_event_name() - name of an event, for people
- * @event: enum pcn_event, or any number
+ * @event: enum pcn_event_type, or any number
  *
  * Context: Any context.
  * Return: The name; "?" if there is no such event.
@@ -86,15 +86,15 @@ const char *pcn_event_name(unsigned int event)
 }
 
 /**
- * pcn_op_name() - name of an action, for people
- * @op: enum pcn_op, or any number
+ * pcn_action_name() - name of an action, for people
+ * @op: enum pcn_action_type, or any number
  *
  * Context: Any context.
  * Return: The name; "?" if there is no such action.
  */
-const char *pcn_op_name(unsigned int op)
+const char *pcn_action_name(unsigned int op)
 {
-	return op < PCN_OPS ? op_names[op] : "?";
+	return op < PCN_ACTION_TYPES ? op_names[op] : "?";
 }
 
 static bool same_text(const char *a, const char *b)
@@ -129,7 +129,7 @@ const struct pcn_proto *pcn_proto_find(const char *name)
  *
  * Context: Any context.
  */
-void pcn_replica_init(struct pcn_replica *r, const struct pcn_group *g)
+void pcn_replica_init(struct pcn_replica *r, const struct pcn_kernel_group *g)
 {
 	*r = (struct pcn_replica) {
 		.state = PCN_U,
@@ -152,7 +152,7 @@ void pcn_replica_init(struct pcn_replica *r, const struct pcn_group *g)
  *
  * Context: Any context.
  */
-void pcn_replica_own(const struct pcn_proto *p, const struct pcn_group *g,
+void pcn_replica_own(const struct pcn_proto *p, const struct pcn_kernel_group *g,
 		     struct pcn_replica *r)
 {
 	bool votes = p == &pcn_proto_vote;
@@ -164,7 +164,7 @@ void pcn_replica_own(const struct pcn_proto *p, const struct pcn_group *g,
 }
 
 /**
- * pcn_settled() - does no access wait in a replica?
+ * pcn_replica_is_settled() - does no access wait in a replica?
  * @r: the replica
  *
  * A range is frozen when no member starts an access in it and all replicas of
@@ -174,7 +174,7 @@ void pcn_replica_own(const struct pcn_proto *p, const struct pcn_group *g,
  * Context: Any context.
  * Return: true if no access waits and nothing is owed to another kernel.
  */
-bool pcn_settled(const struct pcn_replica *r)
+bool pcn_replica_is_settled(const struct pcn_replica *r)
 {
 	return r->state <= PCN_I;
 }
@@ -299,14 +299,15 @@ void pcn_without_leaver(struct pcn_step *s, u8 heir)
 }
 
 /* To grant the page to this kernel itself would be the end of it. */
-static bool is_own(const struct pcn_group *g, const struct pcn_msg *ev)
+static bool is_own(const struct pcn_kernel_group *g, const struct pcn_proto_event *ev)
 {
 	return ev->type < PCN_MESSAGES &&
 	       (ev->from == g->self || ev->who == g->self);
 }
 
 /* Messages from or on behalf of a kernel that is no member have no effect. */
-static bool concerns_member(const struct pcn_group *g, const struct pcn_msg *ev)
+static bool concerns_member(const struct pcn_kernel_group *g,
+			    const struct pcn_proto_event *ev)
 {
 	if (ev->type >= PCN_MESSAGES)
 		return true;
@@ -315,7 +316,7 @@ static bool concerns_member(const struct pcn_group *g, const struct pcn_msg *ev)
 }
 
 /**
- * pcn_step() - make one step of a protocol
+ * pcn_proto_step() - make one step of a protocol
  * @p: the protocol
  * @g: the group as the own kernel sees it
  * @r: the replica; changed only if the verdict is PCN_OK
@@ -326,9 +327,10 @@ static bool concerns_member(const struct pcn_group *g, const struct pcn_msg *ev)
  *	    actions of one step be complete before the next step of it.
  * Return: The verdict. PCN_IMPOSSIBLE comes with a text in @out->fault.
  */
-enum pcn_verdict pcn_step(const struct pcn_proto *p, const struct pcn_group *g,
-			  struct pcn_replica *r, const struct pcn_msg *ev,
-			  struct pcn_out *out)
+enum pcn_verdict pcn_proto_step(const struct pcn_proto *p,
+				const struct pcn_kernel_group *g,
+				struct pcn_replica *r, const struct pcn_proto_event *ev,
+				struct pcn_out *out)
 {
 	struct pcn_step s = { .g = g, .r = r, .ev = ev, .out = out };
 	const struct pcn_replica before = *r;

@@ -60,16 +60,16 @@ extern enum pcn_seed pcn_seed;
 #endif
 
 /**
- * struct pcn_step - one step being made
+ * struct pcn_proto_step - one step being made
  * @g:		the group as the own kernel sees it
  * @r:		the replica, changed in place
  * @ev:		the event
  * @out:	what the step gives
  */
 struct pcn_step {
-	const struct pcn_group	*g;
+	const struct pcn_kernel_group	*g;
 	struct pcn_replica	*r;
-	const struct pcn_msg	*ev;
+	const struct pcn_proto_event	*ev;
 	struct pcn_out		*out;
 };
 
@@ -122,7 +122,7 @@ static inline u64 kid_bit(u8 kid)
 	return kid == PCN_NOBODY ? 0 : BIT_ULL(kid);
 }
 
-static inline struct pcn_action *new_action(struct pcn_step *s, enum pcn_op op)
+static inline struct pcn_action *new_action(struct pcn_step *s, enum pcn_action_type op)
 {
 	struct pcn_action *a = &s->out->act[s->out->count++];
 
@@ -130,20 +130,20 @@ static inline struct pcn_action *new_action(struct pcn_step *s, enum pcn_op op)
 	return a;
 }
 
-static inline void act(struct pcn_step *s, enum pcn_op op)
+static inline void act(struct pcn_step *s, enum pcn_action_type op)
 {
 	new_action(s, op);
 }
 
 /* To nobody is allowed: a message to the empty set is not sent. */
-static inline struct pcn_msg *send(struct pcn_step *s, u64 to,
-				   enum pcn_event type)
+static inline struct pcn_proto_event *send(struct pcn_step *s, u64 to,
+					   enum pcn_event_type type)
 {
 	struct pcn_action *a = new_action(s, PCN_SEND);
 
 	a->to = to;
 	a->behalf = 0;
-	a->msg = (struct pcn_msg) {
+	a->msg = (struct pcn_proto_event) {
 		.type = type,
 		.from = s->g->self,
 		.who = s->g->self,
@@ -153,7 +153,7 @@ static inline struct pcn_msg *send(struct pcn_step *s, u64 to,
 }
 
 /* The data of the event becomes the page; @op says who may use it. */
-static inline void install(struct pcn_step *s, enum pcn_op op)
+static inline void install(struct pcn_step *s, enum pcn_action_type op)
 {
 	act(s, PCN_INSTALL);
 	act(s, op);

@@ -52,13 +52,13 @@ static bool has_it_alone(const struct pcn_replica *r)
 	return r->state == PCN_NR || r->state == PCN_M;
 }
 
-static bool votes(const struct pcn_step *s)
+static bool owner_votes(const struct pcn_step *s)
 {
 	return s->g->origin == PCN_NOBODY;
 }
 
 /* News of an owner. A pinned hint leads to a writer in the queue: keep it. */
-static void learn(struct pcn_step *s, u8 kid)
+static void owner_learn(struct pcn_step *s, u8 kid)
 {
 	struct pcn_replica *r = s->r;
 
@@ -69,7 +69,7 @@ static void learn(struct pcn_step *s, u8 kid)
 }
 
 /* Path reversal: later requests follow the writer that was just let through. */
-static void follow(struct pcn_step *s, u8 writer)
+static void owner_follow(struct pcn_step *s, u8 writer)
 {
 	s->r->hint = writer;
 	s->r->pin = writer;
@@ -77,7 +77,7 @@ static void follow(struct pcn_step *s, u8 writer)
 
 /* --- serving others --- */
 
-static void serve(struct pcn_step *s, u64 readers)
+static void owner_serve(struct pcn_step *s, u64 readers)
 {
 	struct pcn_replica *r = s->r;
 
@@ -90,10 +90,10 @@ static void serve(struct pcn_step *s, u64 readers)
 }
 
 /* The data goes along only to a writer that has no valid copy. */
-static void grant(struct pcn_step *s, u8 writer)
+static void owner_grant(struct pcn_step *s, u8 writer)
 {
 	struct pcn_replica *r = s->r;
-	struct pcn_msg *m;
+	struct pcn_proto_event *m;
 
 	lose_copy(s);
 	m = send(s, BIT_ULL(writer), PCN_COPY_OWN);
@@ -142,7 +142,7 @@ static void pass_writers(struct pcn_step *s, u64 writers)
 		return impossible(s, "a Fetch_Write would return to its sender");
 	send(s, kid_bit(r->hint), PCN_FETCH_WRITE);
 	s->out->act[s->out->count - 1].behalf = writers;
-	follow(s, fls64(writers) - 1);
+	owner_follow(s, fls64(writers) - 1);
 }
 
 static void queue_writers(struct pcn_step *s, u64 writers)
@@ -152,7 +152,7 @@ static void queue_writers(struct pcn_step *s, u64 writers)
 	if (r->next == PCN_NOBODY) {
 		r->next = __ffs64(writers);
 		writers &= writers - 1;
-		follow(s, r->next);
+		owner_follow(s, r->next);
 		if (pcn_without(PCN_SEED_NEXT))
 			r->next = PCN_NOBODY;
 	}
@@ -177,15 +177,15 @@ static void release_owned(struct pcn_step *s)
 	if (readers || writers || next != PCN_NOBODY)
 		act(s, PCN_HOLD);
 	if (readers)
-		serve(s, readers);
+		owner_serve(s, readers);
 	if (next == PCN_NOBODY && writers) {
 		next = __ffs64(writers);
 		writers &= writers - 1;
-		follow(s, next);
+		owner_follow(s, next);
 	}
 	r->next = PCN_NOBODY;
 	if (next != PCN_NOBODY)
-		grant(s, next);
+		owner_grant(s, next);
 	if (writers)
 		pass_writers(s, writers);
 }
@@ -207,7 +207,7 @@ static void release_known(struct pcn_step *s)
 		pass_writers(s, writers);
 }
 
-static void release(struct pcn_step *s)
+static void owner_release(struct pcn_step *s)
 {
 	u64 joiners = take_all(&s->r->joiners);
 
@@ -221,7 +221,7 @@ static void release(struct pcn_step *s)
 
 /* --- the own access --- */
 
-static void enter_m(struct pcn_step *s)
+static void owner_enter_m(struct pcn_step *s)
 {
 	struct pcn_replica *r = s->r;
 
@@ -229,21 +229,21 @@ static void enter_m(struct pcn_step *s)
 	done(s);
 	r->state = PCN_M;
 	r->cs = 0;
-	release(s);
+	owner_release(s);
 }
 
-static void invalidate(struct pcn_step *s)
+static void owner_invalidate(struct pcn_step *s)
 {
 	struct pcn_replica *r = s->r;
 
 	if (!r->cs)
-		return enter_m(s);
+		return owner_enter_m(s);
 	send(s, r->cs, PCN_INVALID);
 	r->wait = r->cs;
 	r->state = PCN_WP1;
 }
 
-static void enter_nr(struct pcn_step *s)
+static void owner_enter_nr(struct pcn_step *s)
 {
 	struct pcn_replica *r = s->r;
 
@@ -251,7 +251,7 @@ static void enter_nr(struct pcn_step *s)
 	r->flags &= ~PCN_TENTATIVE;
 	if (r->pin == PCN_NOBODY)
 		r->hint = s->g->self;
-	release(s);
+	owner_release(s);
 }
 
 static void ask_read(struct pcn_step *s, enum pcn_state state)
@@ -270,45 +270,45 @@ static void ask_write(struct pcn_step *s)
 	r->state = PCN_WR;
 }
 
-static void join(struct pcn_step *s)
+static void owner_join(struct pcn_step *s)
 {
 	struct pcn_replica *r = s->r;
 
 	r->wait = others(s);
 	if (!r->wait)
-		return enter_nr(s);
+		return owner_enter_nr(s);
 	send(s, r->wait, PCN_JOIN);
 	r->state = PCN_FNR;
 }
 
-static void rule_touch(struct pcn_step *s)
+static void owner_rule_touch(struct pcn_step *s)
 {
 	struct pcn_replica *r = s->r;
 
 	want(s);
 	if (r->hint == PCN_NOBODY)
-		join(s);
+		owner_join(s);
 	else if (r->hint == s->g->self)
-		enter_nr(s);
+		owner_enter_nr(s);
 	else if (s->ev->type == PCN_WRITE)
 		ask_write(s);
 	else
-		ask_read(s, votes(s) ? PCN_FV : PCN_FNR);
+		ask_read(s, owner_votes(s) ? PCN_FV : PCN_FNR);
 }
 
-static void rule_upgrade(struct pcn_step *s)
+static void owner_rule_upgrade(struct pcn_step *s)
 {
 	want(s);
-	invalidate(s);
+	owner_invalidate(s);
 }
 
-static void rule_want_read(struct pcn_step *s)
+static void owner_rule_want_read(struct pcn_step *s)
 {
 	want(s);
 	ask_read(s, PCN_IR1);
 }
 
-static void rule_want_write(struct pcn_step *s)
+static void owner_rule_want_write(struct pcn_step *s)
 {
 	want(s);
 	ask_write(s);
@@ -316,44 +316,44 @@ static void rule_want_write(struct pcn_step *s)
 
 /* --- requests --- */
 
-static void rule_serve(struct pcn_step *s)
+static void owner_rule_serve(struct pcn_step *s)
 {
-	serve(s, BIT_ULL(s->ev->who));
+	owner_serve(s, BIT_ULL(s->ev->who));
 }
 
-static void rule_grant(struct pcn_step *s)
+static void owner_rule_grant(struct pcn_step *s)
 {
-	grant(s, s->ev->who);
-	follow(s, s->ev->who);
+	owner_grant(s, s->ev->who);
+	owner_follow(s, s->ev->who);
 }
 
-static void rule_forward(struct pcn_step *s)
+static void owner_rule_forward(struct pcn_step *s)
 {
 	forward_readers(s, BIT_ULL(s->ev->who), s->ev->hops);
 }
 
-static void rule_pass(struct pcn_step *s)
+static void owner_rule_pass(struct pcn_step *s)
 {
 	pass_writers(s, BIT_ULL(s->ev->who));
 }
 
-static void rule_first_read(struct pcn_step *s)
+static void owner_rule_first_read(struct pcn_step *s)
 {
 	if (s->r->hint == s->g->self)
 		give_first(s);
 	else
-		rule_forward(s);
+		owner_rule_forward(s);
 }
 
-static void rule_first_write(struct pcn_step *s)
+static void owner_rule_first_write(struct pcn_step *s)
 {
 	if (s->r->hint == s->g->self)
 		give_first(s);
 	else
-		rule_pass(s);
+		owner_rule_pass(s);
 }
 
-static void rule_keep_read(struct pcn_step *s)
+static void owner_rule_keep_read(struct pcn_step *s)
 {
 	s->r->readers |= BIT_ULL(s->ev->who);
 	if (s->r->state == PCN_WP1 && pcn_without(PCN_SEED_WP1_DEFER)) {
@@ -362,12 +362,12 @@ static void rule_keep_read(struct pcn_step *s)
 	}
 }
 
-static void rule_keep_write(struct pcn_step *s)
+static void owner_rule_keep_write(struct pcn_step *s)
 {
 	s->r->writers |= BIT_ULL(s->ev->who);
 }
 
-static void rule_queue(struct pcn_step *s)
+static void owner_rule_queue(struct pcn_step *s)
 {
 	queue_writers(s, BIT_ULL(s->ev->who));
 }
@@ -380,7 +380,7 @@ static void answer_join(struct pcn_step *s, bool mapped)
 		mapped ? PCN_MAPPED : 0;
 }
 
-static void rule_note_join(struct pcn_step *s)
+static void owner_rule_note_join(struct pcn_step *s)
 {
 	struct pcn_replica *r = s->r;
 
@@ -396,7 +396,7 @@ static void rule_note_join(struct pcn_step *s)
  * votes. If that one counted this kernel among those that know the page, the
  * two would send each other's requests in a circle.
  */
-static void rule_say_mapped(struct pcn_step *s)
+static void owner_rule_say_mapped(struct pcn_step *s)
 {
 	answer_join(s, !(s->r->flags & PCN_TENTATIVE) ||
 		    pcn_without(PCN_SEED_TENTATIVE));
@@ -406,7 +406,7 @@ static void rule_say_mapped(struct pcn_step *s)
  * Who has heard of a Join has a hint and does not join. So of two Joins neither
  * was sent after the other had come, and the index alone is a fair judge.
  */
-static void rule_rival(struct pcn_step *s)
+static void owner_rule_rival(struct pcn_step *s)
 {
 	if (s->g->self > s->ev->from || pcn_without(PCN_SEED_RIVAL))
 		return answer_join(s, false);
@@ -415,15 +415,15 @@ static void rule_rival(struct pcn_step *s)
 
 /* --- losing a copy --- */
 
-static void rule_give_up(struct pcn_step *s)
+static void owner_rule_give_up(struct pcn_step *s)
 {
 	lose_copy(s);
 	send(s, BIT_ULL(s->ev->from), PCN_ACK);
 	s->r->state = PCN_I;
-	learn(s, s->ev->from);
+	owner_learn(s, s->ev->from);
 }
 
-static void rule_give_up_wr(struct pcn_step *s)
+static void owner_rule_give_up_wr(struct pcn_step *s)
 {
 	if (!(s->r->flags & PCN_HELD))
 		return impossible(s, "Invalid in WR without a copy");
@@ -449,19 +449,19 @@ static void ack_later(struct pcn_step *s, enum pcn_state state)
 		send(s, BIT_ULL(s->ev->from), PCN_ACK);
 }
 
-static void rule_ack_later(struct pcn_step *s)
+static void owner_rule_ack_later(struct pcn_step *s)
 {
-	if (votes(s))
+	if (owner_votes(s))
 		return impossible(s, "Invalid before the vote has ended");
 	ack_later(s, PCN_FNR);
 }
 
-static void rule_ack_later_ir(struct pcn_step *s)
+static void owner_rule_ack_later_ir(struct pcn_step *s)
 {
 	ack_later(s, PCN_IR2);
 }
 
-static void rule_ack_later_fv(struct pcn_step *s)
+static void owner_rule_ack_later_fv(struct pcn_step *s)
 {
 	ack_later(s, PCN_FI);
 }
@@ -485,10 +485,10 @@ static void use_once(struct pcn_step *s)
 	r->flags = 0;
 	r->late = PCN_NOBODY;
 	r->state = PCN_I;
-	learn(s, writer);
+	owner_learn(s, writer);
 }
 
-static void rule_arrive(struct pcn_step *s)
+static void owner_rule_arrive(struct pcn_step *s)
 {
 	struct pcn_replica *r = s->r;
 
@@ -496,89 +496,89 @@ static void rule_arrive(struct pcn_step *s)
 	done(s);
 	r->flags = PCN_HELD;
 	r->state = PCN_S;
-	learn(s, s->ev->from);
+	owner_learn(s, s->ev->from);
 }
 
-static void rule_use_once(struct pcn_step *s)
+static void owner_rule_use_once(struct pcn_step *s)
 {
 	use_once(s);
 }
 
-static void rule_arrive_fnr(struct pcn_step *s)
+static void owner_rule_arrive_fnr(struct pcn_step *s)
 {
-	if (votes(s))
+	if (owner_votes(s))
 		return impossible(s, "Copy before the vote has ended");
 	if (s->r->late == PCN_NOBODY)
-		rule_arrive(s);
+		owner_rule_arrive(s);
 	else
 		use_once(s);
-	release(s);
+	owner_release(s);
 }
 
-static void rule_first_copy(struct pcn_step *s)
+static void owner_rule_first_copy(struct pcn_step *s)
 {
 	if (!(s->ev->flags & PCN_ONLY))
 		return impossible(s, "Copy-own for a Fetch");
-	enter_nr(s);
+	owner_enter_nr(s);
 }
 
-static void rule_own(struct pcn_step *s)
+static void owner_rule_own(struct pcn_step *s)
 {
 	struct pcn_replica *r = s->r;
 
 	if (s->ev->flags & PCN_ONLY)
-		return enter_nr(s);
+		return owner_enter_nr(s);
 	if (s->ev->flags & PCN_DATA)
 		act(s, PCN_INSTALL);
 	else if (!(r->flags & PCN_HELD))
 		return impossible(s, "Copy-own without data");
 	r->flags = (r->flags | PCN_HELD) & ~PCN_TENTATIVE;
 	r->cs = s->ev->cs & others(s);
-	invalidate(s);
+	owner_invalidate(s);
 }
 
-static void rule_bounced(struct pcn_step *s)
+static void owner_rule_bounced(struct pcn_step *s)
 {
 	if (!(s->ev->flags & PCN_BOUNCE))
 		return impossible(s, "Copy_Void without a question");
 	ask_write(s);
-	release(s);
+	owner_release(s);
 }
 
 /* All have answered the Join. */
-static void counted(struct pcn_step *s)
+static void owner_counted(struct pcn_step *s)
 {
 	struct pcn_replica *r = s->r;
 
 	if (r->via == PCN_NOBODY)
-		return enter_nr(s);
+		return owner_enter_nr(s);
 	r->hint = r->via;
 	r->via = PCN_NOBODY;
 	if (r->flags & PCN_WRITING)
 		ask_write(s);
 	else
 		ask_read(s, PCN_FV);
-	release(s);
+	owner_release(s);
 }
 
-static void rule_tally(struct pcn_step *s)
+static void owner_rule_tally(struct pcn_step *s)
 {
 	struct pcn_replica *r = s->r;
 
-	if (!votes(s))
-		return rule_bounced(s);
+	if (!owner_votes(s))
+		return owner_rule_bounced(s);
 	if (!take_answer(s, "a second answer to a Join"))
 		return;
 	if (s->ev->flags & PCN_MAPPED)
 		r->via = s->ev->from;
 	if (!r->wait)
-		counted(s);
+		owner_counted(s);
 }
 
-static void rule_acked(struct pcn_step *s)
+static void owner_rule_acked(struct pcn_step *s)
 {
 	if (take_answer(s, "an Ack that nobody waits for") && !s->r->wait)
-		enter_m(s);
+		owner_enter_m(s);
 }
 
 /* --- beyond the accesses: drop, death, leaving --- */
@@ -587,13 +587,13 @@ static void rule_acked(struct pcn_step *s)
  * What was asked of the dead stays unanswered, and a vote without it is not
  * counted: it may have had the page. The abort ends such accesses.
  */
-static void rule_dead(struct pcn_step *s)
+static void owner_rule_dead(struct pcn_step *s)
 {
 	s->r->cs &= ~BIT_ULL(s->ev->who);
 	pcn_forget_kernel(s);
 }
 
-static void rule_abort_write(struct pcn_step *s)
+static void owner_rule_abort_write(struct pcn_step *s)
 {
 	if (s->r->flags & PCN_HELD)
 		pcn_keep_copy(s, PCN_S);
@@ -601,12 +601,12 @@ static void rule_abort_write(struct pcn_step *s)
 		pcn_rule_abort_void(s);
 }
 
-static void rule_abort_owner(struct pcn_step *s)
+static void owner_rule_abort_owner(struct pcn_step *s)
 {
 	pcn_keep_copy(s, PCN_SO);
 }
 
-static void rule_rebuild(struct pcn_step *s)
+static void owner_rule_rebuild(struct pcn_step *s)
 {
 	struct pcn_replica *r = s->r;
 
@@ -621,7 +621,7 @@ static void rule_rebuild(struct pcn_step *s)
 		r->state = PCN_SO;
 }
 
-static void rule_left(struct pcn_step *s)
+static void owner_rule_left(struct pcn_step *s)
 {
 	if (s->r->pin == s->ev->who)
 		s->r->pin = PCN_NOBODY;
@@ -636,73 +636,73 @@ static void rule_left(struct pcn_step *s)
 static const struct pcn_rule owner_rules[] = {
 	COMMON_RULES,
 	[TOUCH] = { "touch", "untouched origin: zeros; no hint: Join to all; else read: Fetch to h (FNR with an origin, FV without), write: Fetch_Write to h, h := self",
-		    PCN_TO(NR) | PCN_TO(FNR) | PCN_TO(FV) | PCN_TO(WR), rule_touch },
+		    PCN_TO(NR) | PCN_TO(FNR) | PCN_TO(FV) | PCN_TO(WR), owner_rule_touch },
 	[UPGRADE] = { "upgrade", "Invalid to cs; cs empty: enter M",
-		      PCN_TO(WP1) | PCN_TO(M), rule_upgrade },
+		      PCN_TO(WP1) | PCN_TO(M), owner_rule_upgrade },
 	[WANT_READ] = { "want-read", "Fetch to h",
-			PCN_TO(IR1), rule_want_read },
+			PCN_TO(IR1), owner_rule_want_read },
 	[WANT_WRITE] = { "want-write", "Fetch_Write to h, h := self, p := none",
-			 PCN_TO(WR), rule_want_write },
+			 PCN_TO(WR), owner_rule_want_write },
 	[FIRST_READ] = { "first-read", "untouched origin: Copy-own(only) to r, h := r; else as forward",
-			 PCN_SAME, rule_first_read },
+			 PCN_SAME, owner_rule_first_read },
 	[FIRST_WRITE] = { "first-write", "untouched origin: Copy-own(only) to w, h := w; else as pass",
-			  PCN_SAME, rule_first_write },
+			  PCN_SAME, owner_rule_first_write },
 	[SERVE] = { "serve", "Copy to r, cs += r",
-		    PCN_TO(SO), rule_serve },
+		    PCN_TO(SO), owner_rule_serve },
 	[GRANT] = { "grant", "Copy-own to w, h := p := w",
-		    PCN_TO(I), rule_grant },
+		    PCN_TO(I), owner_rule_grant },
 	[FORWARD] = { "forward", "Fetch to h with one hop more; at N-1 hops Copy_Void(bounce) to r",
-		      PCN_SAME, rule_forward },
+		      PCN_SAME, owner_rule_forward },
 	[PASS] = { "pass", "Fetch_Write to h, h := p := w",
-		   PCN_SAME, rule_pass },
+		   PCN_SAME, owner_rule_pass },
 	[KEEP_READ] = { "keep-read", "D += r",
-			PCN_SAME, rule_keep_read },
+			PCN_SAME, owner_rule_keep_read },
 	[KEEP_WRITE] = { "keep-write", "DW += w",
-			 PCN_SAME, rule_keep_write },
+			 PCN_SAME, owner_rule_keep_write },
 	[QUEUE] = { "queue", "next empty: next := w; else Fetch_Write to h; h := p := w",
-		    PCN_SAME, rule_queue },
+		    PCN_SAME, owner_rule_queue },
 	[NOTE_JOIN] = { "note-join", "no hint: h := x, tentative; Copy_Void(unmapped)",
-			PCN_SAME, rule_note_join },
+			PCN_SAME, owner_rule_note_join },
 	[SAY_MAPPED] = { "say-mapped", "Copy_Void(mapped); tentative: Copy_Void(unmapped)",
-			 PCN_SAME, rule_say_mapped },
+			 PCN_SAME, owner_rule_say_mapped },
 	[RIVAL] = { "rival", "own index smaller: DJ += x; else Copy_Void(unmapped)",
-		    PCN_SAME, rule_rival },
+		    PCN_SAME, owner_rule_rival },
 	[GIVE_UP] = { "give-up", "Ack, learn(x)",
-		      PCN_TO(I), rule_give_up },
+		      PCN_TO(I), owner_rule_give_up },
 	[GIVE_UP_WR] = { "give-up-wr", "drop the copy, Ack",
-			 PCN_SAME, rule_give_up_wr },
+			 PCN_SAME, owner_rule_give_up_wr },
 	[ACK_LATER] = { "ack-later", "the Ack waits for the Copy",
-			PCN_SAME, rule_ack_later },
+			PCN_SAME, owner_rule_ack_later },
 	[ACK_LATER_IR] = { "ack-later-ir", "the Ack waits for the Copy",
-			   PCN_TO(IR2), rule_ack_later_ir },
+			   PCN_TO(IR2), owner_rule_ack_later_ir },
 	[ACK_LATER_FV] = { "ack-later-fv", "the Ack waits for the Copy",
-			   PCN_TO(FI), rule_ack_later_fv },
+			   PCN_TO(FI), owner_rule_ack_later_fv },
 	[ARRIVE] = { "arrive", "the read goes on, learn(sender)",
-		     PCN_TO(S), rule_arrive },
+		     PCN_TO(S), owner_rule_arrive },
 	[ARRIVE_FNR] = { "arrive-fnr", "as arrive, or as use-once if an Ack waits; forward D and DW",
-			 PCN_TO(S) | PCN_TO(I), rule_arrive_fnr },
+			 PCN_TO(S) | PCN_TO(I), owner_rule_arrive_fnr },
 	[USE_ONCE] = { "use-once", "the read goes on, once; then the Ack that waited, learn(x)",
-		       PCN_TO(I), rule_use_once },
+		       PCN_TO(I), owner_rule_use_once },
 	[FIRST_COPY] = { "first-copy", "zeros, the access goes on; answer D, DW",
-			 TO_OWNED, rule_first_copy },
+			 TO_OWNED, owner_rule_first_copy },
 	[OWN] = { "own", "only: zeros, as first-copy; else Invalid to cs; cs empty: enter M",
-		  TO_OWNED | TO_WRITTEN | PCN_TO(WP1), rule_own },
+		  TO_OWNED | TO_WRITTEN | PCN_TO(WP1), owner_rule_own },
 	[BOUNCED] = { "bounced", "Fetch_Write to h, h := self: the read queues as a writer",
-		      PCN_TO(WR), rule_bounced },
+		      PCN_TO(WR), owner_rule_bounced },
 	[TALLY] = { "tally", "Join: all N-1 here: none mapped: zeros; else h := a mapped one, Fetch or Fetch_Write to it; DJ get Copy_Void(mapped); answer or forward D, DW. Fetch: as bounced",
-		    PCN_SAME | TO_OWNED | PCN_TO(FV) | PCN_TO(WR), rule_tally },
+		    PCN_SAME | TO_OWNED | PCN_TO(FV) | PCN_TO(WR), owner_rule_tally },
 	[ACKED] = { "acked", "all Acks here: enter M",
-		    PCN_SAME | TO_WRITTEN, rule_acked },
+		    PCN_SAME | TO_WRITTEN, owner_rule_acked },
 	[DEAD] = { "dead", "take it out of cs, D, DW, DJ, next; what it was asked stays open until the abort",
-		   PCN_SAME, rule_dead },
+		   PCN_SAME, owner_rule_dead },
 	[ABORT_WRITE] = { "abort-write", "retry the access; a valid copy stays",
-			  PCN_TO(S) | PCN_TO(I), rule_abort_write },
+			  PCN_TO(S) | PCN_TO(I), owner_rule_abort_write },
 	[ABORT_OWNER] = { "abort-owner", "retry the access; still the owner",
-			  PCN_TO(SO), rule_abort_owner },
+			  PCN_TO(SO), owner_rule_abort_owner },
 	[REBUILD] = { "rebuild", "lost: as never touched; else h := the owner; the owner takes cs",
-		      PCN_SAME | PCN_TO(SO) | PCN_TO(U), rule_rebuild },
+		      PCN_SAME | PCN_TO(SO) | PCN_TO(U), owner_rule_rebuild },
 	[LEFT] = { "left", "take it out of cs; h = it: h := its heir",
-		   PCN_SAME, rule_left },
+		   PCN_SAME, owner_rule_left },
 };
 
 #define OWNED							\

@@ -14,7 +14,7 @@
 #define QUEUE		512
 
 struct wire {
-	struct pcn_msg m;
+	struct pcn_proto_event m;
 	u8 to;
 	u64 data;
 };
@@ -24,7 +24,7 @@ struct machine {
 	struct kunit *test;
 	const struct pcn_proto *proto;
 	unsigned int n, count;
-	struct pcn_group g[KERNELS];
+	struct pcn_kernel_group g[KERNELS];
 	struct pcn_replica r[KERNELS];
 	u64 data[KERNELS], last;
 	u64 readable, writable;
@@ -45,7 +45,7 @@ static struct machine *new_machine(struct kunit *test,
 	m->proto = p;
 	m->n = n;
 	for (k = 0; k < n; k++) {
-		m->g[k] = (struct pcn_group) {
+		m->g[k] = (struct pcn_kernel_group) {
 			.members = GENMASK_ULL(n - 1, 0), .self = k, .count = n,
 			.origin = origin,
 		};
@@ -54,7 +54,7 @@ static struct machine *new_machine(struct kunit *test,
 	return m;
 }
 
-static void post(struct machine *m, const struct pcn_msg *msg, unsigned int to)
+static void post(struct machine *m, const struct pcn_proto_event *msg, unsigned int to)
 {
 	KUNIT_ASSERT_LT(m->test, m->count, QUEUE);
 	KUNIT_ASSERT_LT(m->test, to, m->n);
@@ -68,7 +68,7 @@ static void post_all(struct machine *m, const struct pcn_action *a)
 	unsigned int to, who;
 
 	for (to = 0; to < 64; to++) {
-		struct pcn_msg msg = a->msg;
+		struct pcn_proto_event msg = a->msg;
 
 		if (!(a->to & BIT_ULL(to)))
 			continue;
@@ -124,14 +124,14 @@ static void perform(struct machine *m, unsigned int k,
 	}
 }
 
-static void step(struct machine *m, unsigned int k, const struct pcn_msg *ev,
+static void step(struct machine *m, unsigned int k, const struct pcn_proto_event *ev,
 		 u64 data)
 {
 	bool write = m->r[k].flags & PCN_WRITING || ev->type == PCN_WRITE;
 	unsigned int i;
 
-	KUNIT_ASSERT_EQ_MSG(m->test, pcn_step(m->proto, &m->g[k], &m->r[k], ev,
-					      &m->out), PCN_OK,
+	KUNIT_ASSERT_EQ_MSG(m->test, pcn_proto_step(m->proto, &m->g[k], &m->r[k], ev,
+						    &m->out), PCN_OK,
 			    "%s in %s: %s", pcn_event_name(ev->type),
 			    pcn_state_name(m->r[k].state), m->out.fault);
 	KUNIT_ASSERT_LE(m->test, m->out.count, PCN_ACTIONS);
@@ -139,9 +139,9 @@ static void step(struct machine *m, unsigned int k, const struct pcn_msg *ev,
 		perform(m, k, &m->out.act[i], data, write);
 }
 
-static void touch(struct machine *m, unsigned int k, enum pcn_event type)
+static void touch(struct machine *m, unsigned int k, enum pcn_event_type type)
 {
-	struct pcn_msg ev = { .type = type, .from = k, .who = k };
+	struct pcn_proto_event ev = { .type = type, .from = k, .who = k };
 
 	step(m, k, &ev, 0);
 }
@@ -157,7 +157,7 @@ static void deliver(struct machine *m, unsigned int i)
 
 /* The oldest message of a kind between two kernels. */
 static void deliver_the(struct machine *m, unsigned int from, unsigned int to,
-			enum pcn_event type)
+			enum pcn_event_type type)
 {
 	unsigned int i;
 
@@ -177,7 +177,7 @@ static void settle(struct machine *m)
 		deliver(m, 0);
 	KUNIT_EXPECT_EQ(m->test, m->count, 0);
 	for (k = 0; k < m->n; k++)
-		KUNIT_EXPECT_TRUE(m->test, pcn_settled(&m->r[k]));
+		KUNIT_EXPECT_TRUE(m->test, pcn_replica_is_settled(&m->r[k]));
 }
 
 static void share(struct machine *m)
@@ -328,8 +328,8 @@ static void new_member_writes(struct kunit *test)
 static void death_leaves_nothing(struct kunit *test)
 {
 	struct machine *m = machine(test, 3);
-	struct pcn_msg dead = { .type = PCN_DEAD, .who = 2 };
-	struct pcn_msg abort = { .type = PCN_ABORT };
+	struct pcn_proto_event dead = { .type = PCN_DEAD, .who = 2 };
+	struct pcn_proto_event abort = { .type = PCN_ABORT };
 	struct pcn_replica before[2];
 	unsigned int k;
 
@@ -359,7 +359,7 @@ static void at_random(struct kunit *test)
 
 		if (m->count && x & 0x700000)
 			deliver(m, (x >> 8) % m->count);
-		else if (pcn_settled(&m->r[k]) &&
+		else if (pcn_replica_is_settled(&m->r[k]) &&
 			 !((write ? m->writable : m->readable) & BIT_ULL(k)))
 			touch(m, k, write ? PCN_WRITE : PCN_READ);
 	}
@@ -370,27 +370,27 @@ static void at_random(struct kunit *test)
 static void impossible_is_refused(struct kunit *test)
 {
 	struct machine *m = machine(test, 3);
-	struct pcn_msg ev = { .type = PCN_ACK, .from = 1, .who = 1 };
+	struct pcn_proto_event ev = { .type = PCN_ACK, .from = 1, .who = 1 };
 	struct pcn_replica before;
 
 	share(m);
 	before = m->r[0];
-	KUNIT_EXPECT_EQ(test, pcn_step(m->proto, &m->g[0], &m->r[0], &ev,
-				       &m->out), PCN_IMPOSSIBLE);
+	KUNIT_EXPECT_EQ(test, pcn_proto_step(m->proto, &m->g[0], &m->r[0], &ev,
+					     &m->out), PCN_IMPOSSIBLE);
 	KUNIT_EXPECT_NOT_NULL(test, m->out.fault);
 	KUNIT_EXPECT_MEMEQ(test, &before, &m->r[0], sizeof(before));
 	ev.type = PCN_EVENTS;
-	KUNIT_EXPECT_EQ(test, pcn_step(m->proto, &m->g[0], &m->r[0], &ev,
-				       &m->out), PCN_IMPOSSIBLE);
+	KUNIT_EXPECT_EQ(test, pcn_proto_step(m->proto, &m->g[0], &m->r[0], &ev,
+					     &m->out), PCN_IMPOSSIBLE);
 	ev.type = PCN_FETCH_WRITE;
 	ev.who = 0;
-	KUNIT_EXPECT_EQ(test, pcn_step(m->proto, &m->g[0], &m->r[0], &ev,
-				       &m->out), PCN_IMPOSSIBLE);
+	KUNIT_EXPECT_EQ(test, pcn_proto_step(m->proto, &m->g[0], &m->r[0], &ev,
+					     &m->out), PCN_IMPOSSIBLE);
 	ev.type = PCN_FETCH;
 	ev.who = 1;
 	ev.from = 5;
-	KUNIT_EXPECT_EQ(test, pcn_step(m->proto, &m->g[0], &m->r[0], &ev,
-				       &m->out), PCN_IGNORED);
+	KUNIT_EXPECT_EQ(test, pcn_proto_step(m->proto, &m->g[0], &m->r[0], &ev,
+					     &m->out), PCN_IGNORED);
 }
 
 /* An untouched page costs the origin no message, and others two. */

@@ -43,7 +43,7 @@ enum {
 };
 
 /* Whom a request that must reach all goes to. */
-static u64 audience(const struct pcn_step *s)
+static u64 vote_audience(const struct pcn_step *s)
 {
 	return s->g->broadcast ? others(s) : s->r->cs & others(s);
 }
@@ -60,7 +60,7 @@ static void lose_data(struct pcn_step *s)
 	s->r->version = 0;
 }
 
-static void stamp(struct pcn_step *s)
+static void vote_stamp(struct pcn_step *s)
 {
 	s->r->stamp = ++s->r->clock;
 }
@@ -69,7 +69,7 @@ static void stamp(struct pcn_step *s)
 
 static void send_copy(struct pcn_step *s, u64 to)
 {
-	struct pcn_msg *m = send(s, to, PCN_COPY);
+	struct pcn_proto_event *m = send(s, to, PCN_COPY);
 
 	m->flags = PCN_DATA;
 	m->version = s->r->version;
@@ -78,7 +78,7 @@ static void send_copy(struct pcn_step *s, u64 to)
 
 static void send_void(struct pcn_step *s, u64 to, u8 flags)
 {
-	struct pcn_msg *m = send(s, to, PCN_COPY_VOID);
+	struct pcn_proto_event *m = send(s, to, PCN_COPY_VOID);
 
 	m->flags = pcn_without(PCN_SEED_MAPPED) ? 0 : flags;
 	m->floor = pcn_without(PCN_SEED_JOIN_FLOOR) ? 0 : s->r->floor;
@@ -91,7 +91,7 @@ static u64 take_deferred(struct pcn_step *s)
 	return pcn_without(PCN_SEED_READERS) ? 0 : deferred;
 }
 
-static void serve(struct pcn_step *s, u64 to)
+static void vote_serve(struct pcn_step *s, u64 to)
 {
 	if (s->r->state != PCN_S)
 		act(s, PCN_RDONLY);
@@ -100,17 +100,17 @@ static void serve(struct pcn_step *s, u64 to)
 }
 
 /* A sole holder has had its use of the page: answer all who waited for that. */
-static void serve_deferred(struct pcn_step *s)
+static void vote_serve_deferred(struct pcn_step *s)
 {
 	u64 deferred = take_deferred(s);
 
 	if (!deferred)
 		return;
 	act(s, PCN_HOLD);
-	serve(s, deferred);
+	vote_serve(s, deferred);
 }
 
-static void refuse_deferred(struct pcn_step *s)
+static void vote_refuse_deferred(struct pcn_step *s)
 {
 	u64 deferred = take_deferred(s);
 
@@ -120,7 +120,7 @@ static void refuse_deferred(struct pcn_step *s)
 
 /* --- the own access --- */
 
-static void win(struct pcn_step *s)
+static void vote_win(struct pcn_step *s)
 {
 	struct pcn_replica *r = s->r;
 
@@ -129,24 +129,24 @@ static void win(struct pcn_step *s)
 	r->state = PCN_M;
 	r->version++;
 	r->stamp = 0;
-	serve_deferred(s);
+	vote_serve_deferred(s);
 }
 
 static void call_vote(struct pcn_step *s)
 {
 	struct pcn_replica *r = s->r;
-	struct pcn_msg *m;
+	struct pcn_proto_event *m;
 
-	r->wait = audience(s);
+	r->wait = vote_audience(s);
 	if (!r->wait)
-		return win(s);
+		return vote_win(s);
 	m = send(s, r->wait, PCN_INVALID);
 	m->stamp = r->stamp;
 	m->version = r->version;
 	r->state = PCN_WP1;
 }
 
-static void ask(struct pcn_step *s, u64 whom)
+static void vote_ask(struct pcn_step *s, u64 whom)
 {
 	struct pcn_replica *r = s->r;
 
@@ -162,23 +162,23 @@ static void ask_hint(struct pcn_step *s, enum pcn_state state)
 	u64 hint = s->g->broadcast ? 0 : kid_bit(s->r->hint) & others(s);
 
 	s->r->state = state;
-	ask(s, hint ? hint : audience(s));
+	vote_ask(s, hint ? hint : vote_audience(s));
 }
 
-static void fetch(struct pcn_step *s)
+static void vote_fetch(struct pcn_step *s)
 {
 	ask_hint(s, (s->r->flags & PCN_WRITING) ? PCN_WR : PCN_IR1);
 }
 
-static void enter_nr(struct pcn_step *s)
+static void vote_enter_nr(struct pcn_step *s)
 {
 	pcn_make_page(s);
 	s->r->version = 1;
 	s->r->stamp = 0;
-	serve_deferred(s);
+	vote_serve_deferred(s);
 }
 
-static void rule_join(struct pcn_step *s)
+static void vote_rule_join(struct pcn_step *s)
 {
 	struct pcn_replica *r = s->r;
 
@@ -186,41 +186,41 @@ static void rule_join(struct pcn_step *s)
 	r->hint = PCN_NOBODY;
 	r->wait = others(s);
 	if (!r->wait)
-		return enter_nr(s);
-	stamp(s);
+		return vote_enter_nr(s);
+	vote_stamp(s);
 	send(s, r->wait, PCN_JOIN)->stamp = r->stamp;
 	r->state = PCN_FNR;
 }
 
-static void rule_upgrade(struct pcn_step *s)
+static void vote_rule_upgrade(struct pcn_step *s)
 {
 	want(s);
-	stamp(s);
+	vote_stamp(s);
 	call_vote(s);
 }
 
-static void rule_want_read(struct pcn_step *s)
+static void vote_rule_want_read(struct pcn_step *s)
 {
 	want(s);
-	fetch(s);
+	vote_fetch(s);
 }
 
 /* The stamp is taken now, not when the data is here: who waits grows older. */
-static void rule_want_write(struct pcn_step *s)
+static void vote_rule_want_write(struct pcn_step *s)
 {
 	want(s);
-	stamp(s);
-	fetch(s);
+	vote_stamp(s);
+	vote_fetch(s);
 }
 
 /* --- requests --- */
 
-static void rule_serve(struct pcn_step *s)
+static void vote_rule_serve(struct pcn_step *s)
 {
-	serve(s, BIT_ULL(s->ev->who));
+	vote_serve(s, BIT_ULL(s->ev->who));
 }
 
-static void rule_serve_s(struct pcn_step *s)
+static void vote_rule_serve_s(struct pcn_step *s)
 {
 	if (s->r->version >= s->ev->floor)
 		send_copy(s, BIT_ULL(s->ev->who));
@@ -228,61 +228,61 @@ static void rule_serve_s(struct pcn_step *s)
 		send_void(s, BIT_ULL(s->ev->who), PCN_MAPPED);
 }
 
-static void rule_say_unmapped(struct pcn_step *s)
+static void vote_rule_say_unmapped(struct pcn_step *s)
 {
 	send_void(s, BIT_ULL(s->ev->who), 0);
 }
 
-static void rule_say_mapped(struct pcn_step *s)
+static void vote_rule_say_mapped(struct pcn_step *s)
 {
 	send_void(s, BIT_ULL(s->ev->who), PCN_MAPPED);
 }
 
-static void rule_defer(struct pcn_step *s)
+static void vote_rule_defer(struct pcn_step *s)
 {
 	s->r->readers |= BIT_ULL(s->ev->who);
 }
 
 /* Before the answer: whatever is written after it must reach the joiner. */
-static void admit(struct pcn_step *s)
+static void vote_admit(struct pcn_step *s)
 {
 	see_time(s);
 	if (!pcn_without(PCN_SEED_JOIN_ADD))
 		s->r->cs |= BIT_ULL(s->ev->from);
 }
 
-static void rule_admit_u(struct pcn_step *s)
+static void vote_rule_admit_u(struct pcn_step *s)
 {
-	admit(s);
+	vote_admit(s);
 	send_void(s, BIT_ULL(s->ev->from), 0);
 }
 
-static void rule_admit_data(struct pcn_step *s)
+static void vote_rule_admit_data(struct pcn_step *s)
 {
-	admit(s);
-	serve(s, BIT_ULL(s->ev->from));
+	vote_admit(s);
+	vote_serve(s, BIT_ULL(s->ev->from));
 }
 
-static void rule_admit_void(struct pcn_step *s)
+static void vote_rule_admit_void(struct pcn_step *s)
 {
-	admit(s);
+	vote_admit(s);
 	send_void(s, BIT_ULL(s->ev->from), PCN_MAPPED);
 }
 
-static void rule_admit_fnr(struct pcn_step *s)
+static void vote_rule_admit_fnr(struct pcn_step *s)
 {
 	bool first = own_first(s);
 
-	admit(s);
+	vote_admit(s);
 	if (first)
 		s->r->joiners |= BIT_ULL(s->ev->from);
 	else
 		send_void(s, BIT_ULL(s->ev->from), 0);
 }
 
-static void rule_admit_later(struct pcn_step *s)
+static void vote_rule_admit_later(struct pcn_step *s)
 {
-	admit(s);
+	vote_admit(s);
 	if (pcn_without(PCN_SEED_JOIN_DEFER))
 		return send_copy(s, BIT_ULL(s->ev->from));
 	s->r->joiners |= BIT_ULL(s->ev->from);
@@ -290,7 +290,7 @@ static void rule_admit_later(struct pcn_step *s)
 
 /* --- Invalids --- */
 
-static void ack(struct pcn_step *s)
+static void vote_ack(struct pcn_step *s)
 {
 	see_time(s);
 	if (!pcn_without(PCN_SEED_FLOOR))
@@ -299,40 +299,40 @@ static void ack(struct pcn_step *s)
 	send(s, BIT_ULL(s->ev->from), PCN_ACK);
 }
 
-static void nack(struct pcn_step *s)
+static void vote_nack(struct pcn_step *s)
 {
 	see_time(s);
 	send(s, BIT_ULL(s->ev->from), PCN_NACK);
 }
 
-static void rule_ack(struct pcn_step *s)
+static void vote_rule_ack(struct pcn_step *s)
 {
 	see_time(s);
 	send(s, BIT_ULL(s->ev->from), PCN_ACK);
 }
 
-static void rule_yield_s(struct pcn_step *s)
+static void vote_rule_yield_s(struct pcn_step *s)
 {
 	if (s->r->version > s->ev->version && !pcn_without(PCN_SEED_NACK))
-		return nack(s);
+		return vote_nack(s);
 	lose_data(s);
-	ack(s);
+	vote_ack(s);
 	s->r->state = PCN_I;
 }
 
-static void rule_yield_i(struct pcn_step *s)
+static void vote_rule_yield_i(struct pcn_step *s)
 {
-	ack(s);
+	vote_ack(s);
 }
 
-static void rule_yield_ir(struct pcn_step *s)
+static void vote_rule_yield_ir(struct pcn_step *s)
 {
-	ack(s);
+	vote_ack(s);
 	s->r->state = PCN_IR2;
 }
 
 /* Which of the first-touch states it is follows from what is known. */
-static void reconsider(struct pcn_step *s, bool exists)
+static void vote_reconsider(struct pcn_step *s, bool exists)
 {
 	struct pcn_replica *r = s->r;
 
@@ -343,20 +343,20 @@ static void reconsider(struct pcn_step *s, bool exists)
 	else if (exists || r->state != PCN_FNR)
 		r->state = PCN_FI;
 	if (r->state != PCN_FNR)
-		refuse_deferred(s);
+		vote_refuse_deferred(s);
 }
 
-static void rule_yield_first(struct pcn_step *s)
+static void vote_rule_yield_first(struct pcn_step *s)
 {
-	ack(s);
-	reconsider(s, true);
+	vote_ack(s);
+	vote_reconsider(s, true);
 }
 
-static void rule_oppose(struct pcn_step *s)
+static void vote_rule_oppose(struct pcn_step *s)
 {
 	if (s->r->version <= s->ev->version)
 		return impossible(s, "an Invalid of data that was not written");
-	nack(s);
+	vote_nack(s);
 }
 
 /* --- votes --- */
@@ -367,20 +367,20 @@ static bool count_vote(struct pcn_step *s)
 }
 
 /* Whoever has won, or will, writes the version after this one. */
-static void lose(struct pcn_step *s)
+static void vote_lose(struct pcn_step *s)
 {
 	struct pcn_replica *r = s->r;
 
 	raise_floor(s, r->version + 1);
 	r->hint = s->ev->from;
 	lose_data(s);
-	refuse_deferred(s);
+	vote_refuse_deferred(s);
 	r->state = PCN_WP2;
 	if (!r->wait)
-		fetch(s);
+		vote_fetch(s);
 }
 
-static void rule_compete(struct pcn_step *s)
+static void vote_rule_compete(struct pcn_step *s)
 {
 	struct pcn_replica *r = s->r;
 
@@ -388,30 +388,30 @@ static void rule_compete(struct pcn_step *s)
 		return impossible(s, "an Invalid of data that is newer");
 	if (s->ev->version < r->version || own_first(s) ||
 	    pcn_without(PCN_SEED_RANK))
-		return nack(s);
+		return vote_nack(s);
 	if (pcn_without(PCN_SEED_LOSE))
-		return rule_ack(s);
+		return vote_rule_ack(s);
 	lose_copy(s);
-	ack(s);
-	lose(s);
+	vote_ack(s);
+	vote_lose(s);
 }
 
-static void rule_voted(struct pcn_step *s)
+static void vote_rule_voted(struct pcn_step *s)
 {
 	if (count_vote(s) && !s->r->wait)
-		win(s);
+		vote_win(s);
 }
 
-static void rule_lost_vote(struct pcn_step *s)
+static void vote_rule_lost_vote(struct pcn_step *s)
 {
 	if (count_vote(s))
-		lose(s);
+		vote_lose(s);
 }
 
-static void rule_count(struct pcn_step *s)
+static void vote_rule_count(struct pcn_step *s)
 {
 	if (count_vote(s) && !s->r->wait)
-		fetch(s);
+		vote_fetch(s);
 }
 
 /* --- data --- */
@@ -429,20 +429,20 @@ static void first_use(struct pcn_step *s)
 }
 
 /* All have answered the Join. */
-static void counted(struct pcn_step *s)
+static void vote_counted(struct pcn_step *s)
 {
 	struct pcn_replica *r = s->r;
 
 	if (r->state == PCN_FNR)
-		return enter_nr(s);
+		return vote_enter_nr(s);
 	if (r->state == PCN_FV)
 		return first_use(s);
 	if (r->flags & PCN_READING)
 		r->stamp = 0;
-	fetch(s);
+	vote_fetch(s);
 }
 
-static void rule_collect(struct pcn_step *s)
+static void vote_rule_collect(struct pcn_step *s)
 {
 	struct pcn_replica *r = s->r;
 	bool copy = s->ev->type == PCN_COPY;
@@ -460,19 +460,19 @@ static void rule_collect(struct pcn_step *s)
 		r->version = s->ev->version;
 		r->hint = s->ev->from;
 	}
-	reconsider(s, knows);
+	vote_reconsider(s, knows);
 	if (!r->wait)
-		counted(s);
+		vote_counted(s);
 }
 
 /* After a death, whoever has the data may be dead: wait for the abort. */
 static void ask_again(struct pcn_step *s)
 {
 	if (!(s->r->flags & PCN_HALTED) && !pcn_without(PCN_SEED_RETRY))
-		ask(s, audience(s));
+		vote_ask(s, vote_audience(s));
 }
 
-static void missed(struct pcn_step *s)
+static void vote_missed(struct pcn_step *s)
 {
 	struct pcn_replica *r = s->r;
 
@@ -481,27 +481,27 @@ static void missed(struct pcn_step *s)
 		ask_again(s);
 }
 
-static void rule_take(struct pcn_step *s)
+static void vote_rule_take(struct pcn_step *s)
 {
 	struct pcn_replica *r = s->r;
 
 	if (s->ev->version < r->floor)
-		return missed(s);
+		return vote_missed(s);
 	act(s, PCN_INSTALL);
 	r->flags |= PCN_HELD;
 	r->version = s->ev->version;
 	r->hint = s->ev->from;
 	r->wait = 0;
 	if (r->state == PCN_WR && pcn_without(PCN_SEED_STAMP))
-		stamp(s);
+		vote_stamp(s);
 	first_use(s);
 }
 
 /* Only an answer that is waited for may end a round. */
-static void rule_missed(struct pcn_step *s)
+static void vote_rule_missed(struct pcn_step *s)
 {
 	if (s->r->wait & BIT_ULL(s->ev->from))
-		missed(s);
+		vote_missed(s);
 }
 
 /* --- beyond the accesses: drop, death, leaving --- */
@@ -515,16 +515,16 @@ static void rule_missed(struct pcn_step *s)
  *
  * Where nothing waits there is nothing to halt, and no abort that would end it.
  */
-static void rule_dead(struct pcn_step *s)
+static void vote_rule_dead(struct pcn_step *s)
 {
 	pcn_forget_kernel(s);
-	if (pcn_settled(s->r) && !pcn_without(PCN_SEED_HALT_ALL))
+	if (pcn_replica_is_settled(s->r) && !pcn_without(PCN_SEED_HALT_ALL))
 		return;
 	if (!pcn_without(PCN_SEED_HALT))
 		s->r->flags |= PCN_HALTED;
 }
 
-static void rule_abort_held(struct pcn_step *s)
+static void vote_rule_abort_held(struct pcn_step *s)
 {
 	pcn_keep_copy(s, PCN_S);
 }
@@ -533,7 +533,7 @@ static void rule_abort_held(struct pcn_step *s)
  * A write that died before it was complete leaves floors above the version
  * that is current again.
  */
-static void rule_rebuild(struct pcn_step *s)
+static void vote_rule_rebuild(struct pcn_step *s)
 {
 	struct pcn_replica *r = s->r;
 
@@ -545,7 +545,7 @@ static void rule_rebuild(struct pcn_step *s)
 }
 
 /* Who has no hint asks all. */
-static void rule_left(struct pcn_step *s)
+static void vote_rule_left(struct pcn_step *s)
 {
 	pcn_without_leaver(s, PCN_NOBODY);
 }
@@ -559,68 +559,68 @@ static void rule_left(struct pcn_step *s)
 static const struct pcn_rule vote_rules[] = {
 	COMMON_RULES,
 	[JOIN] = { "join", "stamp, Join to all",
-		   PCN_TO(FNR) | PCN_TO(NR), rule_join },
+		   PCN_TO(FNR) | PCN_TO(NR), vote_rule_join },
 	[UPGRADE] = { "upgrade", "stamp, Invalid(v) to cs; cs empty: v+1, write",
-		      PCN_TO(WP1) | PCN_TO(M), rule_upgrade },
+		      PCN_TO(WP1) | PCN_TO(M), vote_rule_upgrade },
 	[WANT_READ] = { "want-read", "Fetch to o, without o to cs",
-			PCN_TO(IR1), rule_want_read },
+			PCN_TO(IR1), vote_rule_want_read },
 	[WANT_WRITE] = { "want-write", "stamp, Fetch_Write to o, without o to cs",
-			 PCN_TO(WR), rule_want_write },
+			 PCN_TO(WR), vote_rule_want_write },
 	[SERVE] = { "serve", "Copy",
-		    PCN_TO(S), rule_serve },
+		    PCN_TO(S), vote_rule_serve },
 	[SERVE_S] = { "serve-s", "v >= floor of the requester: Copy; else Copy_Void(mapped)",
-		      PCN_SAME, rule_serve_s },
+		      PCN_SAME, vote_rule_serve_s },
 	[SAY_UNMAPPED] = { "say-unmapped", "Copy_Void(unmapped)",
-			   PCN_SAME, rule_say_unmapped },
+			   PCN_SAME, vote_rule_say_unmapped },
 	[SAY_MAPPED] = { "say-mapped", "Copy_Void(mapped)",
-			 PCN_SAME, rule_say_mapped },
+			 PCN_SAME, vote_rule_say_mapped },
 	[DEFER] = { "defer", "answer after the vote",
-		    PCN_SAME, rule_defer },
+		    PCN_SAME, vote_rule_defer },
 	[ADMIT_U] = { "admit-u", "cs += x, Copy_Void(unmapped)",
-		      PCN_SAME, rule_admit_u },
+		      PCN_SAME, vote_rule_admit_u },
 	[ADMIT_DATA] = { "admit-data", "cs += x, Copy",
-			 PCN_TO(S), rule_admit_data },
+			 PCN_TO(S), vote_rule_admit_data },
 	[ADMIT_VOID] = { "admit-void", "cs += x, Copy_Void(mapped)",
-			 PCN_SAME, rule_admit_void },
+			 PCN_SAME, vote_rule_admit_void },
 	[ADMIT_FNR] = { "admit-fnr", "cs += x; own (L, index) smaller: answer later; else Copy_Void(unmapped)",
-			PCN_SAME, rule_admit_fnr },
+			PCN_SAME, vote_rule_admit_fnr },
 	[ADMIT_LATER] = { "admit-later", "cs += x, answer after the vote",
-			  PCN_SAME, rule_admit_later },
+			  PCN_SAME, vote_rule_admit_later },
 	[ACK] = { "ack", "Ack",
-		  PCN_SAME, rule_ack },
+		  PCN_SAME, vote_rule_ack },
 	[YIELD_S] = { "yield-s", "v > b: Nack; else floor := b+1, o := sender, Ack",
-		      PCN_SAME | PCN_TO(I), rule_yield_s },
+		      PCN_SAME | PCN_TO(I), vote_rule_yield_s },
 	[YIELD_I] = { "yield-i", "floor := max(floor, b+1), o := sender, Ack",
-		      PCN_SAME, rule_yield_i },
+		      PCN_SAME, vote_rule_yield_i },
 	[YIELD_IR] = { "yield-ir", "floor := max(floor, b+1), o := sender, Ack",
-		       PCN_TO(IR2), rule_yield_ir },
+		       PCN_TO(IR2), vote_rule_yield_ir },
 	[YIELD_FIRST] = { "yield-first", "floor := max(floor, b+1), o := sender, Ack; a copy below the floor goes; deferred get Copy_Void(mapped)",
-			  PCN_SAME | PCN_TO(FI), rule_yield_first },
+			  PCN_SAME | PCN_TO(FI), vote_rule_yield_first },
 	[OPPOSE] = { "oppose", "Nack; b >= v is impossible",
-		     PCN_SAME, rule_oppose },
+		     PCN_SAME, vote_rule_oppose },
 	[COMPETE] = { "compete", "b < v or own (stamp, index) smaller: Nack; else Ack and as lost-vote; b > v is impossible",
-		      PCN_SAME | PCN_TO(WP2) | PCN_TO(WR), rule_compete },
+		      PCN_SAME | PCN_TO(WP2) | PCN_TO(WR), vote_rule_compete },
 	[COLLECT] = { "collect", "floor := max of floors, keep the newest copy; not Copy_Void(unmapped): cs += sender; all N-1 here: FNR: zeros; FV: read, or Invalid to cs; FI: Fetch or Fetch_Write. Leaving FNR: deferred get Copy_Void(mapped)",
 		      PCN_SAME | PCN_TO(FV) | PCN_TO(FI) | TO_COUNTED,
-		      rule_collect },
+		      vote_rule_collect },
 	[TAKE] = { "take", "v >= floor: read, or Invalid to cs with the same stamp; else as missed",
-		   PCN_SAME | PCN_TO(S) | PCN_TO(WP1) | PCN_TO(M), rule_take },
+		   PCN_SAME | PCN_TO(S) | PCN_TO(WP1) | PCN_TO(M), vote_rule_take },
 	[MISSED] = { "missed", "all void: ask cs (again)",
-		     PCN_SAME, rule_missed },
+		     PCN_SAME, vote_rule_missed },
 	[VOTED] = { "voted", "all Acks here: v+1, write; answer the deferred with Copy",
-		    PCN_SAME | TO_WON, rule_voted },
+		    PCN_SAME | TO_WON, vote_rule_voted },
 	[LOST_VOTE] = { "lost-vote", "floor := v+1, o := sender, drop the copy, deferred get Copy_Void(mapped); all votes here: as count",
-			PCN_TO(WP2) | PCN_TO(WR), rule_lost_vote },
+			PCN_TO(WP2) | PCN_TO(WR), vote_rule_lost_vote },
 	[COUNT] = { "count", "all votes here: Fetch_Write to o",
-		    PCN_SAME | PCN_TO(WR), rule_count },
+		    PCN_SAME | PCN_TO(WR), vote_rule_count },
 	[DEAD] = { "dead", "take it out of the deferred; ask nobody again until the abort; what it was asked stays open until the abort",
-		   PCN_SAME, rule_dead },
+		   PCN_SAME, vote_rule_dead },
 	[ABORT_HELD] = { "abort-held", "retry the access; the copy stays",
-			 PCN_TO(S), rule_abort_held },
+			 PCN_TO(S), vote_rule_abort_held },
 	[REBUILD] = { "rebuild", "lost: as never touched; else o := a holder, floor := min(floor, its version), cs := cs without the dead",
-		      PCN_SAME | PCN_TO(U), rule_rebuild },
+		      PCN_SAME | PCN_TO(U), vote_rule_rebuild },
 	[LEFT] = { "left", "take it out of cs; o = it: o := none",
-		   PCN_SAME, rule_left },
+		   PCN_SAME, vote_rule_left },
 };
 
 #define LATE							\

@@ -131,7 +131,7 @@ static void free_record(struct pcn_record *r)
 
 	pcn_backlog_free(r);
 	if (frame) {
-		pcn_set_frame(r, NULL);
+		pcn_record_set_frame(r, NULL);
 		put_page(frame);
 	}
 	atomic_long_dec(&records_in_use);
@@ -149,7 +149,7 @@ static void init_record(struct pcn_record *r, struct pcn_space *s, u64 page)
 
 /* --- finding --- */
 
-static struct pcn_record *find(struct pcn_shard *shard, u64 page)
+static struct pcn_record *record_find(struct pcn_shard *shard, u64 page)
 {
 	struct rb_node *node = shard->records.rb_node;
 	struct pcn_record *r;
@@ -164,7 +164,7 @@ static struct pcn_record *find(struct pcn_shard *shard, u64 page)
 	return NULL;
 }
 
-static void insert(struct pcn_shard *shard, struct pcn_record *new)
+static void record_insert(struct pcn_shard *shard, struct pcn_record *new)
 {
 	struct rb_node **link = &shard->records.rb_node, *parent = NULL;
 	struct pcn_record *r;
@@ -183,13 +183,13 @@ static void insert(struct pcn_shard *shard, struct pcn_record *new)
 static struct pcn_record *get_or_insert(struct pcn_space *s, struct pcn_shard *shard,
 					u64 page, struct pcn_record **spare)
 {
-	struct pcn_record *r = find(shard, page);
+	struct pcn_record *r = record_find(shard, page);
 
 	if (!r && *spare) {
 		r = *spare;
 		*spare = NULL;
 		init_record(r, s, page);
-		insert(shard, r);
+		record_insert(shard, r);
 		shard->alive++;
 	}
 	if (r)
@@ -319,20 +319,20 @@ static bool is_shut(struct pcn_shard *shard, u64 page, const struct pcn_record *
 }
 
 /**
- * pcn_is_shut - is the current task refused a page for now?
+ * pcn_page_is_shut - is the current task refused a page for now?
  * @s:		the space
  * @page:	number of the page
  *
  * Context: process; does not sleep, so it can be waited for.
  */
-bool pcn_is_shut(struct pcn_space *s, u64 page)
+bool pcn_page_is_shut(struct pcn_space *s, u64 page)
 {
 	struct pcn_shard *shard = pcn_shard_of(s, page);
 	struct pcn_record *r;
 	bool shut;
 
 	spin_lock(&shard->lock);
-	r = find(shard, page);
+	r = record_find(shard, page);
 	/* At the origin a page without a record is Linux's. */
 	shut = (r || !s->mm || !pcn_is_origin(s)) && is_shut(shard, page, r);
 	spin_unlock(&shard->lock);
@@ -351,7 +351,7 @@ static void set_frozen(struct pcn_space *s, const struct pcn_range *range)
 }
 
 /**
- * pcn_freeze - let no access to a range begin
+ * pcn_space_freeze - let no access to a range begin
  * @s:		the space
  * @first:	number of the first page
  * @last:	number of the last one
@@ -362,7 +362,7 @@ static void set_frozen(struct pcn_space *s, const struct pcn_range *range)
  * Context: process, also a handler. One range at a time: pcn_space.round, or the origin's
  * phases.
  */
-void pcn_freeze(struct pcn_space *s, u64 first, u64 last, struct task_struct *owner)
+void pcn_space_freeze(struct pcn_space *s, u64 first, u64 last, struct task_struct *owner)
 {
 	const struct pcn_range range = {
 		.first = first, .last = last, .owner = owner, .on = true,
@@ -372,12 +372,12 @@ void pcn_freeze(struct pcn_space *s, u64 first, u64 last, struct task_struct *ow
 }
 
 /**
- * pcn_thaw - let accesses begin again
+ * pcn_space_thaw - let accesses begin again
  * @s:	the space
  *
  * Context: process.
  */
-void pcn_thaw(struct pcn_space *s)
+void pcn_space_thaw(struct pcn_space *s)
 {
 	const struct pcn_range none = {};
 
@@ -386,7 +386,7 @@ void pcn_thaw(struct pcn_space *s)
 }
 
 /**
- * pcn_tear - Linux is about to take pages out of the address space
+ * pcn_space_tear - Linux is about to take pages out of the address space
  * @s:		the space, at the origin
  * @first:	number of the first page
  * @last:	number of the last one
@@ -396,7 +396,7 @@ void pcn_thaw(struct pcn_space *s)
  * Context: any but hard interrupt.
  * Return: true if there are any.
  */
-bool pcn_tear(struct pcn_space *s, u64 first, u64 last)
+bool pcn_space_tear(struct pcn_space *s, u64 first, u64 last)
 {
 	struct pcn_shard *shard;
 	struct pcn_record *r;
@@ -419,7 +419,7 @@ bool pcn_tear(struct pcn_space *s, u64 first, u64 last)
 static bool get_locked(struct pcn_space *s, struct pcn_shard *shard, u64 page,
 		       struct pcn_record **r, struct pcn_record **spare)
 {
-	if (is_shut(shard, page, find(shard, page)))
+	if (is_shut(shard, page, record_find(shard, page)))
 		*r = ERR_PTR(-EAGAIN);
 	else
 		*r = get_or_insert(s, shard, page, spare);
@@ -473,7 +473,7 @@ struct pcn_record *pcn_record_get_or_plain(struct pcn_space *s, u64 page,
 
 	fault->page = page;
 	spin_lock(&shard->lock);
-	r = find(shard, page);
+	r = record_find(shard, page);
 	if (!r)
 		hlist_add_head(&fault->node, &shard->faults);
 	else if (is_shut(shard, page, r))
@@ -498,7 +498,7 @@ void pcn_plain_fault_end(struct pcn_space *s, struct pcn_plain_fault *fault)
 
 	spin_lock(&shard->lock);
 	hlist_del(&fault->node);
-	r = find(shard, fault->page);
+	r = record_find(shard, fault->page);
 	if (r)
 		refcount_inc(&r->refs);
 	spin_unlock(&shard->lock);
@@ -592,7 +592,7 @@ void pcn_record_drop(struct pcn_record *r, bool everywhere)
 }
 
 /* What was to be done later with a record is not done any more. */
-static void cancel(struct pcn_record *r)
+static void record_cancel(struct pcn_record *r)
 {
 	spin_lock(&r->lock);
 	pcn_record_cancel(r);
@@ -629,7 +629,7 @@ void pcn_records_end(struct pcn_space *s)
 
 	for_each_record(r, shard, s, 0, U64_MAX) {
 		if (!is_idle(r))
-			cancel(r);
+			record_cancel(r);
 		wait_event(s->quiet, is_idle(r));
 		pcn_record_drop(r, false);
 		cond_resched();

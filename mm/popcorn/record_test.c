@@ -70,16 +70,16 @@ static void test_frozen(struct kunit *test)
 {
 	struct pcn_space *s = test->priv;
 
-	pcn_freeze(s, 10, 20, current);
-	KUNIT_EXPECT_FALSE(test, pcn_is_shut(s, 15));
+	pcn_space_freeze(s, 10, 20, current);
+	KUNIT_EXPECT_FALSE(test, pcn_page_is_shut(s, 15));
 	/* Nobody is let in, not even the task that happens to run. */
-	pcn_freeze(s, 10, 20, NULL);
-	KUNIT_EXPECT_TRUE(test, pcn_is_shut(s, 10));
-	KUNIT_EXPECT_TRUE(test, pcn_is_shut(s, 20));
-	KUNIT_EXPECT_FALSE(test, pcn_is_shut(s, 21));
+	pcn_space_freeze(s, 10, 20, NULL);
+	KUNIT_EXPECT_TRUE(test, pcn_page_is_shut(s, 10));
+	KUNIT_EXPECT_TRUE(test, pcn_page_is_shut(s, 20));
+	KUNIT_EXPECT_FALSE(test, pcn_page_is_shut(s, 21));
 	KUNIT_EXPECT_PTR_EQ(test, pcn_record_get(s, 15), ERR_PTR(-EAGAIN));
-	pcn_thaw(s);
-	KUNIT_EXPECT_FALSE(test, pcn_is_shut(s, 15));
+	pcn_space_thaw(s);
+	KUNIT_EXPECT_FALSE(test, pcn_page_is_shut(s, 15));
 }
 
 static void test_torn(struct kunit *test)
@@ -87,10 +87,10 @@ static void test_torn(struct kunit *test)
 	struct pcn_space *s = test->priv;
 
 	pcn_record_put(pcn_record_get(s, 7));
-	KUNIT_EXPECT_FALSE(test, pcn_tear(s, 8, 100));
-	KUNIT_EXPECT_FALSE(test, pcn_is_shut(s, 7));
-	KUNIT_EXPECT_TRUE(test, pcn_tear(s, 0, 7));
-	KUNIT_EXPECT_TRUE(test, pcn_is_shut(s, 7));
+	KUNIT_EXPECT_FALSE(test, pcn_space_tear(s, 8, 100));
+	KUNIT_EXPECT_FALSE(test, pcn_page_is_shut(s, 7));
+	KUNIT_EXPECT_TRUE(test, pcn_space_tear(s, 0, 7));
+	KUNIT_EXPECT_TRUE(test, pcn_page_is_shut(s, 7));
 	KUNIT_EXPECT_PTR_EQ(test, pcn_record_get(s, 7), ERR_PTR(-EAGAIN));
 }
 

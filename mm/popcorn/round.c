@@ -15,7 +15,7 @@
  *
  * If Linux needs what is in the pages, recall and drop come before the change. If it
  * may throw them away they come afterwards, when it is known which pages are gone: those
- * that are torn (pcn_tear()) are not recalled. So a change that fails loses nothing.
+ * that are torn (pcn_space_tear()) are not recalled. So a change that fails loses nothing.
  *
  * Members take part that know of VMAs in the range. Between the freeze and the
  * thaw they use nothing there, so to all threads the change is one moment. In particular
@@ -46,7 +46,7 @@
 #include "internal.h"
 #include "round.h"
 
-static int tell_one(struct pcn_space *s, unsigned int kid, struct pcn_round_msg *m)
+static int round_tell_one(struct pcn_space *s, unsigned int kid, struct pcn_round_msg *m)
 {
 	int err;
 
@@ -88,7 +88,7 @@ static u64 epoch_for(struct pcn_space *s, unsigned int kid, u32 flags)
  * has started again and knows nothing of the process. -EINTR: the current task is killed,
  * or the process.
  */
-static int tell(struct pcn_change *c, enum pcn_phase phase, u32 flags)
+static int round_tell(struct pcn_change *c, enum pcn_phase phase, u32 flags)
 {
 	struct pcn_space *s = c->space;
 	struct pcn_round_msg m = {
@@ -102,7 +102,7 @@ static int tell(struct pcn_change *c, enum pcn_phase phase, u32 flags)
 	trace_pcn_round(s->number, c->first, c->last, m.round, phase);
 	for_each_kernel(kid, c->members) {
 		m.epoch = epoch_for(s, kid, flags);
-		err = tell_one(s, kid, &m);
+		err = round_tell_one(s, kid, &m);
 		if (!err || err == -EHOSTDOWN)
 			continue;
 		if (err == -EINTR)
@@ -130,11 +130,11 @@ static int recall_page(struct pcn_record *r)
 		return err;
 	c = pcn_context_get(r->space);
 	spin_lock(&r->lock);
-	err = pcn_enter(r, false, c);
+	err = pcn_access_enter(r, false, c);
 	spin_unlock(&r->lock);
 	pcn_context_put(c);
 	if (!err)
-		pcn_leave(r);
+		pcn_access_leave(r);
 	return err;
 }
 
@@ -144,7 +144,7 @@ static bool is_away(const struct pcn_record *r)
 }
 
 /* The range is frozen, but not for this thread. */
-static int recall(struct pcn_space *s, u64 first, u64 last)
+static int round_recall(struct pcn_space *s, u64 first, u64 last)
 {
 	struct pcn_shard *shard;
 	struct pcn_record *r;
@@ -158,7 +158,7 @@ static int recall(struct pcn_space *s, u64 first, u64 last)
 		}
 		cond_resched();
 	}
-	return pcn_wait_until_quiet(s, first, last);
+	return pcn_space_wait_until_quiet(s, first, last);
 }
 
 static void release_record(struct pcn_space *s, struct pcn_record *r, bool everywhere)
@@ -169,14 +169,14 @@ static void release_record(struct pcn_space *s, struct pcn_record *r, bool every
 	mmap_read_lock(s->mm);
 	vma = vma_lookup(s->mm, address);
 	own = vma && pcn_vma_replicates(vma) &&
-	      !pcn_map_prepare(vma, address, true) ? vma : NULL;
-	if (!pcn_release(r, own, everywhere))
-		pcn_remove(r, vma);
+	      !pcn_page_map_prepare(vma, address, true) ? vma : NULL;
+	if (!pcn_page_release(r, own, everywhere))
+		pcn_page_remove(r, vma);
 	mmap_read_unlock(s->mm);
 }
 
 /* With @everywhere all others have dropped the pages, otherwise they are told next. */
-static void release(struct pcn_change *c, bool everywhere)
+static void round_release(struct pcn_change *c, bool everywhere)
 {
 	struct pcn_space *s = c->space;
 	struct pcn_shard *shard;
@@ -190,7 +190,7 @@ static void release(struct pcn_change *c, bool everywhere)
 }
 
 /* After they have forgotten them. */
-static void unpublish(struct pcn_change *c)
+static void round_unpublish(struct pcn_change *c)
 {
 	struct pcn_space *s = c->space;
 	unsigned int kid;
@@ -206,28 +206,29 @@ static void unpublish(struct pcn_change *c)
 }
 
 /* An access at the origin may have begun before the last member was frozen. */
-static int freeze_all(struct pcn_change *c)
+static int round_freeze_all(struct pcn_change *c)
 {
 	struct pcn_space *s = c->space;
 	int err;
 
-	pcn_set_round(s, s->round_number + 1);
+	pcn_space_set_round(s, s->round_number + 1);
 	c->thawed = false;
-	pcn_freeze(s, c->first, c->last, current);
-	err = pcn_wait_until_quiet(s, c->first, c->last) ?:
-	      tell(c, PCN_ROUND_FREEZE, c->flags & PCN_CHANGE_VMAS ? PCN_ROUND_VMAS : 0);
+	pcn_space_freeze(s, c->first, c->last, current);
+	err = pcn_space_wait_until_quiet(s, c->first, c->last) ?:
+	      round_tell(c, PCN_ROUND_FREEZE, c->flags & PCN_CHANGE_VMAS ?
+			 PCN_ROUND_VMAS : 0);
 	if (err)
 		return err;
-	unpublish(c);
-	return pcn_wait_until_quiet(s, c->first, c->last);
+	round_unpublish(c);
+	return pcn_space_wait_until_quiet(s, c->first, c->last);
 }
 
 /* After the last access of the round, which is a recall: its late answers come here. */
-static int fence_all(struct pcn_change *c)
+static int round_fence_all(struct pcn_change *c)
 {
 	if (c->space->proto != &pcn_proto_vote)
 		return 0;
-	return tell(c, PCN_ROUND_FENCE, 0) ?: pcn_fence(c->space);
+	return round_tell(c, PCN_ROUND_FENCE, 0) ?: pcn_space_fence(c->space);
 }
 
 /*
@@ -240,29 +241,29 @@ static bool is_last(const struct pcn_change *c)
 	       (c->flags & PCN_CHANGE_VMAS || !(c->flags & PCN_CHANGE_KEEP));
 }
 
-static int drop_all(struct pcn_change *c)
+static int round_drop_all(struct pcn_change *c)
 {
 	bool last = is_last(c);
-	int err = recall(c->space, c->first, c->last) ?: fence_all(c);
+	int err = round_recall(c->space, c->first, c->last) ?: round_fence_all(c);
 
 	if (!err && !last)
-		err = tell(c, PCN_ROUND_DROP, 0);
+		err = round_tell(c, PCN_ROUND_DROP, 0);
 	if (err)
 		return err;
-	release(c, !last);
+	round_release(c, !last);
 	if (last)
-		err = tell(c, PCN_ROUND_DROP, PCN_ROUND_LAST);
+		err = round_tell(c, PCN_ROUND_DROP, PCN_ROUND_LAST);
 	c->dropped = !err;
 	c->thawed = last && !err;
 	return err;
 }
 
-static int thaw_all(struct pcn_change *c)
+static int round_thaw_all(struct pcn_change *c)
 {
-	int err = c->thawed ? 0 : tell(c, PCN_ROUND_THAW, 0);
+	int err = c->thawed ? 0 : round_tell(c, PCN_ROUND_THAW, 0);
 
 	if (!err)
-		pcn_thaw(c->space);
+		pcn_space_thaw(c->space);
 	return err;
 }
 
@@ -280,21 +281,21 @@ int pcn_round_begin(struct pcn_change *c)
 	int err;
 
 	atomic64_inc(&c->space->stats.rounds);
-	err = freeze_all(c);
+	err = round_freeze_all(c);
 	if (!err && c->flags & PCN_CHANGE_KEEP)
-		err = drop_all(c);
+		err = round_drop_all(c);
 	return err;
 }
 
 /**
- * pcn_has_torn - is there a torn page in a range?
+ * pcn_space_has_torn - is there a torn page in a range?
  * @s:		the space
  * @first:	number of the first page
  * @last:	number of the last one
  *
  * Context: process.
  */
-bool pcn_has_torn(struct pcn_space *s, u64 first, u64 last)
+bool pcn_space_has_torn(struct pcn_space *s, u64 first, u64 last)
 {
 	struct pcn_shard *shard;
 	struct pcn_record *r;
@@ -319,10 +320,11 @@ bool pcn_has_torn(struct pcn_space *s, u64 first, u64 last)
  */
 int pcn_round_end(struct pcn_change *c)
 {
-	bool drop = c->flags & PCN_CHANGE_VMAS || pcn_has_torn(c->space, c->first, c->last);
-	int err = drop && !c->dropped ? drop_all(c) : 0;
+	bool drop = c->flags & PCN_CHANGE_VMAS || pcn_space_has_torn(c->space,
+								     c->first, c->last);
+	int err = drop && !c->dropped ? round_drop_all(c) : 0;
 
-	return err ?: thaw_all(c);
+	return err ?: round_thaw_all(c);
 }
 
 /**
@@ -334,10 +336,10 @@ int pcn_round_end(struct pcn_change *c)
  */
 int pcn_round_finish(struct pcn_change *c)
 {
-	int err = freeze_all(c) ?: drop_all(c) ?: thaw_all(c);
+	int err = round_freeze_all(c) ?: round_drop_all(c) ?: round_thaw_all(c);
 
 	if (err == -ENOMEM && !READ_ONCE(c->space->broken))
 		return err;
-	pcn_thaw(c->space);
+	pcn_space_thaw(c->space);
 	return 0;
 }

@@ -125,7 +125,7 @@ static struct pcn_space *new_space(u64 number, u64 members, unsigned int origin)
 		return ERR_PTR(-ENOMEM);
 	s->number = number;
 	s->proto = pcn_proto_chosen();
-	s->group = (struct pcn_group) {
+	s->group = (struct pcn_kernel_group) {
 		.members = members, .self = pcn_self(),
 		.count = hweight64(members), .origin = origin,
 	};
@@ -142,7 +142,7 @@ static struct pcn_space *new_space(u64 number, u64 members, unsigned int origin)
 	for_each_kernel(kid, s->group.members)
 		mt_init_flags(&s->member[kid].published, MT_FLAGS_USE_RCU);
 	/* They are read without their locks. */
-	mt_init_flags(&s->home_only, MT_FLAGS_USE_RCU);
+	mt_init_flags(&s->origin_only, MT_FLAGS_USE_RCU);
 	mt_init_flags(&s->stale, MT_FLAGS_USE_RCU);
 	atomic_long_inc(&spaces_in_use);
 	return s;
@@ -155,20 +155,20 @@ static void free_space(struct pcn_space *s)
 	put_pid(s->pid);
 	for_each_kernel(kid, s->group.members)
 		mtree_destroy(&s->member[kid].published);
-	mtree_destroy(&s->home_only);
+	mtree_destroy(&s->origin_only);
 	mtree_destroy(&s->stale);
 	atomic_long_dec(&spaces_in_use);
 	kfree(s);
 }
 
 /* It has not come into being. */
-static void discard(struct pcn_space *s)
+static void space_discard(struct pcn_space *s)
 {
 	pcn_tally_drop(s);
 	free_space(s);
 }
 
-static int enlist(struct pcn_space *s)
+static int space_enlist(struct pcn_space *s)
 {
 	int err = -EEXIST;
 
@@ -202,9 +202,9 @@ struct pcn_space *pcn_space_create(u64 number, u64 members, unsigned int origin)
 		return s;
 	err = pcn_tally_new(s, false);
 	if (!err)
-		err = enlist(s);
+		err = space_enlist(s);
 	if (err) {
-		discard(s);
+		space_discard(s);
 		return ERR_PTR(err);
 	}
 	return s;
@@ -218,7 +218,7 @@ struct pcn_space *pcn_space_create(u64 number, u64 members, unsigned int origin)
  * are told nothing of pages that go; with mmap_lock held there are some, or there will be
  * none.
  */
-static int attach(struct pcn_space *s, struct mm_struct *mm)
+static int space_attach(struct pcn_space *s, struct mm_struct *mm)
 {
 	VMA_ITERATOR(vmi, mm, 0);
 	struct vm_area_struct *vma;
@@ -266,12 +266,12 @@ struct pcn_space *pcn_space_create_mm(u64 number, u64 members,
 	s->ops = ops;
 	err = pcn_tally_new(s, true);
 	if (!err)
-		err = attach(s, mm);
+		err = space_attach(s, mm);
 	if (!err)
-		err = enlist(s);
+		err = space_enlist(s);
 	if (err) {
 		WRITE_ONCE(mm->popcorn, NULL);
-		discard(s);
+		space_discard(s);
 		return ERR_PTR(err);
 	}
 	return s;
@@ -305,7 +305,7 @@ void pcn_space_destroy(struct pcn_space *s)
 	/* No handler, and no poll in place of one, has it then. */
 	pcn_msg_sync();
 	/* That is a grace period, too. */
-	pcn_wait_for_unmappers(s);
+	pcn_space_wait_for_unmappers(s);
 	pcn_vma_end_asks(s);
 	pcn_tally_end(s);
 	pcn_records_end(s);

@@ -115,7 +115,7 @@ static u64 lost, ran_ns;
 #define COUNTER(field)	(&count[offsetof(struct outcome, field) / sizeof(u64)])
 
 /* Word @i of a page whose counter is @n. A page never written is zero. */
-static u64 word(u64 page, u64 n, u64 i)
+static u64 page_load_word(u64 page, u64 n, u64 i)
 {
 	return n ? (n * 0x9e3779b97f4a7c15ULL + page) ^ (i << 32) : 0;
 }
@@ -125,13 +125,13 @@ static bool is_whole(const u64 *data, u64 page)
 	u64 n = data[0], i;
 
 	for (i = 1; i < WORDS; i++)
-		if (data[i] != word(page, n, i))
+		if (data[i] != page_load_word(page, n, i))
 			return false;
 	return true;
 }
 
 /* Since others count up meanwhile, what is seen may be seen late, but not early. */
-static void see(u64 page, u64 n, u64 before)
+static void page_load_see(u64 page, u64 n, u64 before)
 {
 	u64 was;
 
@@ -142,7 +142,7 @@ static void see(u64 page, u64 n, u64 before)
 	} while (was < n && atomic64_cmpxchg(&seen[page], was, n) != was);
 }
 
-static void use(u64 page, bool write)
+static void page_load_use(u64 page, bool write)
 {
 	u64 before = atomic64_read(&seen[page]), i;
 	struct pcn_access access;
@@ -155,12 +155,12 @@ static void use(u64 page, bool write)
 	data = access.data;
 	if (!is_whole(data, page))
 		atomic64_inc(COUNTER(torn));
-	see(page, data[0], before);
+	page_load_see(page, data[0], before);
 	if (write) {
 		data[0]++;
 		for (i = 1; i < WORDS; i++)
-			data[i] = word(page, data[0], i);
-		see(page, data[0], data[0]);
+			data[i] = page_load_word(page, data[0], i);
+		page_load_see(page, data[0], data[0]);
 	}
 	pcn_access_end(&access);
 	atomic64_inc(write ? COUNTER(writes) : COUNTER(reads));
@@ -173,15 +173,15 @@ static int user_thread(void *arg)
 
 	prandom_seed_state(&random, plan.seed + (pcn_self() << 8) + (long)arg);
 	for (n = 0; n < plan.accesses; n++) {
-		use(prandom_u32_state(&random) % plan.pages,
-		    prandom_u32_state(&random) % 100 < plan.writes);
+		page_load_use(prandom_u32_state(&random) % plan.pages,
+			      prandom_u32_state(&random) % 100 < plan.writes);
 		cond_resched();
 	}
 	atomic64_dec(COUNTER(running));
 	return 0;
 }
 
-static int create(const struct plan *p)
+static int page_load_create(const struct plan *p)
 {
 	struct pcn_space *s;
 
@@ -199,7 +199,7 @@ static int create(const struct plan *p)
 	return 0;
 }
 
-static int start(void)
+static int page_load_start(void)
 {
 	struct task_struct *task;
 	long i;
@@ -215,7 +215,7 @@ static int start(void)
 	return 0;
 }
 
-static int destroy(void)
+static int page_load_destroy(void)
 {
 	if (atomic64_read(COUNTER(running)))
 		return -EBUSY;
@@ -224,7 +224,7 @@ static int destroy(void)
 	return 0;
 }
 
-static void look(struct outcome *o)
+static void page_load_look(struct outcome *o)
 {
 	const struct pcn_space_stats *s = pcn_space_stats(space);
 	u64 *field = (u64 *)o;
@@ -247,14 +247,14 @@ static int do_verb(const struct plan *p, struct outcome *o)
 		return -ENOENT;
 	switch (p->verb) {
 	case VERB_CREATE:
-		return create(p);
+		return page_load_create(p);
 	case VERB_START:
-		return start();
+		return page_load_start();
 	case VERB_LOOK:
-		look(o);
+		page_load_look(o);
 		return 0;
 	case VERB_DESTROY:
-		return destroy();
+		return page_load_destroy();
 	}
 	return -EINVAL;
 }
@@ -277,7 +277,7 @@ static const struct pcn_msg_type load_type = {
 	.handle		= on_request,
 };
 
-static int ask(unsigned int kid, struct plan *p, struct outcome *o)
+static int page_load_ask(unsigned int kid, struct plan *p, struct outcome *o)
 {
 	u32 length = sizeof(*o);
 
@@ -288,7 +288,7 @@ static int ask(unsigned int kid, struct plan *p, struct outcome *o)
 }
 
 /* Ask all; what they say is added up. All are asked whatever one says. */
-static int ask_all(struct plan *p, enum verb what, struct outcome *sum)
+static int page_load_ask_all(struct plan *p, enum verb what, struct outcome *sum)
 {
 	struct outcome o = {};
 	unsigned int kid, i;
@@ -297,7 +297,7 @@ static int ask_all(struct plan *p, enum verb what, struct outcome *sum)
 	p->verb = what;
 	memset(sum, 0, sizeof(*sum));
 	for_each_set_bit(kid, (unsigned long *)&p->kernels, PCN_KERNELS_MAX) {
-		ret = ask(kid, p, &o);
+		ret = page_load_ask(kid, p, &o);
 		err = err ?: ret;
 		for (i = 0; !ret && i < OUTCOMES; i++)
 			((u64 *)sum)[i] += ((u64 *)&o)[i];
@@ -327,29 +327,29 @@ static int wait_for_all(struct plan *p)
 	do {
 		if (msleep_interruptible(20))
 			return -EINTR;
-		err = ask_all(p, VERB_LOOK, &total);
+		err = page_load_ask_all(p, VERB_LOOK, &total);
 	} while (!err && total.running);
 	return err;
 }
 
-static int drive(struct plan *p)
+static int page_load_drive(struct plan *p)
 {
 	struct outcome none;
 	u64 began;
 	int err;
 
 	lockdep_assert_held(&drive_lock);
-	err = ask_all(p, VERB_CREATE, &none);
+	err = page_load_ask_all(p, VERB_CREATE, &none);
 	if (!err) {
 		began = ktime_get_ns();
-		err = ask_all(p, VERB_START, &none);
+		err = page_load_ask_all(p, VERB_START, &none);
 		/* Threads that run are waited for, whatever has happened. */
 		err = wait_for_all(p) ?: err;
 		ran_ns = ktime_get_ns() - began;
 	}
 	if (!err)
 		lost = lost_writes(total.writes);
-	return ask_all(p, VERB_DESTROY, &none) ?: err;
+	return page_load_ask_all(p, VERB_DESTROY, &none) ?: err;
 }
 
 static ssize_t pages_write(struct file *file, const char __user *from,
@@ -371,7 +371,7 @@ static ssize_t pages_write(struct file *file, const char __user *from,
 	if (mutex_lock_interruptible(&drive_lock))
 		return -EINTR;
 	p.space = (u64)pcn_self() << 32 | ++runs;
-	err = drive(&p);
+	err = page_load_drive(&p);
 	mutex_unlock(&drive_lock);
 	return err ?: size;
 }

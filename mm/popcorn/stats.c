@@ -294,7 +294,7 @@ static int read_numbers(u64 number, struct numbers *n)
 
 /* --- from kernel to kernel --- */
 
-static void on_ask(const struct pcn_message *msg)
+static void stats_on_ask(const struct pcn_message *msg)
 {
 	const u64 *number = msg->payload;
 	struct numbers *n;
@@ -314,7 +314,7 @@ static const struct pcn_msg_type ask_type = {
 	.channel	= PCN_CONTROL,
 	.type		= PCN_TYPE_STATS,
 	.may_sleep	= true,
-	.handle		= on_ask,
+	.handle		= stats_on_ask,
 };
 
 static int get_numbers(unsigned int kid, u64 number, struct numbers *n)
@@ -564,14 +564,15 @@ device_initcall(pcn_stats_init);
 /* --- what the other files have seen --- */
 
 /**
- * pcn_saw_send - a message of the protocol is about to be sent
+ * pcn_count_send - a message of the protocol is about to be sent
  * @r:	about this page
  * @m:	the message
  * @to:	the kernel that it goes to
  *
  * Context: the record's lock is held.
  */
-void pcn_saw_send(struct pcn_record *r, const struct pcn_msg *m, unsigned int to)
+void pcn_count_send(struct pcn_record *r, const struct pcn_proto_event *m,
+		    unsigned int to)
 {
 	trace_pcn_page_send(r->space->number, r->page, m->type, to, m->who,
 			    m->flags);
@@ -580,7 +581,7 @@ void pcn_saw_send(struct pcn_record *r, const struct pcn_msg *m, unsigned int to
 }
 
 /**
- * pcn_saw_fault - a fault, or another access, has come to a page
+ * pcn_count_fault - a fault, or another access, has come to a page
  * @s:		the space
  * @write:	it writes
  * @enters:	it need not wait
@@ -588,7 +589,7 @@ void pcn_saw_send(struct pcn_record *r, const struct pcn_msg *m, unsigned int to
  *
  * Context: process.
  */
-void pcn_saw_fault(struct pcn_space *s, bool write, bool enters, bool plain)
+void pcn_count_fault(struct pcn_space *s, bool write, bool enters, bool plain)
 {
 	if (enters && plain) {
 		pcn_count(s, PCN_COUNT(plain));

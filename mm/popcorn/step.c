@@ -2,7 +2,7 @@
 /*
  * The kernel's interpreter of the page coherency protocols.
  *
- * Under a record's lock one event after the other goes through pcn_step(), and
+ * Under a record's lock one event after the other goes through pcn_proto_step(), and
  * the actions that come out are done in their order.
  *
  * A step that takes a page away (none, rdonly, hold) waits for the accesses that
@@ -56,12 +56,12 @@ static struct pcn_queued *spare_event;
 static struct pcn_backlog *spare_backlog;
 
 /**
- * pcn_changed - threads that wait for a record have to look again
+ * pcn_record_changed - threads that wait for a record have to look again
  * @r:	the record
  *
  * Context: its lock is held.
  */
-void pcn_changed(struct pcn_record *r)
+void pcn_record_changed(struct pcn_record *r)
 {
 	lockdep_assert_held(&r->lock);
 	WRITE_ONCE(r->changes, r->changes + 1);
@@ -71,7 +71,7 @@ void pcn_changed(struct pcn_record *r)
 	wake_up_all(&r->space->quiet);
 }
 
-static void to_wire(const struct pcn_record *r, const struct pcn_msg *m,
+static void to_wire(const struct pcn_record *r, const struct pcn_proto_event *m,
 		    struct pcn_page_msg *w)
 {
 	*w = (struct pcn_page_msg) {
@@ -82,9 +82,9 @@ static void to_wire(const struct pcn_record *r, const struct pcn_msg *m,
 	};
 }
 
-static struct pcn_msg from_wire(const struct pcn_page_msg *w)
+static struct pcn_proto_event from_wire(const struct pcn_page_msg *w)
 {
-	return (struct pcn_msg) {
+	return (struct pcn_proto_event) {
 		.type = w->type, .from = w->from, .who = w->who,
 		.hops = w->hops, .flags = w->flags, .heir = w->heir,
 		.cs = w->cs, .stamp = w->stamp, .version = w->version,
@@ -93,8 +93,8 @@ static struct pcn_msg from_wire(const struct pcn_page_msg *w)
 }
 
 /* A kernel that is not up any more needs no message. */
-static void post(struct pcn_record *r, unsigned int to, const void *payload,
-		 u32 length, struct pcn_reserve *reserve)
+static void step_post(struct pcn_record *r, unsigned int to, const void *payload,
+		      u32 length, struct pcn_reserve *reserve)
 {
 	struct pcn_space *s = r->space;
 	int err = pcn_msg_post_from(reserve, to, PCN_COHERENCY, PCN_TYPE_PAGE,
@@ -109,35 +109,36 @@ static void post(struct pcn_record *r, unsigned int to, const void *payload,
 }
 
 /* One message to one kernel. */
-static void send(struct pcn_record *r, const struct pcn_msg *m, unsigned int to,
-		 struct pcn_reserve *reserve)
+static void step_send(struct pcn_record *r, const struct pcn_proto_event *m,
+		      unsigned int to,
+		      struct pcn_reserve *reserve)
 {
 	struct page_copy *copy = this_cpu_ptr(&copies);
 
-	pcn_saw_send(r, m, to);
+	pcn_count_send(r, m, to);
 	to_wire(r, m, &copy->head);
 	if (!(m->flags & PCN_DATA))
-		return post(r, to, &copy->head, sizeof(copy->head), reserve);
+		return step_post(r, to, &copy->head, sizeof(copy->head), reserve);
 	atomic64_inc(&r->space->stats.copies);
 	copy->head.early = r->hold.early;
 	copy->head.absent = r->absent;
 	memcpy(copy->data, page_address(r->frame), PAGE_SIZE);
-	post(r, to, copy, sizeof(*copy), reserve);
+	step_post(r, to, copy, sizeof(*copy), reserve);
 }
 
-static void send_all(struct pcn_record *r, const struct pcn_action *a,
-		     struct pcn_reserve *reserve)
+static void step_send_all(struct pcn_record *r, const struct pcn_action *a,
+			  struct pcn_reserve *reserve)
 {
-	struct pcn_msg m = a->msg;
+	struct pcn_proto_event m = a->msg;
 	unsigned int to, who;
 
 	for_each_kernel(to, a->to) {
 		if (!a->behalf)
-			send(r, &m, to, reserve);
+			step_send(r, &m, to, reserve);
 		for_each_set_bit(who, (unsigned long *)&a->behalf,
 				 PCN_KERNELS_MAX) {
 			m.who = who;
-			send(r, &m, to, reserve);
+			step_send(r, &m, to, reserve);
 		}
 	}
 	if (m.flags & PCN_DATA)
@@ -145,11 +146,11 @@ static void send_all(struct pcn_record *r, const struct pcn_action *a,
 }
 
 /* The access that waited is over for the protocol. */
-static void settle(struct pcn_record *r, bool granted)
+static void step_settle(struct pcn_record *r, bool granted)
 {
 	r->pending = false;
 	r->granted = granted && r->poster;
-	pcn_changed(r);
+	pcn_record_changed(r);
 }
 
 /* Take something away; false if that has to be done later. */
@@ -158,7 +159,7 @@ static bool restrict_to(struct pcn_record *r, enum pcn_mapping to,
 {
 	if (to == PCN_MAP_NONE && pcn_check_mistake(PCN_MISTAKE_KEEP))
 		return true;
-	if (!pcn_reduce(r, to, c))
+	if (!pcn_page_reduce(r, to, c))
 		return false;
 	pcn_check_may(r, to);
 	r->may = to;
@@ -166,12 +167,12 @@ static bool restrict_to(struct pcn_record *r, enum pcn_mapping to,
 }
 
 /* False: not now, and somebody has been asked to go on. */
-static bool perform(struct pcn_record *r, const struct pcn_action *a,
-		    const void *data, struct pcn_context *c)
+static bool step_perform(struct pcn_record *r, const struct pcn_action *a,
+			 const void *data, struct pcn_context *c)
 {
 	switch (a->op) {
 	case PCN_SEND:
-		send_all(r, a, &c->reserve);
+		step_send_all(r, a, &c->reserve);
 		break;
 	case PCN_INSTALL:
 		memcpy(page_address(r->frame), data, PAGE_SIZE);
@@ -190,14 +191,14 @@ static bool perform(struct pcn_record *r, const struct pcn_action *a,
 		r->may = PCN_MAP_RDWR;
 		break;
 	case PCN_DONE:
-		settle(r, true);
+		step_settle(r, true);
 		break;
 	case PCN_RETRY:
-		settle(r, false);
+		step_settle(r, false);
 		break;
 	case PCN_GONE:
 		r->lost = true;
-		pcn_changed(r);
+		pcn_record_changed(r);
 		break;
 	}
 	return true;
@@ -206,20 +207,21 @@ static bool perform(struct pcn_record *r, const struct pcn_action *a,
 /* Does this action take something away from a thread that uses the page? */
 static bool has_to_wait(const struct pcn_record *r, const struct pcn_action *a)
 {
-	if (!pcn_in_use(r))
+	if (!pcn_record_in_use(r))
 		return false;
 	return a->op == PCN_HOLD || a->op == PCN_NONE ||
 	       (a->op == PCN_RDONLY && r->may == PCN_MAP_RDWR);
 }
 
 /* The actions of a step, from @at on; false if they have to wait. */
-static bool do_actions(struct pcn_record *r, const struct pcn_out *out, unsigned int *at,
-		       const void *data, struct pcn_context *c)
+static bool step_do_actions(struct pcn_record *r, const struct pcn_out *out,
+			    unsigned int *at,
+			    const void *data, struct pcn_context *c)
 {
 	c->again = 0;
 	for (; *at < out->count; ++*at)
 		if (has_to_wait(r, &out->act[*at]) ||
-		    !perform(r, &out->act[*at], data, c))
+		    !step_perform(r, &out->act[*at], data, c))
 			return false;
 	return true;
 }
@@ -237,7 +239,7 @@ static void drop_frame(struct pcn_record *r)
 	    r->mapped || r->pending || refcount_read(&r->refs) > 2)
 		return;
 	frame = r->frame;
-	pcn_set_frame(r, NULL);
+	pcn_record_set_frame(r, NULL);
 	put_page(frame);
 }
 
@@ -301,8 +303,8 @@ static void hold_step(struct pcn_record *r, const struct pcn_out *out, unsigned 
 		pcn_record_kick(r, c->again);
 }
 
-static void step(struct pcn_record *r, const struct pcn_msg *m,
-		 const void *data, struct pcn_context *c)
+static void step_event(struct pcn_record *r, const struct pcn_proto_event *m,
+		       const void *data, struct pcn_context *c)
 {
 	struct pcn_space *s = r->space;
 	unsigned int state = r->replica.state;
@@ -310,7 +312,7 @@ static void step(struct pcn_record *r, const struct pcn_msg *m,
 	unsigned int at = 0;
 
 	lockdep_assert_held(&r->lock);
-	if (pcn_step(s->proto, &s->group, &r->replica, m, &out) ==
+	if (pcn_proto_step(s->proto, &s->group, &r->replica, m, &out) ==
 	    PCN_IMPOSSIBLE) {
 		atomic64_inc(&s->stats.impossible);
 		pr_err_ratelimited("page %llx of space %llx: %s from %u in %s: %s\n",
@@ -322,7 +324,7 @@ static void step(struct pcn_record *r, const struct pcn_msg *m,
 			    r->replica.state, out.count);
 	if (m->who != s->group.self)
 		r->hold.taker = m->who;
-	if (do_actions(r, &out, &at, data, c))
+	if (step_do_actions(r, &out, &at, data, c))
 		drop_frame(r);
 	else
 		hold_step(r, &out, at, c);
@@ -343,7 +345,7 @@ static bool finish_step(struct pcn_record *r, struct pcn_context *c)
 
 	if (!b->step.count)
 		return true;
-	if (!do_actions(r, &b->step, &b->at, NULL, c)) {
+	if (!step_do_actions(r, &b->step, &b->at, NULL, c)) {
 		if (c->again)
 			pcn_record_kick(r, c->again);
 		return false;
@@ -367,7 +369,7 @@ static bool run_queue(struct pcn_record *r, struct pcn_context *c)
 		}
 		e = list_first_entry(&b->queue, struct pcn_queued, node);
 		list_del(&e->node);
-		step(r, &e->msg, e->data, c);
+		step_event(r, &e->msg, e->data, c);
 		kfree(e);
 		if (b->step.count)
 			return false;
@@ -376,44 +378,44 @@ static bool run_queue(struct pcn_record *r, struct pcn_context *c)
 }
 
 /**
- * pcn_resume - go on with what waits for a record, if that can be
+ * pcn_record_resume - go on with what waits for a record, if that can be
  * @r:	the record
  * @c:	has a reserve and a spare
  *
  * Context: the record's lock is held.
  */
-void pcn_resume(struct pcn_record *r, struct pcn_context *c)
+void pcn_record_resume(struct pcn_record *r, struct pcn_context *c)
 {
 	lockdep_assert_held(&r->lock);
-	if (!r->backlog || r->dropped || pcn_in_use(r))
+	if (!r->backlog || r->dropped || pcn_record_in_use(r))
 		return;
 	if (r->plain)
 		return pcn_record_kick(r, 0);
 	if (!finish_step(r, c) || !run_queue(r, c))
 		return;
 	end_backlog(r, c);
-	pcn_changed(r);
+	pcn_record_changed(r);
 }
 
 /**
- * pcn_post_access - an access begins
+ * pcn_record_post_access - an access begins
  * @r:		the record; nothing is pending, held or plain, and there is a frame
  * @write:	it writes
  * @c:		has a reserve and a spare
  *
  * Context: the record's lock is held.
  */
-void pcn_post_access(struct pcn_record *r, bool write, struct pcn_context *c)
+void pcn_record_post_access(struct pcn_record *r, bool write, struct pcn_context *c)
 {
 	u8 self = r->space->group.self;
-	struct pcn_msg m = {
+	struct pcn_proto_event m = {
 		.type = write ? PCN_WRITE : PCN_READ,
 		.from = self, .who = self, .heir = PCN_NOBODY,
 	};
 
 	r->pending = true;
 	r->poster = current;
-	step(r, &m, NULL, c);
+	step_event(r, &m, NULL, c);
 }
 
 static bool message_ready(void)
@@ -429,7 +431,7 @@ static bool message_ready(void)
 	return spare_record && spare_event && spare_backlog;
 }
 
-static void queue_event(struct pcn_record *r, const struct pcn_msg *m,
+static void queue_event(struct pcn_record *r, const struct pcn_proto_event *m,
 			const void *data)
 {
 	struct pcn_queued *e = spare_event;
@@ -451,31 +453,31 @@ static void end_plain(struct pcn_record *r, struct pcn_context *c)
 	bool done;
 
 	spin_unlock(&r->lock);
-	done = pcn_adopt_at_once(r, true);
+	done = pcn_page_adopt_at_once(r, true);
 	spin_lock(&r->lock);
 	if (done && !r->adopter && !r->plain)
-		pcn_resume(r, c);
+		pcn_record_resume(r, c);
 	else if (!done && r->backlog)
 		pcn_record_kick(r, 0);
 }
 
 /* What comes with a page. Only the origin knows by itself that a page is absent. */
-static void learn(struct pcn_record *r, const struct pcn_page_msg *w)
+static void step_learn(struct pcn_record *r, const struct pcn_page_msg *w)
 {
 	pcn_hold_learn(r, w->from, w->early);
 	if (w->absent && !pcn_is_origin(r->space))
 		WRITE_ONCE(r->absent, true);
 }
 
-static void take_event(struct pcn_record *r, const struct pcn_msg *m,
+static void take_event(struct pcn_record *r, const struct pcn_proto_event *m,
 		       const struct pcn_page_msg *w, struct pcn_context *c)
 {
 	bool held = r->backlog;
 
 	if (m->flags & PCN_DATA)
-		learn(r, w);
+		step_learn(r, w);
 	if (!held && !r->plain)
-		return step(r, m, w + 1, c);
+		return step_event(r, m, w + 1, c);
 	if (!held)
 		begin_backlog(r, &c->spare);
 	queue_event(r, m, w + 1);
@@ -489,7 +491,7 @@ static void take_message(struct pcn_space *s, const struct pcn_message *msg)
 	struct pcn_record *r = pcn_record_find_or_make(s, w->page,
 						      &spare_record);
 	struct pcn_context c = { .spare = spare_backlog };
-	struct pcn_msg m = from_wire(w);
+	struct pcn_proto_event m = from_wire(w);
 
 	spin_lock(&r->lock);
 	/* A message for a page that was dropped is late: nobody waits for it. */
@@ -502,7 +504,7 @@ static void take_message(struct pcn_space *s, const struct pcn_message *msg)
 }
 
 /* The length says whether there is a page; the protocol checks the rest. */
-static bool is_valid(const struct pcn_message *msg)
+static bool page_msg_is_valid(const struct pcn_message *msg)
 {
 	const struct pcn_page_msg *w = msg->payload;
 	u32 length = sizeof(*w);
@@ -521,12 +523,12 @@ static bool has_page(const struct pcn_space *s, u64 page)
 	return !s->mm || page <= PCN_LAST_PAGE;
 }
 
-static void on_message(const struct pcn_message *msg)
+static void page_on_message(const struct pcn_message *msg)
 {
 	const struct pcn_page_msg *w = msg->payload;
 	struct pcn_space *s;
 
-	if (!is_valid(msg)) {
+	if (!page_msg_is_valid(msg)) {
 		pr_err_ratelimited("kernel %u sends a page message that is none\n",
 				   msg->kid);
 		return;
@@ -545,7 +547,7 @@ static const struct pcn_msg_type page_type = {
 	.channel	= PCN_COHERENCY,
 	.type		= PCN_TYPE_PAGE,
 	.ready		= message_ready,
-	.handle		= on_message,
+	.handle		= page_on_message,
 };
 
 /**

@@ -143,7 +143,7 @@ static u64 end_of_file(struct vm_area_struct *vma)
 static bool find_gap(struct pcn_space *s, unsigned long address,
 		     unsigned long *first, unsigned long *last)
 {
-	MA_STATE(mas, &s->home_only, address, address);
+	MA_STATE(mas, &s->origin_only, address, address);
 	bool found;
 
 	mas_lock(&mas);
@@ -155,7 +155,7 @@ static bool find_gap(struct pcn_space *s, unsigned long address,
 }
 
 /* What of a VMA around an address is to be known to others. */
-static int clip(struct pcn_space *s, u64 address, struct vma_answer *a)
+static int vma_clip(struct pcn_space *s, u64 address, struct vma_answer *a)
 {
 	unsigned long first, last;
 
@@ -167,8 +167,8 @@ static int clip(struct pcn_space *s, u64 address, struct vma_answer *a)
 }
 
 /* The kernel that has asked knows of the VMA from now on. */
-static int describe(struct pcn_space *s, struct vm_area_struct *vma,
-		    u64 address, unsigned int kid, struct vma_answer *a, gfp_t gfp)
+static int vma_describe(struct pcn_space *s, struct vm_area_struct *vma,
+			u64 address, unsigned int kid, struct vma_answer *a, gfp_t gfp)
 {
 	int err;
 
@@ -178,7 +178,7 @@ static int describe(struct pcn_space *s, struct vm_area_struct *vma,
 		.start = vma->vm_start, .end = end_of_file(vma),
 		.flags = vma->vm_flags & KEPT_FLAGS,
 	};
-	err = clip(s, address, a);
+	err = vma_clip(s, address, a);
 	if (err)
 		return err;
 	return mtree_store_range(&s->member[kid].published, a->start, a->end - 1,
@@ -210,15 +210,15 @@ static int avoid_changes(struct pcn_space *s, u64 address, unsigned int kid,
 }
 
 /* The length of the answer, or an error. */
-static int look_up(struct pcn_space *s, const struct vma_ask *ask, unsigned int kid,
-		   struct answer *a)
+static int vma_look_up(struct pcn_space *s, const struct vma_ask *ask, unsigned int kid,
+		       struct answer *a)
 {
 	struct vm_area_struct *vma = find_or_expand(s, ask->address);
 	int ret;
 
 	if (!vma)
 		return -EFAULT;
-	ret = describe(s, vma, ask->address, kid, &a->vma, GFP_KERNEL);
+	ret = vma_describe(s, vma, ask->address, kid, &a->vma, GFP_KERNEL);
 	if (!ret)
 		ret = sizeof(a->vma) + pcn_file_describe(s, vma, &a->file);
 	mmap_read_unlock(s->mm);
@@ -282,11 +282,11 @@ static bool is_final(struct pcn_space *s, struct asked *q, struct answer *a, u64
 	return !old && !wait;
 }
 
-static void answer(struct pcn_space *s, struct asked *q)
+static void vma_send_answer(struct pcn_space *s, struct asked *q)
 {
 	struct answer *a = kzalloc(sizeof(*a), GFP_KERNEL);
 	u64 ended = changes_ended(s);
-	int ret = a ? look_up(s, &q->ask, q->msg.kid, a) : -ENOMEM;
+	int ret = a ? vma_look_up(s, &q->ask, q->msg.kid, a) : -ENOMEM;
 
 	/* What is not there, or home-only, may be about to change as well. */
 	if (a && !is_final(s, q, a, ended)) {
@@ -310,7 +310,7 @@ void pcn_vma_answer(struct work_struct *work)
 	struct asked *q;
 
 	while ((q = next_asked(s))) {
-		answer(s, q);
+		vma_send_answer(s, q);
 		cond_resched();
 	}
 	pcn_space_put(s);
@@ -360,8 +360,8 @@ void pcn_vma_end_asks(struct pcn_space *s)
 	}
 }
 
-static int describe_at_once(struct pcn_space *s, u64 address, unsigned int kid,
-			    struct vma_answer *a)
+static int vma_describe_at_once(struct pcn_space *s, u64 address, unsigned int kid,
+				struct vma_answer *a)
 {
 	struct vm_area_struct *vma;
 	int err = -EAGAIN;
@@ -371,20 +371,20 @@ static int describe_at_once(struct pcn_space *s, u64 address, unsigned int kid,
 	vma = vma_lookup(s->mm, address);
 	/* A stack may have to grow, and a file has to be looked at. */
 	if (vma && vma_is_anonymous(vma))
-		err = describe(s, vma, address, kid, a, GFP_NOWAIT | __GFP_NOWARN);
+		err = vma_describe(s, vma, address, kid, a, GFP_NOWAIT | __GFP_NOWARN);
 	mmap_read_unlock(s->mm);
 	return err;
 }
 
 /* False: somebody has to be waited for. */
-static bool answer_at_once(struct pcn_space *s, const struct pcn_message *msg,
-			   const struct vma_ask *ask)
+static bool vma_answer_at_once(struct pcn_space *s, const struct pcn_message *msg,
+			       const struct vma_ask *ask)
 {
 	u64 ended = changes_ended(s);
 	struct vma_answer a;
 	bool final;
 
-	if (describe_at_once(s, ask->address, msg->kid, &a))
+	if (vma_describe_at_once(s, ask->address, msg->kid, &a))
 		return false;
 	spin_lock(&s->changes_lock);
 	final = s->changes_ended == ended && !avoid_changes(s, ask->address, msg->kid, &a);
@@ -431,13 +431,13 @@ static int take_ask(const struct pcn_message *msg)
 	if (!s)
 		return err;
 	if (pcn_is_origin(s) && s->group.members & BIT_ULL(msg->kid))
-		err = answer_at_once(s, msg, &spare_asked->ask) ? 0 :
+		err = vma_answer_at_once(s, msg, &spare_asked->ask) ? 0 :
 		      queue_ask(s, &spare_asked);
 	pcn_space_put(s);
 	return err;
 }
 
-static void on_ask(const struct pcn_message *msg)
+static void vma_on_ask(const struct pcn_message *msg)
 {
 	struct asked *q = spare_asked;
 	int err = -EINVAL;
@@ -457,7 +457,7 @@ static const struct pcn_msg_type ask_type = {
 	.channel	= PCN_CONTROL,
 	.type		= PCN_TYPE_VMA,
 	.ready		= ask_ready,
-	.handle		= on_ask,
+	.handle		= vma_on_ask,
 };
 
 /* --- at a member --- */
@@ -533,8 +533,8 @@ static int make_place(struct mm_struct *mm, unsigned long address)
 }
 
 /* A part of what is answered may be known: the rest is around @address. */
-static int insert(struct pcn_space *s, unsigned long address, struct answer *answer,
-		  struct file *file)
+static int vma_insert(struct pcn_space *s, unsigned long address, struct answer *answer,
+		      struct file *file)
 {
 	struct vma_answer *a = &answer->vma;
 	struct vm_area_struct *prev, *vma;
@@ -562,14 +562,14 @@ static int insert(struct pcn_space *s, unsigned long address, struct answer *ans
  */
 #define MARGIN	4
 
-static bool is_valid(const struct vma_answer *a, u64 address)
+static bool vma_answer_is_valid(const struct vma_answer *a, u64 address)
 {
 	return a->start <= address && address < a->end && a->end <= TASK_SIZE_MAX &&
 	       PAGE_ALIGNED(a->start) && PAGE_ALIGNED(a->end);
 }
 
 /* The length of the answer, or an error. */
-static int ask(struct pcn_space *s, u64 address, struct answer *a)
+static int vma_ask_origin(struct pcn_space *s, u64 address, struct answer *a)
 {
 	bool several;
 	u64 ns = s->ops->hold_ns(address >> PAGE_SHIFT, false, &several);
@@ -583,25 +583,26 @@ static int ask(struct pcn_space *s, u64 address, struct answer *a)
 
 	if (err)
 		return err;
-	return length >= sizeof(a->vma) && is_valid(&a->vma, address) ? length :
+	return length >= sizeof(a->vma) && vma_answer_is_valid(&a->vma,
+							       address) ? length :
 									-EBADMSG;
 }
 
 /* -EAGAIN: the layout has changed since. */
-static int insert_if_valid(struct pcn_space *s, unsigned long address,
-			   struct answer *a, struct file *file)
+static int vma_insert_if_valid(struct pcn_space *s, unsigned long address,
+			       struct answer *a, struct file *file)
 {
 	int err = -EAGAIN;
 
 	if (mmap_write_lock_killable(s->mm))
 		return -EINTR;
 	if (a->vma.epoch == s->epoch)
-		err = insert(s, address, a, file);
+		err = vma_insert(s, address, a, file);
 	mmap_write_unlock(s->mm);
 	return err;
 }
 
-static int fetch_once(struct pcn_space *s, unsigned long address)
+static int vma_fetch_once(struct pcn_space *s, unsigned long address)
 {
 	struct answer *a = kmalloc(sizeof(*a), GFP_KERNEL);
 	struct file *file = NULL;
@@ -609,12 +610,12 @@ static int fetch_once(struct pcn_space *s, unsigned long address)
 
 	if (!a)
 		return -ENOMEM;
-	ret = ask(s, address, a);
+	ret = vma_ask_origin(s, address, a);
 	if (ret > sizeof(a->vma))
 		file = pcn_file_open(&a->file, ret - sizeof(a->vma),
 				     prot_of(&a->vma));
 	if (ret > 0)
-		ret = insert_if_valid(s, address, a, file);
+		ret = vma_insert_if_valid(s, address, a, file);
 	if (file)
 		fput(file);
 	kfree(a);
@@ -637,10 +638,10 @@ int pcn_vma_fetch(struct mm_struct *mm, unsigned long address)
 
 	if (!s || pcn_is_origin(s) || address >= TASK_SIZE_MAX)
 		return -EFAULT;
-	if (pcn_is_absent(s, address >> PAGE_SHIFT))
+	if (pcn_page_is_absent(s, address >> PAGE_SHIFT))
 		return -ENXIO;
 	do {
-		err = fetch_once(s, address);
+		err = vma_fetch_once(s, address);
 	} while (err == -EAGAIN && !fatal_signal_pending(current));
 	return err;
 }

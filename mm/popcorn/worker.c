@@ -146,7 +146,7 @@ void pcn_record_cancel(struct pcn_record *r)
  */
 void pcn_record_adopt_soon(struct pcn_record *r)
 {
-	if (!pcn_wants_adopter(r))
+	if (!pcn_record_wants_adopter(r))
 		return;
 	spin_lock(&r->lock);
 	if (r->plain && r->backlog)
@@ -203,47 +203,47 @@ static unsigned long stuck_for(struct pcn_record *r)
 }
 
 /**
- * pcn_is_stuck - could a page not be had, as others refer to it?
+ * pcn_record_is_stuck - could a page not be had, as others refer to it?
  * @r:	the record
  *
  * Context: process, with the record's lock not held.
  */
-bool pcn_is_stuck(struct pcn_record *r)
+bool pcn_record_is_stuck(struct pcn_record *r)
 {
 	return stuck_for(r);
 }
 
-static bool is_home_only(struct pcn_space *s, u64 page)
+static bool is_origin_only(struct pcn_space *s, u64 page)
 {
-	return mtree_load(&s->home_only, page << PAGE_SHIFT);
+	return mtree_load(&s->origin_only, page << PAGE_SHIFT);
 }
 
 /**
- * pcn_stuck_for_long - have others referred to a page for too long?
+ * pcn_record_stuck_for_long - have others referred to a page for too long?
  * @r:	the record
  *
  * Context: process, at the origin, with the record's lock not held.
  */
-bool pcn_stuck_for_long(struct pcn_record *r)
+bool pcn_record_stuck_for_long(struct pcn_record *r)
 {
 	unsigned long limit = STUCK_LIMIT, time = stuck_for(r);
 
 	if (!time)
 		return false;
-	if (is_home_only(r->space, r->page + 1) ||
-	    (r->page && is_home_only(r->space, r->page - 1)))
+	if (is_origin_only(r->space, r->page + 1) ||
+	    (r->page && is_origin_only(r->space, r->page - 1)))
 		limit = STUCK_LIMIT_NEXT;
 	return time >= limit;
 }
 
 /**
- * pcn_stuck_again - others refer to a page: when is it to be looked at again?
+ * pcn_record_stuck_again - others refer to a page: when is it to be looked at again?
  * @r:	the record
  *
  * Context: the record's lock is held.
  * Return: ktime_get_ns() then; 0: not at all, as the space ends.
  */
-u64 pcn_stuck_again(struct pcn_record *r)
+u64 pcn_record_stuck_again(struct pcn_record *r)
 {
 	struct pcn_backlog *b = r->backlog;
 	unsigned long ticks = 1;
@@ -267,7 +267,7 @@ u64 pcn_stuck_again(struct pcn_record *r)
 /* --- turns --- */
 
 /* A writer that waits for mmap_lock may wait for this very record. */
-static void go_on(struct pcn_record *r, struct page **dummy)
+static void worker_go_on(struct pcn_record *r, struct page **dummy)
 {
 	struct pcn_context *c = pcn_context_get(r->space);
 	struct mm_struct *mm = r->space->mm;
@@ -278,7 +278,7 @@ static void go_on(struct pcn_record *r, struct page **dummy)
 	spin_lock(&r->lock);
 	/* An adopter, or what is in its way, kicks the record afterwards. */
 	if (!r->adopter && !r->plain)
-		pcn_resume(r, c);
+		pcn_record_resume(r, c);
 	spin_unlock(&r->lock);
 	if (c->locked)
 		mmap_read_unlock(mm);
@@ -304,9 +304,9 @@ static void run_slow(struct work_struct *work)
 
 	kfree(slow);
 	begin_slow(r);
-	if (!pcn_wants_adopter(r) || pcn_adopt(r)) {
-		dummy = pcn_dummy_for(r);
-		go_on(r, &dummy);
+	if (!pcn_record_wants_adopter(r) || pcn_page_adopt(r)) {
+		dummy = pcn_page_dummy(r);
+		worker_go_on(r, &dummy);
 		if (dummy)
 			put_page(dummy);
 	}
@@ -353,8 +353,8 @@ static void leave_to_work_item(struct pcn_record *r)
 
 static void take_turn(struct pcn_record *r)
 {
-	if (pcn_adopt_at_once(r, false) && !pcn_is_stuck(r))
-		go_on(r, NULL);
+	if (pcn_page_adopt_at_once(r, false) && !pcn_record_is_stuck(r))
+		worker_go_on(r, NULL);
 	else
 		leave_to_work_item(r);
 }
@@ -380,7 +380,7 @@ static void sleep_until_turn(void)
 	__set_current_state(TASK_RUNNING);
 }
 
-static int work(void *unused)
+static int worker_thread_fn(void *unused)
 {
 	struct pcn_record *r;
 
@@ -412,7 +412,7 @@ int __init pcn_worker_init(void)
 		return -ENOMEM;
 	hrtimer_init(&turns_timer, CLOCK_MONOTONIC, HRTIMER_MODE_ABS);
 	turns_timer.function = wake_worker;
-	worker = kthread_run(work, NULL, "popcorn_pages");
+	worker = kthread_run(worker_thread_fn, NULL, "popcorn_pages");
 	if (IS_ERR(worker))
 		return PTR_ERR(worker);
 	/* Likewise. */

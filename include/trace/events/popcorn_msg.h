@@ -8,7 +8,7 @@
 
 #include <linux/tracepoint.h>
 
-#include <popcorn/layout.h>
+#include <popcorn/window_layout.h>
 
 TRACE_DEFINE_ENUM(PCN_CONTROL);
 TRACE_DEFINE_ENUM(PCN_COHERENCY);
@@ -22,7 +22,7 @@ TRACE_DEFINE_ENUM(PCN_TTY);
 			 { PCN_NETWORK, "network" },	\
 			 { PCN_TTY, "tty" })
 
-/* 0 and 1 are enum pcn_group_id's PCN_GROUP_THREAD and PCN_GROUP_SOFTIRQ. */
+/* 0 and 1 are enum pcn_poll_group_id's PCN_POLL_THREAD and PCN_POLL_SOFTIRQ. */
 #define pcn_show_group(group)				\
 	__print_symbolic(group,				\
 			 { 0, "thread" },		\

@@ -44,7 +44,8 @@ static u32 published_seq;
 static bool is_tsc;
 
 /* Called by the timekeeper, under its lock: no two at a time. */
-static int publish(struct notifier_block *nb, unsigned long was_set, void *priv)
+static int clock_publish_steps(struct notifier_block *nb, unsigned long was_set,
+			       void *priv)
 {
 	const struct timekeeper *tk = priv;
 	const struct tk_read_base *mono = &tk->tkr_mono;
@@ -67,7 +68,7 @@ static int publish(struct notifier_block *nb, unsigned long was_set, void *priv)
 	return NOTIFY_OK;
 }
 
-static struct notifier_block publisher = { .notifier_call = publish };
+static struct notifier_block publisher = { .notifier_call = clock_publish_steps };
 
 /**
  * pcn_clock_publish - publish this kernel's clock from now on
@@ -114,9 +115,9 @@ static bool read_clock(const struct pcn_clock *from, struct pcn_clock *c)
 			return false;
 		cpu_relax();
 		seq = READ_ONCE(from->seq);
-		smp_rmb();	/* pairs with the second smp_wmb() in publish() */
+		smp_rmb();	/* clock_publish_steps(): its second smp_wmb() */
 		*c = *from;
-		smp_rmb();	/* pairs with the first smp_wmb() in publish() */
+		smp_rmb();	/* clock_publish_steps(): its first smp_wmb() */
 	} while ((seq & 1) || seq != READ_ONCE(from->seq));
 	/* Divided and shifted by. */
 	return c->mult_nominal && c->shift <= SHIFT_MAX;
@@ -255,7 +256,7 @@ static void step_realtime(s64 by)
 	do_adjtimex(&tx);
 }
 
-static void follow(struct work_struct *work)
+static void clock_follow_steps(struct work_struct *work)
 {
 	struct pcn_clock c;
 	s64 ahead, rate, set;
@@ -274,7 +275,7 @@ static void follow(struct work_struct *work)
 	schedule_delayed_work(to_delayed_work(work), msecs_to_jiffies(FOLLOW_MS));
 }
 
-static DECLARE_DELAYED_WORK(follow_work, follow);
+static DECLARE_DELAYED_WORK(follow_work, clock_follow_steps);
 
 /**
  * pcn_clock_follow - follow the primary's clock from now on

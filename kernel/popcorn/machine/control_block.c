@@ -204,7 +204,7 @@ void pcn_secondary_parked(void)
 
 static DEFINE_PER_CPU(u64, beats);
 
-static enum hrtimer_restart beat(struct hrtimer *timer)
+static enum hrtimer_restart heart_beat(struct hrtimer *timer)
 {
 	WRITE_ONCE(area->control.beat[smp_processor_id()],
 		   this_cpu_inc_return(beats));
@@ -218,7 +218,7 @@ static int start_beating(unsigned int cpu)
 	struct hrtimer *timer = this_cpu_ptr(&beat_timer);
 
 	hrtimer_init(timer, CLOCK_MONOTONIC, HRTIMER_MODE_REL_PINNED_HARD);
-	timer->function = beat;
+	timer->function = heart_beat;
 	hrtimer_start(timer, 0, HRTIMER_MODE_REL_PINNED_HARD);
 	return 0;
 }

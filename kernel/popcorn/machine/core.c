@@ -96,12 +96,12 @@ unsigned int pcn_self(void)
 }
 
 /**
- * pcn_generation - the number of this kernel's life
+ * pcn_life - the number of this kernel's life
  *
  * Context: any, after subsys_initcall().
  * Return: 1 for the first; the primary has only one.
  */
-u32 pcn_generation(void)
+u32 pcn_life(void)
 {
 	return generation;
 }
@@ -132,30 +132,30 @@ void pcn_on_doorbell(void)
 	if (pcn_is_secondary())
 		pcn_secondary_doorbell();
 	else
-		pcn_watch_doorbell();
+		pcn_watchdog_doorbell();
 	if (fn)
 		fn();
 }
 
 /**
- * pcn_find_kernel - the kernel with a number
+ * pcn_kernel_find - the kernel with a number
  * @kid:	its number
  *
  * Context: any; kernels are never removed.
  * Return: the kernel, or NULL.
  */
-struct pcn_kernel *pcn_find_kernel(unsigned int kid)
+struct pcn_kernel *pcn_kernel_find(unsigned int kid)
 {
 	return kid < PCN_KERNELS_MAX ? kernels[kid] : NULL;
 }
 
 /**
- * pcn_call_for_secondaries - call a function for every defined secondary
+ * pcn_call_secondaries - call a function for every defined secondary
  * @fn:	the function
  *
  * Context: what @fn needs.
  */
-void pcn_call_for_secondaries(void (*fn)(struct pcn_kernel *k))
+void pcn_call_secondaries(void (*fn)(struct pcn_kernel *k))
 {
 	unsigned int kid;
 
@@ -237,7 +237,7 @@ static int __init add_primary(const struct pcn_partitions *all)
 }
 
 /* All but the rings: those who use them begin with a reset of their own. */
-static void __init clear_window(const struct pcn_layout *l)
+static void __init clear_window(const struct pcn_window_layout *l)
 {
 	u32 from, to;
 
@@ -263,7 +263,7 @@ static void __init publish_apicids(void)
 static int __init map_window(const struct pcn_partitions *all)
 {
 	u64 size, start = pcn_arch_window(&size), check = pcn_arch_window_check();
-	struct pcn_layout layout = pcn_fitting_layout(fls64(all->defined),
+	struct pcn_window_layout layout = pcn_window_fitting_layout(fls64(all->defined),
 					hweight64(all->defined) + 1, size - check);
 
 	window = memremap(start, size, MEMREMAP_WB);
@@ -306,7 +306,7 @@ static int __init init_primary(const struct pcn_partitions *all)
 	pcn_roster_init();
 	pcn_clock_publish(window);
 	pcn_hook_shutdown();
-	return pcn_watch_start();
+	return pcn_watchdog_start();
 }
 
 /* A secondary as it sees itself. */

@@ -29,14 +29,14 @@ static int kernel_of(unsigned int number)
 }
 
 /* Into the window, before any secondary has been started. */
-static void __init publish(struct pcn_window *w)
+static void __init cpus_publish(struct pcn_window *w)
 {
 	unsigned int kid, number;
 
 	for (kid = 0; kid < PCN_KERNELS_MAX; kid++) {
-		if (!pcn_find_kernel(kid))
+		if (!pcn_kernel_find(kid))
 			continue;
-		for_each_set_bit(number, pcn_find_kernel(kid)->part.cpus,
+		for_each_set_bit(number, pcn_kernel_find(kid)->part.cpus,
 				 PCN_CPU_LIMIT)
 			w->owner[number] = kid + 1;
 	}
@@ -55,7 +55,7 @@ void __init pcn_cpus_init(void)
 	u8 owner;
 
 	if (!pcn_is_secondary())
-		publish(pcn_window());
+		cpus_publish(pcn_window());
 	for (number = 0; number < PCN_CPU_LIMIT; number++) {
 		owner = READ_ONCE(pcn_window()->owner[number]);
 		owner_of[number] = owner <= PCN_KERNELS_MAX ? owner : 0;

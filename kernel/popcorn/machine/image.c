@@ -126,28 +126,28 @@ unsigned long pcn_kexec_flags(unsigned long flags)
 }
 
 /* The kernel that @flags mean, with its operation begun; or an error. */
-static struct pcn_kernel *begin(unsigned long flags)
+static struct pcn_kernel *image_begin(unsigned long flags)
 {
 	struct pcn_kernel *k;
 	int err;
 
 	if (pcn_is_secondary() || !kid_of(flags))
 		return ERR_PTR(-EOPNOTSUPP);
-	k = pcn_find_kernel(kid_of(flags));
+	k = pcn_kernel_find(kid_of(flags));
 	if (!k)
 		return ERR_PTR(-ENODEV);
-	err = pcn_op_begin(k);
+	err = pcn_kernel_op_begin(k);
 	if (err)
 		return ERR_PTR(err);
-	pcn_collect(k);
+	pcn_kernel_collect_end(k);
 	if (k->state != PCN_RUNNING)
 		return k;
-	pcn_op_end(k);
+	pcn_kernel_op_end(k);
 	return ERR_PTR(-EALREADY);
 }
 
 /* Let @k have @image from now on, or nothing if that is empty. */
-static void exchange(struct pcn_kernel *k, struct pcn_image *image)
+static void image_exchange(struct pcn_kernel *k, struct pcn_image *image)
 {
 	mutex_lock(&k->image_lock);
 	pcn_image_drop(&k->image);
@@ -159,7 +159,7 @@ static void exchange(struct pcn_kernel *k, struct pcn_image *image)
 		return;
 	if (image->kernel)
 		pcn_arch_preload(k);
-	pcn_set_state(k, image->kernel ? PCN_LOADED : PCN_OFFLINE);
+	pcn_kernel_set_state(k, image->kernel ? PCN_LOADED : PCN_OFFLINE);
 }
 
 /**
@@ -177,15 +177,15 @@ bool pcn_kexec_unload(unsigned long flags, int *ret)
 
 	if (!for_popcorn(flags) || !(flags & KEXEC_FILE_UNLOAD))
 		return false;
-	k = begin(flags);
+	k = image_begin(flags);
 	*ret = PTR_ERR_OR_ZERO(k);
 	if (*ret)
 		return true;
 	if (k->image.kernel)
-		exchange(k, &none);
+		image_exchange(k, &none);
 	else
 		*ret = -ENODATA;
-	pcn_op_end(k);
+	pcn_kernel_op_end(k);
 	return true;
 }
 
@@ -225,7 +225,7 @@ int pcn_kexec_load(struct kimage *kimage, unsigned long flags)
 
 	if (!for_popcorn(flags))
 		return 0;
-	k = begin(flags);
+	k = image_begin(flags);
 	if (IS_ERR(k))
 		return PTR_ERR(k);
 	err = take_over(kimage, &image);
@@ -235,9 +235,9 @@ int pcn_kexec_load(struct kimage *kimage, unsigned long flags)
 		pcn_image_drop(&image);
 	} else {
 		pcn_arch_unpack(image.kernel);
-		exchange(k, &image);
+		image_exchange(k, &image);
 	}
-	pcn_op_end(k);
+	pcn_kernel_op_end(k);
 	return err ?: TAKEN_OVER;
 }
 

@@ -28,24 +28,24 @@
 #define PCN_ENDING_MS	5000
 
 /* core.c */
-struct pcn_kernel *pcn_find_kernel(unsigned int kid);
-void pcn_call_for_secondaries(void (*fn)(struct pcn_kernel *k));
+struct pcn_kernel *pcn_kernel_find(unsigned int kid);
+void pcn_call_secondaries(void (*fn)(struct pcn_kernel *k));
 
 /* life.c */
 extern unsigned int pcn_hang_ms;
 const char *pcn_kernel_state_name(enum pcn_kernel_state state);
-int pcn_op_begin(struct pcn_kernel *k);
-void pcn_op_end(struct pcn_kernel *k);
-void pcn_set_state(struct pcn_kernel *k, enum pcn_kernel_state state);
-bool pcn_has_ended(const struct pcn_kernel *k);
-void pcn_collect(struct pcn_kernel *k);
-int pcn_start(struct pcn_kernel *k);
-unsigned long pcn_stop_limit(void);
-int pcn_stop(struct pcn_kernel *k);
-int pcn_stop_within(struct pcn_kernel *k, unsigned long limit);
-int pcn_kill(struct pcn_kernel *k);
-int pcn_restart(struct pcn_kernel *k);
-void pcn_ask_to_stop(struct pcn_kernel *k);
+int pcn_kernel_op_begin(struct pcn_kernel *k);
+void pcn_kernel_op_end(struct pcn_kernel *k);
+void pcn_kernel_set_state(struct pcn_kernel *k, enum pcn_kernel_state state);
+bool pcn_kernel_has_ended(const struct pcn_kernel *k);
+void pcn_kernel_collect_end(struct pcn_kernel *k);
+int pcn_kernel_start(struct pcn_kernel *k);
+unsigned long pcn_kernel_stop_limit(void);
+int pcn_kernel_stop(struct pcn_kernel *k);
+int pcn_kernel_stop_within(struct pcn_kernel *k, unsigned long limit);
+int pcn_kernel_kill(struct pcn_kernel *k);
+int pcn_kernel_restart(struct pcn_kernel *k);
+void pcn_kernel_ask_to_stop(struct pcn_kernel *k);
 
 /* shutdown.c */
 void pcn_hook_shutdown(void);
@@ -71,11 +71,11 @@ void pcn_roster_expect(struct pcn_kernel *k);
 void pcn_roster_look(struct pcn_kernel *k);
 void pcn_roster_remove(struct pcn_kernel *k);
 
-/* watch.c */
-int pcn_watch_start(void);
-void pcn_watch_doorbell(void);
-void pcn_watch_kick(void);
-void pcn_watch_forget(struct pcn_kernel *k);
+/* watchdog.c */
+int pcn_watchdog_start(void);
+void pcn_watchdog_doorbell(void);
+void pcn_watchdog_kick(void);
+void pcn_watchdog_forget(struct pcn_kernel *k);
 
 /* sysfs.c */
 int pcn_sysfs_init(void);

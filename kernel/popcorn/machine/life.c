@@ -15,7 +15,7 @@
  * One operation at a time has a kernel, by its op mutex, and alone changes
  * its state. Whoever finds a start or a stop under way is told so (-EBUSY);
  * only a kill waits, and makes the holder give up. A death that nobody waits for is collected by
- * the watch thread (watch.c).
+ * the watch thread (watchdog.c).
  *
  * A kernel's CPUs are parked before its state says that it does not run: it
  * is fenced first, and then announced.
@@ -89,7 +89,7 @@ const char *pcn_kernel_state_name(enum pcn_kernel_state state)
 }
 
 /**
- * pcn_op_begin - begin an operation on a kernel
+ * pcn_kernel_op_begin - begin an operation on a kernel
  * @k:	the kernel
  *
  * Who finds a start or a stop under way is told so. Anything else is soon
@@ -97,10 +97,10 @@ const char *pcn_kernel_state_name(enum pcn_kernel_state state)
  * whoever has waited for that state is not turned away.
  *
  * Context: process.
- * Return: 0, to be followed by pcn_op_end(); -EBUSY when another one is under
+ * Return: 0, to be followed by pcn_kernel_op_end(); -EBUSY when another one is under
  * way; -EINTR.
  */
-int pcn_op_begin(struct pcn_kernel *k)
+int pcn_kernel_op_begin(struct pcn_kernel *k)
 {
 	enum pcn_kernel_state state;
 
@@ -113,24 +113,24 @@ int pcn_op_begin(struct pcn_kernel *k)
 }
 
 /**
- * pcn_op_end - end an operation on a kernel
+ * pcn_kernel_op_end - end an operation on a kernel
  * @k:	the kernel
  *
- * Context: process, after pcn_op_begin().
+ * Context: process, after pcn_kernel_op_begin().
  */
-void pcn_op_end(struct pcn_kernel *k)
+void pcn_kernel_op_end(struct pcn_kernel *k)
 {
 	mutex_unlock(&k->op);
 }
 
 /**
- * pcn_set_state - change the state of a kernel
+ * pcn_kernel_set_state - change the state of a kernel
  * @k:		the kernel
  * @state:	its new state
  *
  * Context: process, @k->op held.
  */
-void pcn_set_state(struct pcn_kernel *k, enum pcn_kernel_state state)
+void pcn_kernel_set_state(struct pcn_kernel *k, enum pcn_kernel_state state)
 {
 	lockdep_assert_held(&k->op);
 	WRITE_ONCE(k->state, state);
@@ -150,12 +150,12 @@ static enum pcn_kernel_state idle_state(const struct pcn_kernel *k)
 }
 
 /**
- * pcn_has_ended - has a kernel ended by itself, or is it found hung?
+ * pcn_kernel_has_ended - has a kernel ended by itself, or is it found hung?
  * @k:	the kernel
  *
  * Context: any.
  */
-bool pcn_has_ended(const struct pcn_kernel *k)
+bool pcn_kernel_has_ended(const struct pcn_kernel *k)
 {
 	/* Pairs with set_stage() in control_block.c. */
 	if (smp_load_acquire(&k->area->control.stage) == PCN_STAGE_PARKED)
@@ -226,7 +226,7 @@ static void tell_end(unsigned int kid)
  * Park the CPUs of @k and only then let it have @state. If they cannot be, its
  * peers have to know all the same: its lanes are closed to it from then on.
  */
-static void finish(struct pcn_kernel *k, enum pcn_kernel_state state)
+static void kernel_finish_life(struct pcn_kernel *k, enum pcn_kernel_state state)
 {
 	int err = pcn_arch_fence(k);
 
@@ -243,20 +243,20 @@ static void finish(struct pcn_kernel *k, enum pcn_kernel_state state)
 			k->reason);
 	tell_end(k->kid);
 	pcn_roster_remove(k);
-	pcn_set_state(k, state);
+	pcn_kernel_set_state(k, state);
 }
 
 /**
- * pcn_collect - if a running kernel has ended, collect it
+ * pcn_kernel_collect_end - if a running kernel has ended, collect it
  * @k:	the kernel
  *
  * Context: process, @k->op held.
  */
-void pcn_collect(struct pcn_kernel *k)
+void pcn_kernel_collect_end(struct pcn_kernel *k)
 {
 	lockdep_assert_held(&k->op);
-	if (k->state == PCN_RUNNING && pcn_has_ended(k))
-		finish(k, collect_end(k));
+	if (k->state == PCN_RUNNING && pcn_kernel_has_ended(k))
+		kernel_finish_life(k, collect_end(k));
 }
 
 /* A clean area for a new life. The secondary does not run. */
@@ -268,7 +268,7 @@ static void reset_area(struct pcn_kernel *k)
 	c->generation = ++k->generation;
 	k->area->log.head = 0;
 	k->reason[0] = '\0';
-	pcn_watch_forget(k);
+	pcn_watchdog_forget(k);
 	pcn_roster_expect(k);
 }
 
@@ -306,7 +306,7 @@ static int wait_for_init(struct pcn_kernel *k, enum pcn_kernel_state *state)
 	*state = PCN_FAILED;
 	if (left) {
 		/* It is about to end: give it time to say why. */
-		wait_event_timeout(k->wait, pcn_has_ended(k),
+		wait_event_timeout(k->wait, pcn_kernel_has_ended(k),
 				   msecs_to_jiffies(PCN_ENDING_MS));
 		*state = collect_end(k);
 		return -EHOSTDOWN;
@@ -333,7 +333,7 @@ static int start_error(struct pcn_kernel *k)
 }
 
 /**
- * pcn_start - start a kernel and wait until it has reached its init
+ * pcn_kernel_start - start a kernel and wait until it has reached its init
  * @k:	the kernel
  *
  * Context: process, @k->op held. May sleep long; interruptible.
@@ -342,7 +342,7 @@ static int start_error(struct pcn_kernel *k)
  * -ENOSPC the image cannot be placed; -ETIMEDOUT, -EHOSTDOWN it did not come up,
  * or was killed; -EINTR.
  */
-int pcn_start(struct pcn_kernel *k)
+int pcn_kernel_start(struct pcn_kernel *k)
 {
 	enum pcn_kernel_state state = PCN_FAILED;
 	ktime_t begin = ktime_get();
@@ -353,7 +353,7 @@ int pcn_start(struct pcn_kernel *k)
 	if (err)
 		return err;
 	reset_area(k);
-	pcn_set_state(k, PCN_BOOTING);
+	pcn_kernel_set_state(k, PCN_BOOTING);
 	err = pcn_arch_start(k);
 	if (err)
 		set_reason(k, err == -EIO ? "boot: a CPU does not start" :
@@ -361,22 +361,22 @@ int pcn_start(struct pcn_kernel *k)
 	else
 		err = wait_for_init(k, &state);
 	if (err) {
-		finish(k, state);
+		kernel_finish_life(k, state);
 		return err;
 	}
 	k->boot_us = ktime_us_delta(ktime_get(), begin);
 	pr_info("kernel %u (%s) runs\n", k->kid, k->part.name);
-	pcn_set_state(k, PCN_RUNNING);
+	pcn_kernel_set_state(k, PCN_RUNNING);
 	return 0;
 }
 
 /**
- * pcn_ask_to_stop - ask a kernel to power off
+ * pcn_kernel_ask_to_stop - ask a kernel to power off
  * @k:	the kernel
  *
  * Context: any.
  */
-void pcn_ask_to_stop(struct pcn_kernel *k)
+void pcn_kernel_ask_to_stop(struct pcn_kernel *k)
 {
 	WRITE_ONCE(k->area->control.request, PCN_REQUEST_STOP);
 	pcn_arch_doorbell(k->apicid[0]);
@@ -384,33 +384,33 @@ void pcn_ask_to_stop(struct pcn_kernel *k)
 
 static bool stop_decided(const struct pcn_kernel *k)
 {
-	return pcn_has_ended(k) || atomic_read(&k->kill);
+	return pcn_kernel_has_ended(k) || atomic_read(&k->kill);
 }
 
 /**
- * pcn_stop_limit - for how long to wait for a kernel that is to power off
+ * pcn_kernel_stop_limit - for how long to wait for a kernel that is to power off
  *
  * Context: any.
  * Return: jiffies.
  */
-unsigned long pcn_stop_limit(void)
+unsigned long pcn_kernel_stop_limit(void)
 {
 	return msecs_to_jiffies(READ_ONCE(stop_ms));
 }
 
 /**
- * pcn_stop - ask a kernel to power off and wait until it has
+ * pcn_kernel_stop - ask a kernel to power off and wait until it has
  * @k:	the kernel
  *
- * Context, return: as pcn_stop_within().
+ * Context, return: as pcn_kernel_stop_within().
  */
-int pcn_stop(struct pcn_kernel *k)
+int pcn_kernel_stop(struct pcn_kernel *k)
 {
-	return pcn_stop_within(k, pcn_stop_limit());
+	return pcn_kernel_stop_within(k, pcn_kernel_stop_limit());
 }
 
 /**
- * pcn_stop_within - ask a kernel to power off and wait a while for it
+ * pcn_kernel_stop_within - ask a kernel to power off and wait a while for it
  * @k:		the kernel
  * @limit:	jiffies; 0: it has been asked before, and had its time
  *
@@ -418,21 +418,21 @@ int pcn_stop(struct pcn_kernel *k)
  * Return: 0; -ESRCH it does not run; -EHOSTDOWN it panicked, hung or is being
  * killed; -ETIMEDOUT, -EINTR: it runs on, and may still follow the request.
  */
-int pcn_stop_within(struct pcn_kernel *k, unsigned long limit)
+int pcn_kernel_stop_within(struct pcn_kernel *k, unsigned long limit)
 {
 	long left;
 
 	lockdep_assert_held(&k->op);
 	if (k->state != PCN_RUNNING)
 		return -ESRCH;
-	pcn_set_state(k, PCN_STOPPING);
-	pcn_ask_to_stop(k);
+	pcn_kernel_set_state(k, PCN_STOPPING);
+	pcn_kernel_ask_to_stop(k);
 	left = wait_event_interruptible_timeout(k->wait, stop_decided(k), limit);
-	if (pcn_has_ended(k)) {
-		finish(k, collect_end(k));
+	if (pcn_kernel_has_ended(k)) {
+		kernel_finish_life(k, collect_end(k));
 		return k->state == PCN_FAILED ? -EHOSTDOWN : 0;
 	}
-	pcn_set_state(k, PCN_RUNNING);
+	pcn_kernel_set_state(k, PCN_RUNNING);
 	if (atomic_read(&k->kill)) {
 		set_reason(k, "killed");
 		return -EHOSTDOWN;
@@ -441,7 +441,7 @@ int pcn_stop_within(struct pcn_kernel *k, unsigned long limit)
 }
 
 /**
- * pcn_kill - park a kernel's CPUs, whatever they do
+ * pcn_kernel_kill - park a kernel's CPUs, whatever they do
  * @k:	the kernel
  *
  * An operation that is under way gives up. Also takes the state failed back.
@@ -449,7 +449,7 @@ int pcn_stop_within(struct pcn_kernel *k, unsigned long limit)
  * Context: process, @k->op not held.
  * Return: 0; -ESRCH it does not run; -EINTR; -EIO a CPU does not answer.
  */
-int pcn_kill(struct pcn_kernel *k)
+int pcn_kernel_kill(struct pcn_kernel *k)
 {
 	bool alive = READ_ONCE(k->state) >= PCN_BOOTING;
 	int err;
@@ -463,30 +463,30 @@ int pcn_kill(struct pcn_kernel *k)
 	if (k->state == PCN_RUNNING || k->state == PCN_FAILED) {
 		if (k->state == PCN_RUNNING)
 			set_reason(k, "killed");
-		finish(k, idle_state(k));
+		kernel_finish_life(k, idle_state(k));
 		if (!k->fenced)
 			err = -EIO;
 	} else if (!alive) {
 		err = -ESRCH;
 	}
-	pcn_op_end(k);
+	pcn_kernel_op_end(k);
 	return err;
 }
 
 /**
- * pcn_restart - stop a kernel if it runs, and start it from what is loaded
+ * pcn_kernel_restart - stop a kernel if it runs, and start it from what is loaded
  * @k:	the kernel
  *
  * Context: process, @k->op held. May sleep long; interruptible.
- * Return: 0, or an error of pcn_stop() or pcn_start().
+ * Return: 0, or an error of pcn_kernel_stop() or pcn_kernel_start().
  */
-int pcn_restart(struct pcn_kernel *k)
+int pcn_kernel_restart(struct pcn_kernel *k)
 {
 	int err;
 
 	lockdep_assert_held(&k->op);
 	err = start_error(k);
 	if (err == -EALREADY)
-		err = pcn_stop(k);
-	return err ?: pcn_start(k);
+		err = pcn_kernel_stop(k);
+	return err ?: pcn_kernel_start(k);
 }

@@ -49,13 +49,14 @@ u64 pcn_roster_entry(unsigned int kid)
 				    READ_ONCE(entries[kid]);
 }
 
-static void ring(struct pcn_kernel *k)
+static void roster_ring(struct pcn_kernel *k)
 {
 	if (PCN_ROSTER_VERDICT(pcn_roster_entry(k->kid)) != PCN_VERDICT_NONE)
 		pcn_arch_doorbell(k->apicid[0]);
 }
 
-static void enter(unsigned int kid, u32 generation, enum pcn_roster_verdict verdict)
+static void roster_enter(unsigned int kid, u32 generation,
+			 enum pcn_roster_verdict verdict)
 {
 	struct pcn_window *w = pcn_window();
 
@@ -67,9 +68,9 @@ static void enter(unsigned int kid, u32 generation, enum pcn_roster_verdict verd
 }
 
 /* Everybody is to look, this kernel too. */
-static void announce(void)
+static void roster_announce(void)
 {
-	pcn_call_for_secondaries(ring);
+	pcn_call_secondaries(roster_ring);
 	pcn_arch_doorbell(pcn_facts()->primary_apicid);
 }
 
@@ -81,7 +82,7 @@ static void announce(void)
 void __init pcn_roster_init(void)
 {
 	spin_lock(&roster_lock);
-	enter(0, pcn_generation(), PCN_VERDICT_UP);
+	roster_enter(0, pcn_life(), PCN_VERDICT_UP);
 	spin_unlock(&roster_lock);
 }
 
@@ -116,17 +117,17 @@ void pcn_roster_expect(struct pcn_kernel *k)
 	spin_unlock(&roster_lock);
 }
 
-static void check_in(struct pcn_kernel *k, u64 theirs)
+static void roster_check_in(struct pcn_kernel *k, u64 theirs)
 {
 	lockdep_assert_held(&roster_lock);
 	k->may_check_in = false;
 	if (theirs == own_abi) {
-		enter(k->kid, k->generation, PCN_VERDICT_UP);
+		roster_enter(k->kid, k->generation, PCN_VERDICT_UP);
 		return;
 	}
 	pr_err("kernel %u (%s) is refused as a peer: its message ABI is %016llx, ours is %016llx\n",
 	       k->kid, k->part.name, theirs, own_abi);
-	enter(k->kid, k->generation, PCN_VERDICT_REFUSED);
+	roster_enter(k->kid, k->generation, PCN_VERDICT_REFUSED);
 }
 
 /**
@@ -142,14 +143,14 @@ void pcn_roster_look(struct pcn_kernel *k)
 	u32 life;
 
 	spin_lock(&roster_lock);
-	/* Pairs with the release in check_in() of the messaging layer. */
+	/* Pairs with the release in roster_check_in() of the messaging layer. */
 	life = virt_load_acquire(&e->generation);
 	ready = k->may_check_in && is_open && life == k->generation;
 	if (ready)
-		check_in(k, READ_ONCE(e->abi));
+		roster_check_in(k, READ_ONCE(e->abi));
 	spin_unlock(&roster_lock);
 	if (ready)
-		announce();
+		roster_announce();
 }
 
 /**
@@ -167,8 +168,8 @@ void pcn_roster_remove(struct pcn_kernel *k)
 	k->may_check_in = false;
 	known = entries[k->kid];
 	if (known)
-		enter(k->kid, 0, PCN_VERDICT_NONE);
+		roster_enter(k->kid, 0, PCN_VERDICT_NONE);
 	spin_unlock(&roster_lock);
 	if (known)
-		announce();
+		roster_announce();
 }

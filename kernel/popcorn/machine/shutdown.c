@@ -19,10 +19,10 @@
 #include "internal.h"
 
 /* All at once first, so that they are waited for together. */
-static void announce(struct pcn_kernel *k)
+static void announce_shutdown(struct pcn_kernel *k)
 {
 	if (READ_ONCE(k->state) == PCN_RUNNING)
-		pcn_ask_to_stop(k);
+		pcn_kernel_ask_to_stop(k);
 }
 
 /* When those that have not powered off are killed, jiffies. */
@@ -39,17 +39,17 @@ static void bring_down(struct pcn_kernel *k)
 	atomic_dec(&k->kill);
 	left = stop_end - jiffies;
 	if (k->state == PCN_RUNNING)
-		pcn_stop_within(k, max(left, 0L));
-	pcn_op_end(k);
-	pcn_kill(k);
+		pcn_kernel_stop_within(k, max(left, 0L));
+	pcn_kernel_op_end(k);
+	pcn_kernel_kill(k);
 }
 
 /* Reboot, poweroff and kexec of the primary, the forced ones included. */
 static int on_reboot(struct notifier_block *nb, unsigned long action, void *data)
 {
-	pcn_call_for_secondaries(announce);
-	stop_end = jiffies + pcn_stop_limit();
-	pcn_call_for_secondaries(bring_down);
+	pcn_call_secondaries(announce_shutdown);
+	stop_end = jiffies + pcn_kernel_stop_limit();
+	pcn_call_secondaries(bring_down);
 	return NOTIFY_DONE;
 }
 
@@ -58,7 +58,7 @@ static struct notifier_block reboot_notifier = {
 	.priority	= INT_MAX,
 };
 
-static void stop_cpus(struct pcn_kernel *k)
+static void stop_secondary_cpus(struct pcn_kernel *k)
 {
 	if (READ_ONCE(k->state) >= PCN_BOOTING)
 		pcn_arch_stop_cpus(k);
@@ -67,9 +67,9 @@ static void stop_cpus(struct pcn_kernel *k)
 static void (*original_shutdown)(void) __ro_after_init;
 
 /* Where a shutdown gets here without notifiers, nobody can be waited for. */
-static void shutdown(void)
+static void machine_shutdown_hook(void)
 {
-	pcn_call_for_secondaries(stop_cpus);
+	pcn_call_secondaries(stop_secondary_cpus);
 	original_shutdown();
 }
 
@@ -78,7 +78,7 @@ static void (*original_crash_shutdown)(struct pt_regs *regs) __ro_after_init;
 
 static void crash_shutdown(struct pt_regs *regs)
 {
-	pcn_call_for_secondaries(stop_cpus);
+	pcn_call_secondaries(stop_secondary_cpus);
 	original_crash_shutdown(regs);
 }
 #endif
@@ -100,7 +100,7 @@ static int on_suspend(struct notifier_block *nb, unsigned long action, void *dat
 	if (action != PM_SUSPEND_PREPARE && action != PM_HIBERNATION_PREPARE)
 		return NOTIFY_DONE;
 	atomic_set(&awake, 0);
-	pcn_call_for_secondaries(count_awake);
+	pcn_call_secondaries(count_awake);
 	return atomic_read(&awake) ? notifier_from_errno(-EBUSY) : NOTIFY_DONE;
 }
 
@@ -114,7 +114,7 @@ void __init pcn_hook_shutdown(void)
 	register_reboot_notifier(&reboot_notifier);
 	pm_notifier(on_suspend, 0);
 	original_shutdown = machine_ops.shutdown;
-	machine_ops.shutdown = shutdown;
+	machine_ops.shutdown = machine_shutdown_hook;
 #ifdef CONFIG_CRASH_DUMP
 	original_crash_shutdown = machine_ops.crash_shutdown;
 	machine_ops.crash_shutdown = crash_shutdown;

@@ -60,27 +60,27 @@ static const struct {
 	const char *word;
 	int (*run)(struct pcn_kernel *k);
 } operations[] = {
-	{ "start", pcn_start },
-	{ "stop", pcn_stop },
-	{ "restart", pcn_restart },
+	{ "start", pcn_kernel_start },
+	{ "stop", pcn_kernel_stop },
+	{ "restart", pcn_kernel_restart },
 };
 
-static int operate(struct pcn_kernel *k, const char *word)
+static int operate_kernel(struct pcn_kernel *k, const char *word)
 {
 	unsigned int i;
 	int err;
 
 	if (sysfs_streq(word, "kill"))
-		return pcn_kill(k);
+		return pcn_kernel_kill(k);
 	for (i = 0; i < ARRAY_SIZE(operations); i++) {
 		if (!sysfs_streq(word, operations[i].word))
 			continue;
-		err = pcn_op_begin(k);
+		err = pcn_kernel_op_begin(k);
 		if (err)
 			return err;
-		pcn_collect(k);
+		pcn_kernel_collect_end(k);
 		err = operations[i].run(k);
-		pcn_op_end(k);
+		pcn_kernel_op_end(k);
 		return err;
 	}
 	return -EINVAL;
@@ -97,7 +97,7 @@ static ssize_t state_store(struct kobject *kobj, struct kobj_attribute *attr,
 		return -EPERM;
 	if (is_self(k))
 		return -EOPNOTSUPP;
-	err = operate(k, buf);
+	err = operate_kernel(k, buf);
 	return err ?: count;
 }
 static struct kobj_attribute state_attr = __ATTR_RW_MODE(state, 0644);

@@ -74,9 +74,9 @@ static_assert(offsetof(struct pcn_handoff, cpu) == 1144);
 static_assert(sizeof(struct pcn_handoff) == 2168);
 
 /* Room for an area each is not enough: rings of any size must fit, too. */
-static bool layout_is_sane(const struct pcn_facts *f)
+static bool window_layout_is_sane(const struct pcn_facts *f)
 {
-	const struct pcn_layout *l = &f->layout;
+	const struct pcn_window_layout *l = &f->layout;
 	unsigned int channel;
 
 	if (!l->areas || l->areas > PCN_KERNELS_MAX ||
@@ -85,13 +85,13 @@ static bool layout_is_sane(const struct pcn_facts *f)
 	for (channel = 0; channel < PCN_CHANNELS; channel++)
 		if (l->ring_order[channel] > PCN_RING_ORDER_MAX)
 			return false;
-	return pcn_layout_size(l) <= f->size;
+	return pcn_window_layout_size(l) <= f->size;
 }
 
 static bool check_is_sane(const struct pcn_facts *f)
 {
 	return !f->check || (f->check % sizeof(u64) == 0 &&
-			     f->check >= pcn_layout_size(&f->layout) &&
+			     f->check >= pcn_window_layout_size(&f->layout) &&
 			     f->check <= f->size &&
 			     f->size - f->check >= PCN_CHECK_SIZE);
 }
@@ -121,7 +121,7 @@ bool pcn_facts_copy(struct pcn_facts *f, const struct pcn_window *w, u64 size)
 		f->layout.ring_order[i] = READ_ONCE(w->ring_order[i]);
 	for (i = 0; i < PCN_KERNELS_MAX; i++)
 		f->apicid[i] = READ_ONCE(w->apicid[i]);
-	return f->size <= size && layout_is_sane(f) && check_is_sane(f);
+	return f->size <= size && window_layout_is_sane(f) && check_is_sane(f);
 }
 
 /**

@@ -11,13 +11,13 @@
 
 static void make_head(struct pcn_window *w)
 {
-	struct pcn_layout l = pcn_default_layout(KERNELS, KERNELS);
+	struct pcn_window_layout l = pcn_window_default_layout(KERNELS, KERNELS);
 
 	*w = (struct pcn_window) {
 		.kernels = KERNELS,
 		.present = BIT_ULL(KERNELS) - 1,
-		.size = pcn_layout_size(&l) + PCN_CHECK_SIZE,
-		.check = pcn_layout_size(&l),
+		.size = pcn_window_layout_size(&l) + PCN_CHECK_SIZE,
+		.check = pcn_window_layout_size(&l),
 		.primary_apicid = 3,
 	};
 	memcpy(w->ring_order, l.ring_order, sizeof(w->ring_order));
@@ -91,7 +91,7 @@ static void garbage_in_the_head_stays_within(struct kunit *test)
 			continue;
 		accepted++;
 		KUNIT_ASSERT_LE(test, f.layout.areas, PCN_KERNELS_MAX);
-		KUNIT_ASSERT_LE(test, pcn_layout_size(&f.layout), size);
+		KUNIT_ASSERT_LE(test, pcn_window_layout_size(&f.layout), size);
 		KUNIT_ASSERT_LE(test, f.check, size - PCN_CHECK_SIZE);
 	}
 	KUNIT_EXPECT_GT(test, accepted, HEADS / 100);

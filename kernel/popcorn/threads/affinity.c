@@ -143,8 +143,8 @@ static unsigned int choose_kernel(const struct pcn_thread *t,
 	return pcn_cpus_touch(mask, kid) ? kid : pcn_cpus_kernel(mask);
 }
 
-static void bind(struct pcn_thread *t, const unsigned long *mask,
-		 unsigned int kid)
+static void thread_bind(struct pcn_thread *t, const unsigned long *mask,
+			unsigned int kid)
 {
 	spin_lock(&affinity_lock);
 	bitmap_copy(t->cpus, mask, PCN_CPU_LIMIT);
@@ -167,7 +167,7 @@ static int set_mask(struct task_struct *p, pid_t pid, const unsigned long *mask)
 
 	/* Of itself a thread learns at once that it cannot. */
 	if (p == current && kid != pcn_self())
-		err = !t ? -ENOMEM : t->at == pcn_self() ? pcn_may_go(kid) : 0;
+		err = !t ? -ENOMEM : t->at == pcn_self() ? pcn_thread_may_go(kid) : 0;
 	if (!err)
 		err = set_own_part(pid, mask);
 	if (err)
@@ -175,7 +175,7 @@ static int set_mask(struct task_struct *p, pid_t pid, const unsigned long *mask)
 	t = pcn_thread_of(p);
 	if (!t)
 		return -ENOMEM;
-	bind(t, mask, kid);
+	thread_bind(t, mask, kid);
 	return 0;
 }
 
@@ -396,14 +396,14 @@ void pcn_affinity_get(struct pcn_thread *t, u64 *cpus)
 	memcpy(cpus, mask, sizeof(mask));
 }
 
-static struct pcn_thread *switching(struct preempt_notifier *n)
+static struct pcn_thread *thread_of_notifier(struct preempt_notifier *n)
 {
 	return container_of(n, struct pcn_thread, switches);
 }
 
 static void tell_machine_number(struct preempt_notifier *n, int cpu)
 {
-	if (switching(n)->visitor)
+	if (thread_of_notifier(n)->visitor)
 		pcn_arch_cpu_tell(pcn_cpu_number(cpu));
 }
 

@@ -115,14 +115,14 @@ struct pcn_placement {
  * @placement:	or NULL
  * @wait:	the task, for @op or @command
  * @lock:	protects @op, @end, @open, and @msg while @open
- * @op:		what has come in @msg, PCN_OP_NONE if nothing has
- * @end:	of a shadow: PCN_OP_GONE or PCN_OP_LOST, or none. To be looked at after
+ * @op:		what has come in @msg, PCN_THREAD_NONE if nothing has
+ * @end:	of a shadow: PCN_THREAD_GONE or PCN_THREAD_LOST, or none. To be looked at after
  *		@op, which has come before
  * @open:	the next message goes to @msg. Not as long as the thread looks at what
  *		is there: it is checked and used without another copy.
- * @command:	PCN_OP_RECALL or PCN_OP_DIE, or none; visitors
+ * @command:	PCN_THREAD_RECALL or PCN_THREAD_DIE, or none; visitors
  * @msg:	the message
- * @reserve:	memory for commands, or for PCN_OP_GONE
+ * @reserve:	memory for commands, or for PCN_THREAD_GONE
  * @switches:	of a visitor: called when its CPU begins and ends to run it
  * @linger:	for how long it looks for that by itself
  * @rseq:	registration of restartable sequences while the thread is away
@@ -196,7 +196,7 @@ bool pcn_thread_has_news(const struct pcn_thread *t);
 void pcn_thread_depart(struct pcn_thread *t, unsigned int kid);
 int pcn_thread_wait(struct pcn_thread *t, unsigned int state);
 void pcn_thread_want_stack(struct pcn_thread *t);
-u64 pcn_hold_ns(u64 page, bool of_use, bool *several);
+u64 pcn_thread_hold_ns(u64 page, bool of_use, bool *several);
 
 /* shadow.c, visitor.c */
 void pcn_shadow_leave(struct pcn_thread *t, struct pt_regs *regs);
@@ -214,7 +214,7 @@ void pcn_visitor_end(struct pcn_thread *t);
  * @node:	in the keeper's list; then among those that are about to run
  * @kid:	the origin
  * @cancelled:	its shadow has sent a command: it must not run
- * @reserve:	memory for PCN_OP_REFUSED
+ * @reserve:	memory for PCN_THREAD_REFUSED
  * @msg:	its state
  */
 struct pcn_arrival {
@@ -226,16 +226,16 @@ struct pcn_arrival {
 };
 
 /**
- * pcn_kernel_of - the kernel that has given a number
- * @number:	from pcn_number()
+ * pcn_number_kernel - the kernel that has given a number
+ * @number:	from pcn_number_new()
  */
-static inline unsigned int pcn_kernel_of(u64 number)
+static inline unsigned int pcn_number_kernel(u64 number)
 {
 	return number >> 56;
 }
 
 /**
- * pcn_number - number something that other kernels will know of
+ * pcn_number_new - number something that other kernels will know of
  * @n:	which one it is here, from 1
  *
  * Its top byte is this kernel's, the two below are those of this life: others may
@@ -243,9 +243,9 @@ static inline unsigned int pcn_kernel_of(u64 number)
  *
  * Return: a number that no other kernel gives, and no other life of this one.
  */
-static inline u64 pcn_number(u64 n)
+static inline u64 pcn_number_new(u64 n)
 {
-	return (u64)pcn_self() << 56 | (u64)(u16)pcn_generation() << 40 | n;
+	return (u64)pcn_self() << 56 | (u64)(u16)pcn_life() << 40 | n;
 }
 
 /* process.c */
@@ -257,8 +257,8 @@ int pcn_arrival_end(struct pcn_arrival *a, int err);
 bool pcn_arrival_cancel(const struct pcn_message *msg);
 u64 pcn_process_members(struct task_struct *task);
 
-/* place.c */
-int pcn_may_go(unsigned int kid);
+/* syscall.c */
+int pcn_thread_may_go(unsigned int kid);
 
 /* job.c */
 struct pcn_job *pcn_job_new(struct pcn_job *parent);
@@ -266,12 +266,12 @@ struct pcn_job *pcn_job_get(struct pcn_job *job);
 void pcn_job_put(struct pcn_job *job);
 u64 pcn_job_share(void);
 void pcn_job_ask(struct pcn_thread *t);
-void pcn_saw_leave(struct pcn_thread *t, int err);
-void pcn_saw_refusal(struct pcn_thread *t);
-void pcn_saw_return(struct pcn_thread *t, u32 op);
-void pcn_saw_arrive(struct pcn_thread *t);
-void pcn_saw_call(struct pcn_thread *t, long nr);
-void pcn_saw_home(struct pcn_thread *t, unsigned int reason);
+void pcn_count_leave(struct pcn_thread *t, int err);
+void pcn_count_refusal(struct pcn_thread *t);
+void pcn_count_return(struct pcn_thread *t, u32 op);
+void pcn_count_arrive(struct pcn_thread *t);
+void pcn_count_call(struct pcn_thread *t, long nr);
+void pcn_count_home(struct pcn_thread *t, unsigned int reason);
 
 /* affinity.c */
 void pcn_affinity_inherit(struct pcn_thread *t, struct pcn_thread *old);

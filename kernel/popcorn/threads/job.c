@@ -155,7 +155,7 @@ u64 pcn_job_share(void)
 }
 
 /* Is this how the thread comes to be where it is to start? */
-static bool place(struct pcn_thread *t, unsigned int kid)
+static bool job_count_placed(struct pcn_thread *t, unsigned int kid)
 {
 	struct pcn_job *job = job_of(t);
 
@@ -180,37 +180,37 @@ void pcn_job_ask(struct pcn_thread *t)
 		return;
 	t->asked = t->wanted;
 	atomic_inc(&job->asked[t->wanted]);
-	place(t, pcn_self());
+	job_count_placed(t, pcn_self());
 }
 
 /* --- what the other files have seen --- */
 
 /* The trace events' header has them as numbers. */
-static_assert(PCN_OP_HOME == 3 && PCN_OP_GONE == 4 && PCN_OP_LOST == 9);
+static_assert(PCN_THREAD_HOME == 3 && PCN_THREAD_GONE == 4 && PCN_THREAD_LOST == 9);
 static_assert(PCN_HOME_CALL == 0 && PCN_HOME_RECALL + 1 == PCN_HOME_REASONS);
 
 /**
- * pcn_saw_leave - a thread has left, or could not
+ * pcn_count_leave - a thread has left, or could not
  * @t:		the current thread, a shadow now
  * @err:	0, or why not
  *
  * Context: process.
  */
-void pcn_saw_leave(struct pcn_thread *t, int err)
+void pcn_count_leave(struct pcn_thread *t, int err)
 {
 	trace_pcn_thread_leave(t->process, t->number, t->wanted, err);
-	t->counted = !err && place(t, t->at);
+	t->counted = !err && job_count_placed(t, t->at);
 	if (!err)
 		t->migrations++;
 }
 
 /**
- * pcn_saw_refusal - a thread that has left has not got there
+ * pcn_count_refusal - a thread that has left has not got there
  * @t:	the current thread, a shadow still
  *
  * Context: process.
  */
-void pcn_saw_refusal(struct pcn_thread *t)
+void pcn_count_refusal(struct pcn_thread *t)
 {
 	t->migrations--;
 	if (!t->counted)
@@ -220,52 +220,52 @@ void pcn_saw_refusal(struct pcn_thread *t)
 }
 
 /**
- * pcn_saw_return - a shadow need not wait any more
+ * pcn_count_return - a shadow need not wait any more
  * @t:	the current thread, with the message that has brought it home
  * @op:	what that says
  *
  * Context: process.
  */
-void pcn_saw_return(struct pcn_thread *t, u32 op)
+void pcn_count_return(struct pcn_thread *t, u32 op)
 {
 	trace_pcn_thread_return(t->process, t->number, t->at, op,
-				op == PCN_OP_HOME ? t->msg->reason :
+				op == PCN_THREAD_HOME ? t->msg->reason :
 						    PCN_HOME_REASONS);
 }
 
 /**
- * pcn_saw_arrive - a visitor has come
+ * pcn_count_arrive - a visitor has come
  * @t:	the current thread
  *
  * Context: process.
  */
-void pcn_saw_arrive(struct pcn_thread *t)
+void pcn_count_arrive(struct pcn_thread *t)
 {
 	trace_pcn_thread_arrive(t->process, t->number, t->home);
 	pcn_count(current->mm->popcorn, PCN_COUNT(arrived));
 }
 
 /**
- * pcn_saw_call - a visitor has a system call done at its origin
+ * pcn_count_call - a visitor has a system call done at its origin
  * @t:	the current thread
  * @nr:	number of the call
  *
  * Context: process.
  */
-void pcn_saw_call(struct pcn_thread *t, long nr)
+void pcn_count_call(struct pcn_thread *t, long nr)
 {
 	trace_pcn_call(t->process, t->number, nr);
 	pcn_count(current->mm->popcorn, PCN_COUNT(calls));
 }
 
 /**
- * pcn_saw_home - a visitor goes home
+ * pcn_count_home - a visitor goes home
  * @t:		the current thread
  * @reason:	enum pcn_home_reason
  *
  * Context: process.
  */
-void pcn_saw_home(struct pcn_thread *t, unsigned int reason)
+void pcn_count_home(struct pcn_thread *t, unsigned int reason)
 {
 	trace_pcn_thread_home(t->process, t->number, t->home, reason);
 	pcn_count(current->mm->popcorn, PCN_COUNT(home) + reason);

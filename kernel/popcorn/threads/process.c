@@ -107,12 +107,12 @@ static u64 last_number;
 static atomic_long_t processes_in_use;
 
 static void end_process(u64 number);
-static bool lose_member(u64 number, unsigned int kid, const char *why);
+static bool process_lose_member(u64 number, unsigned int kid, const char *why);
 
 static const struct pcn_space_ops space_ops = {
 	.share		= pcn_job_share,
-	.hold_ns	= pcn_hold_ns,
-	.lose		= lose_member,
+	.hold_ns	= pcn_thread_hold_ns,
+	.lose		= process_lose_member,
 	.end		= end_process,
 };
 
@@ -161,7 +161,7 @@ static void free_process(struct process *p)
 	kfree(p);
 }
 
-static void enlist(struct process *p)
+static void process_enlist(struct process *p)
 {
 	spin_lock(&processes_lock);
 	list_add(&p->node, &processes);
@@ -246,7 +246,7 @@ static int be_born(const struct birth *b, struct process *p)
 	if (!err)
 		err = take_identity(b->msg);
 	if (!err)
-		enlist(p);
+		process_enlist(p);
 	return err;
 }
 
@@ -263,8 +263,9 @@ static struct pcn_arrival *next_arrival(struct process *p)
 }
 
 /* There will be no visitor. From a handler that needs no reserve. */
-static void refuse(unsigned int kid, const struct pcn_thread_msg *arrival, int err,
-		   struct pcn_reserve *reserve)
+static void arrival_refuse(unsigned int kid, const struct pcn_thread_msg *arrival,
+			   int err,
+			   struct pcn_reserve *reserve)
 {
 	/* The whole message has no place on the stack. */
 	u64 words[PCN_THREAD_MSG_CALL / sizeof(u64)] = {};
@@ -273,7 +274,7 @@ static void refuse(unsigned int kid, const struct pcn_thread_msg *arrival, int e
 	m->thread = arrival->thread;
 	m->process = arrival->process;
 	m->attempt = arrival->attempt;
-	m->op = PCN_OP_REFUSED;
+	m->op = PCN_THREAD_REFUSED;
 	m->reason = -err;
 	pcn_msg_post_from(reserve, kid, PCN_CONTROL, PCN_TYPE_THREAD, m,
 			  PCN_THREAD_MSG_CALL);
@@ -298,7 +299,7 @@ int pcn_arrival_end(struct pcn_arrival *a, int err)
 		err = -ECANCELED;
 	spin_unlock(&processes_lock);
 	if (err)
-		refuse(a->kid, &a->msg, err, &a->reserve);
+		arrival_refuse(a->kid, &a->msg, err, &a->reserve);
 	pcn_reserve_empty(&a->reserve);
 	kfree(a);
 	return err;
@@ -348,7 +349,7 @@ bool pcn_arrival_cancel(const struct pcn_message *msg)
 }
 
 /* The copy answers; if there is none this does. */
-static void admit(struct pcn_arrival *a)
+static void arrival_admit(struct pcn_arrival *a)
 {
 	struct kernel_clone_args args = {
 		.flags = CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_SIGHAND |
@@ -375,7 +376,7 @@ static void close_process(struct process *p)
 	free_process(p);
 }
 
-static void keep(struct process *p)
+static void keeper_serve(struct process *p)
 {
 	struct pcn_arrival *a;
 
@@ -384,18 +385,18 @@ static void keep(struct process *p)
 				 READ_ONCE(p->end),
 				 (TASK_KILLABLE | TASK_FREEZABLE));
 		while ((a = next_arrival(p)))
-			admit(a);
+			arrival_admit(a);
 	} while (!READ_ONCE(p->end) && !fatal_signal_pending(current));
 }
 
 /* Killed by somebody here, as for want of memory: with it go pages and threads. */
 static void report_loss(struct process *p)
 {
-	pcn_msg_post_from(&p->reserve, pcn_kernel_of(p->number), PCN_CONTROL,
+	pcn_msg_post_from(&p->reserve, pcn_number_kernel(p->number), PCN_CONTROL,
 			  PCN_TYPE_PROCESS_LOST, &p->number, sizeof(p->number));
 }
 
-static int keeper(void *birth)
+static int keeper_task(void *birth)
 {
 	struct birth *b = birth;
 	struct process *p = new_process(b->msg->number, b->msg->members);
@@ -407,7 +408,7 @@ static int keeper(void *birth)
 		do_exit(0);
 	}
 	complete(&b->done);
-	keep(p);
+	keeper_serve(p);
 	if (!READ_ONCE(p->end))
 		report_loss(p);
 	close_process(p);
@@ -416,12 +417,12 @@ static int keeper(void *birth)
 }
 
 /* That a number is not in use yet pcn_space_create_mm() sees. */
-static bool is_valid(const struct pcn_message *msg)
+static bool process_msg_is_valid(const struct pcn_message *msg)
 {
 	const struct process_msg *m = msg->payload;
 	u64 ends = BIT_ULL(msg->kid) | BIT_ULL(pcn_self());
 
-	return msg->length == sizeof(*m) && pcn_kernel_of(m->number) == msg->kid &&
+	return msg->length == sizeof(*m) && pcn_number_kernel(m->number) == msg->kid &&
 	       (m->members & ends) == ends &&
 	       uid_valid(make_kuid(&init_user_ns, m->uid)) &&
 	       gid_valid(make_kgid(&init_user_ns, m->gid)) &&
@@ -437,12 +438,12 @@ static void on_new(const struct pcn_message *msg)
 	};
 	pid_t pid;
 
-	if (!is_valid(msg)) {
+	if (!process_msg_is_valid(msg)) {
 		pcn_msg_reply(msg, -EINVAL, NULL, 0);
 		return;
 	}
 	init_completion(&b.done);
-	pid = user_mode_thread(keeper, &b, SIGCHLD);
+	pid = user_mode_thread(keeper_task, &b, SIGCHLD);
 	if (pid > 0)
 		wait_for_completion(&b.done);
 	else
@@ -455,7 +456,7 @@ static void on_end(const struct pcn_message *msg)
 	const u64 *number = msg->payload;
 	struct process *p;
 
-	if (msg->length != sizeof(*number) || pcn_kernel_of(*number) != msg->kid)
+	if (msg->length != sizeof(*number) || pcn_number_kernel(*number) != msg->kid)
 		return;
 	spin_lock(&processes_lock);
 	p = find_process(*number);
@@ -501,8 +502,8 @@ static bool has_state(const struct pcn_message *msg)
 	const struct pcn_thread_msg *m = msg->payload;
 
 	return pcn_thread_msg_is_whole(msg) &&
-	       pcn_kernel_of(m->thread) == msg->kid &&
-	       pcn_kernel_of(m->process) == msg->kid &&
+	       pcn_number_kernel(m->thread) == msg->kid &&
+	       pcn_number_kernel(m->process) == msg->kid &&
 	       strnlen(m->comm, sizeof(m->comm)) < sizeof(m->comm);
 }
 
@@ -524,7 +525,7 @@ static void on_arrive(const struct pcn_message *msg)
 	err = hand_to_keeper(m->process, a);
 	if (err) {
 		spare_arrival = a;
-		refuse(msg->kid, m, err, NULL);
+		arrival_refuse(msg->kid, m, err, NULL);
 	}
 }
 
@@ -594,7 +595,7 @@ static bool has_strangers(void)
 }
 
 /* System calls of all threads are looked at from now on. */
-static void watch_threads(void)
+static void process_watch_threads(void)
 {
 	struct task_struct *p;
 
@@ -622,7 +623,7 @@ static void end_process(u64 number)
 	queue_work(system_unbound_wq, &p->farewell);
 }
 
-static int share(u64 *number)
+static int process_share(u64 *number)
 {
 	struct pcn_space *s;
 	struct process *p;
@@ -631,14 +632,14 @@ static int share(u64 *number)
 	/* Probes: pcn_space_create_mm() asks again, when no more can come. */
 	if (has_strangers() || test_bit(MMF_HAS_UPROBES, &current->mm->flags))
 		return -EBUSY;
-	p = new_process(pcn_number(++last_number),
+	p = new_process(pcn_number_new(++last_number),
 			pcn_peers_up() | BIT_ULL(pcn_self()));
 	if (!p)
 		return -ENOMEM;
 	p->tgid = get_pid(task_tgid(current));
 	p->mm = current->mm;
 	/* Who sees the space looks for the process. */
-	enlist(p);
+	process_enlist(p);
 	err = begin_elsewhere(p);
 	if (!err) {
 		s = pcn_space_create_mm(p->number, p->members, pcn_self(),
@@ -649,13 +650,13 @@ static int share(u64 *number)
 		end_process(p->number);
 		return err;
 	}
-	watch_threads();
+	process_watch_threads();
 	*number = p->number;
 	return 0;
 }
 
 /* The number of the current task's process, if that is shared already. */
-static int find_own(u64 *number)
+static int process_find_own(u64 *number)
 {
 	struct pcn_space *s = READ_ONCE(current->mm->popcorn);
 	struct process *p;
@@ -668,7 +669,7 @@ static int find_own(u64 *number)
 	p = find_process(*number);
 	/*
 	 * A child by vfork() or CLONE_VM uses the memory but is another process: it
-	 * stays at home. What it changes of the layout is seen (mm/popcorn/layout.c).
+	 * stays at home. What it changes of the layout is seen (mm/popcorn/change.c).
 	 */
 	if (p && p->tgid == task_tgid(current))
 		err = 0;
@@ -686,22 +687,22 @@ static int find_own(u64 *number)
  */
 int pcn_process_share(u64 *number)
 {
-	int err = find_own(number);
+	int err = process_find_own(number);
 
 	if (err != -ENOENT)
 		return err;
 	if (mutex_lock_killable(&share_lock))
 		return -EINTR;
 	/* Another thread may have done it meanwhile. */
-	err = find_own(number);
+	err = process_find_own(number);
 	if (err == -ENOENT)
-		err = share(number);
+		err = process_share(number);
 	mutex_unlock(&share_lock);
 	return err;
 }
 
 /* The members that have a part of it still. With processes_lock held. */
-static u64 present(const struct process *p)
+static u64 members_present(const struct process *p)
 {
 	return p->members & ~p->lost;
 }
@@ -724,7 +725,7 @@ int pcn_process_host(u64 number, unsigned int kid)
 	spin_lock(&processes_lock);
 	p = find_process(number);
 	if (p) {
-		err = present(p) & BIT_ULL(kid) ? 0 : -EHOSTUNREACH;
+		err = members_present(p) & BIT_ULL(kid) ? 0 : -EHOSTUNREACH;
 		if (!err)
 			p->hosts |= BIT_ULL(kid);
 	}
@@ -766,7 +767,7 @@ u64 pcn_process_members(struct task_struct *task)
 	p = find_process(number);
 	/* The pid of a task that has been reaped is NULL. */
 	if (p && p->tgid && p->tgid == task_tgid(task))
-		members = present(p);
+		members = members_present(p);
 	spin_unlock(&processes_lock);
 	return members;
 }
@@ -785,7 +786,8 @@ static bool depends_on(const struct process *p, unsigned int kid)
  * A thread group that was shared may have ended, or have become another program, while
  * others still use its memory.
  */
-static void kill_users(const struct mm_struct *mm, unsigned int kid, const char *why)
+static void process_kill_users(const struct mm_struct *mm, unsigned int kid,
+			       const char *why)
 {
 	struct task_struct *leader, *p;
 
@@ -833,13 +835,13 @@ static void kill_doomed(void)
 	const char *why;
 
 	while ((mm = next_doomed(&kid, &why))) {
-		kill_users(mm, kid, why);
+		process_kill_users(mm, kid, why);
 		mmdrop(mm);
 	}
 }
 
 /* With processes_lock held. Is the process to be killed? */
-static bool lose(struct process *p, unsigned int kid, const char *why)
+static bool process_lose(struct process *p, unsigned int kid, const char *why)
 {
 	if (!depends_on(p, kid)) {
 		p->lost |= BIT_ULL(kid);
@@ -856,7 +858,7 @@ static bool lose(struct process *p, unsigned int kid, const char *why)
  * that kernel, as it has had threads there and may have left the only copies of pages, it
  * is killed: true. Another one goes on without it.
  */
-static bool lose_member(u64 number, unsigned int kid, const char *why)
+static bool process_lose_member(u64 number, unsigned int kid, const char *why)
 {
 	struct process *p;
 	bool killed = false;
@@ -864,7 +866,7 @@ static bool lose_member(u64 number, unsigned int kid, const char *why)
 	spin_lock(&processes_lock);
 	p = find_process(number);
 	if (p && p->tgid && p->members & BIT_ULL(kid))
-		killed = lose(p, kid, why);
+		killed = process_lose(p, kid, why);
 	spin_unlock(&processes_lock);
 	kill_doomed();
 	return killed;
@@ -875,29 +877,29 @@ static void on_lost(const struct pcn_message *msg)
 	const u64 *number = msg->payload;
 
 	if (msg->length == sizeof(*number))
-		lose_member(*number, msg->kid, "has lost its part of it");
+		process_lose_member(*number, msg->kid, "has lost its part of it");
 }
 
 /* Processes of an origin that is down end, and those that it had a part of. */
-static void peer_down(struct pcn_peer_watch *watch, unsigned int kid)
+static void process_peer_down(struct pcn_peer_notifier *watch, unsigned int kid)
 {
 	struct process *p;
 
 	spin_lock(&processes_lock);
 	list_for_each_entry(p, &processes, node) {
-		if (!p->tgid && pcn_kernel_of(p->number) == kid) {
+		if (!p->tgid && pcn_number_kernel(p->number) == kid) {
 			WRITE_ONCE(p->end, true);
 			wake_up(&p->wake);
 			pcn_space_break(p->number);
 		} else if (p->tgid) {
-			lose(p, kid, "is down, with threads or pages of it");
+			process_lose(p, kid, "is down, with threads or pages of it");
 		}
 	}
 	spin_unlock(&processes_lock);
 	kill_doomed();
 }
 
-static struct pcn_peer_watch watch = { .down = peer_down };
+static struct pcn_peer_notifier watch = { .down = process_peer_down };
 
 static const struct pcn_msg_type types[] = {
 	{

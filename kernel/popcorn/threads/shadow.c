@@ -98,7 +98,7 @@ static int may_leave(unsigned int kid)
 	return pcn_arch_may_leave();
 }
 
-static int prepare(struct pcn_thread *t, unsigned int kid)
+static int shadow_prepare(struct pcn_thread *t, unsigned int kid)
 {
 	int err = may_leave(kid);
 
@@ -110,7 +110,7 @@ static int prepare(struct pcn_thread *t, unsigned int kid)
 	err = pcn_process_share(&t->process);
 	if (err || t->number)
 		return err;
-	return pcn_thread_enlist(t, pcn_number(atomic64_inc_return(&numbers)));
+	return pcn_thread_enlist(t, pcn_number_new(atomic64_inc_return(&numbers)));
 }
 
 /* An error: nothing has been sent. */
@@ -126,7 +126,7 @@ static int send_away(struct pcn_thread *t, unsigned int kid)
 	get_task_comm(m->comm, current);
 	pcn_affinity_get(t, m->cpus);
 	pcn_thread_depart(t, kid);
-	pcn_thread_head(t, m, PCN_OP_ARRIVE);
+	pcn_thread_head(t, m, PCN_THREAD_ARRIVE);
 	err = pcn_msg_send(kid, PCN_CONTROL, PCN_TYPE_ARRIVE, m,
 			   pcn_thread_msg_size(m));
 	if (err)
@@ -146,7 +146,7 @@ static int send_away(struct pcn_thread *t, unsigned int kid)
  */
 void pcn_shadow_end(struct pcn_thread *t)
 {
-	pcn_thread_post(t, PCN_OP_DIE);
+	pcn_thread_post(t, PCN_THREAD_DIE);
 }
 
 /* Killed, with nobody to ask for the thread's state. */
@@ -171,8 +171,8 @@ static u32 await_end(struct pcn_thread *t)
 
 	for (;;) {
 		if (!dying && is_doomed()) {
-			if (pcn_thread_post(t, PCN_OP_DIE))
-				return PCN_OP_LOST;
+			if (pcn_thread_post(t, PCN_THREAD_DIE))
+				return PCN_THREAD_LOST;
 			dying = true;
 		}
 		if (fatal_signal_pending(current))
@@ -180,9 +180,9 @@ static u32 await_end(struct pcn_thread *t)
 		else
 			wait_event_killable(t->wait, pcn_thread_has_news(t));
 		op = pcn_thread_take(t);
-		if (op == PCN_OP_CALL)
+		if (op == PCN_THREAD_CALL)
 			pcn_thread_open(t);
-		else if (op != PCN_OP_NONE)
+		else if (op != PCN_THREAD_NONE)
 			return op;
 	}
 }
@@ -190,14 +190,14 @@ static u32 await_end(struct pcn_thread *t)
 /* If it cannot even be told so the link is down, and it is lost. */
 static u32 call_home(struct pcn_thread *t)
 {
-	if (!is_doomed() && pcn_thread_post(t, PCN_OP_RECALL))
-		return PCN_OP_LOST;
+	if (!is_doomed() && pcn_thread_post(t, PCN_THREAD_RECALL))
+		return PCN_THREAD_LOST;
 	return await_end(t);
 }
 
-static u32 await_message(struct pcn_thread *t)
+static u32 shadow_await_message(struct pcn_thread *t)
 {
-	u32 op = PCN_OP_NONE;
+	u32 op = PCN_THREAD_NONE;
 
 	if (!pcn_thread_wait(t, TASK_INTERRUPTIBLE))
 		op = pcn_thread_take(t);
@@ -210,15 +210,15 @@ static bool is_restart(long result)
 	       result == -ERESTARTNOHAND || result == -ERESTART_RESTARTBLOCK;
 }
 
-/* What comes of that, or PCN_OP_NONE: it goes on there. */
-static u32 answer(struct pcn_thread *t, struct pt_regs *regs)
+/* What comes of that, or PCN_THREAD_NONE: it goes on there. */
+static u32 shadow_answer(struct pcn_thread *t, struct pt_regs *regs)
 {
 	struct pcn_thread_msg *m = t->msg;
 	bool rejoin = signal_pending(current) || READ_ONCE(t->moved) ||
 		      is_restart(syscall_get_return_value(current, regs));
 	int err;
 
-	pcn_thread_head(t, m, rejoin ? PCN_OP_REJOIN : PCN_OP_RESULT);
+	pcn_thread_head(t, m, rejoin ? PCN_THREAD_REJOIN : PCN_THREAD_RESULT);
 	pcn_arch_gprs_save(m->gprs);
 	pcn_thread_open(t);
 	err = pcn_thread_send(t, false);
@@ -226,26 +226,26 @@ static u32 answer(struct pcn_thread *t, struct pt_regs *regs)
 	if (err == -EINTR)
 		return call_home(t);
 	if (err)
-		return PCN_OP_LOST;
-	return rejoin ? await_end(t) : PCN_OP_NONE;
+		return PCN_THREAD_LOST;
+	return rejoin ? await_end(t) : PCN_THREAD_NONE;
 }
 
-static u32 do_call(struct pcn_thread *t, struct pt_regs *regs)
+static u32 shadow_do_call(struct pcn_thread *t, struct pt_regs *regs)
 {
 	t->calls++;
 	trace_pcn_call_serve(t->process, t->number, t->at);
 	pcn_arch_gprs_load(t->msg->gprs);
 	pcn_arch_do_call(regs);
-	return answer(t, regs);
+	return shadow_answer(t, regs);
 }
 
 /* Returns how the attempt has ended. */
-static u32 serve(struct pcn_thread *t, struct pt_regs *regs)
+static u32 shadow_serve(struct pcn_thread *t, struct pt_regs *regs)
 {
-	u32 op = await_message(t);
+	u32 op = shadow_await_message(t);
 
-	while (op == PCN_OP_CALL)
-		op = do_call(t, regs) ?: await_message(t);
+	while (op == PCN_THREAD_CALL)
+		op = shadow_do_call(t, regs) ?: shadow_await_message(t);
 	return op;
 }
 
@@ -296,7 +296,7 @@ void pcn_shadow_forget_stay(struct pcn_thread *t)
 
 /* --- back --- */
 
-static void lost(struct pcn_thread *t, const char *how)
+static void shadow_lost(struct pcn_thread *t, const char *how)
 {
 	pr_err("%s[%d]: killed, its thread on kernel %u %s\n", current->comm,
 	       current->tgid, t->at, how);
@@ -355,7 +355,7 @@ static void raise_exception(struct pcn_thread *t)
 	kernel_siginfo_t info;
 
 	if (!pcn_exception_info(t->msg, &info)) {
-		lost(t, "came back with a signal that no CPU causes");
+		shadow_lost(t, "came back with a signal that no CPU causes");
 		return;
 	}
 	pcn_arch_trap_load(t->msg);
@@ -373,7 +373,7 @@ static void come_home(struct pcn_thread *t)
 	if (is_doomed())
 		return;
 	if (pcn_arch_state_load(m, m->reason != PCN_HOME_RESULT)) {
-		lost(t, "came back in a state that cannot be loaded");
+		shadow_lost(t, "came back in a state that cannot be loaded");
 		return;
 	}
 	if (fatal_signal_pending(current))
@@ -386,41 +386,41 @@ static void come_home(struct pcn_thread *t)
 
 static void end_absence(struct pcn_thread *t, u32 op)
 {
-	pcn_saw_return(t, op);
-	if (op == PCN_OP_HOME)
+	pcn_count_return(t, op);
+	if (op == PCN_THREAD_HOME)
 		come_home(t);
 	else if (!fatal_signal_pending(current))
-		lost(t, op == PCN_OP_GONE ? "was killed there" :
+		shadow_lost(t, op == PCN_THREAD_GONE ? "was killed there" :
 					    "is lost, that kernel is down");
 }
 
 /* There and back. An error: it has not been there. */
-static int travel(struct pcn_thread *t, struct pt_regs *regs)
+static int shadow_travel(struct pcn_thread *t, struct pt_regs *regs)
 {
 	u32 op;
 
-	pcn_saw_leave(t, 0);
+	pcn_count_leave(t, 0);
 	t->left_at = ktime_get_ns();
 	t->stay_until = 0;
-	op = serve(t, regs);
-	if (op != PCN_OP_REFUSED) {
+	op = shadow_serve(t, regs);
+	if (op != PCN_THREAD_REFUSED) {
 		end_absence(t, op);
 		return 0;
 	}
-	pcn_saw_refusal(t);
+	pcn_count_refusal(t);
 	return -(int)t->msg->reason;
 }
 
-static int leave(struct pcn_thread *t, struct pt_regs *regs, unsigned int kid)
+static int shadow_leave(struct pcn_thread *t, struct pt_regs *regs, unsigned int kid)
 {
-	int err = prepare(t, kid);
+	int err = shadow_prepare(t, kid);
 
 	if (err)
 		return err;
 	suspend_rseq(t);
 	err = send_away(t, kid);
 	if (!err) {
-		err = travel(t, regs);
+		err = shadow_travel(t, regs);
 		t->at = pcn_self();
 	}
 	resume_rseq(t);
@@ -428,13 +428,13 @@ static int leave(struct pcn_thread *t, struct pt_regs *regs, unsigned int kid)
 }
 
 /* A signal comes first, and then pcn_to_user_mode(). */
-static void leave_later(struct pcn_thread *t)
+static void shadow_leave_later(struct pcn_thread *t)
 {
 	WRITE_ONCE(t->moved, true);
 	set_notify_resume(current);
 }
 
-static void stay(struct pcn_thread *t, unsigned int kid, int err)
+static void shadow_stay(struct pcn_thread *t, unsigned int kid, int err)
 {
 	pr_info_ratelimited("%s[%d]: cannot go to kernel %u: %d\n",
 			    current->comm, current->pid, kid, err);
@@ -461,13 +461,13 @@ void pcn_shadow_leave(struct pcn_thread *t, struct pt_regs *regs)
 	kid = READ_ONCE(t->wanted);
 	if (kid == pcn_self())
 		return;
-	err = leave(t, regs, kid);
+	err = shadow_leave(t, regs, kid);
 	if (err)
-		pcn_saw_leave(t, err);
+		pcn_count_leave(t, err);
 	if (err == -EINTR || err == -ECANCELED)
-		leave_later(t);
+		shadow_leave_later(t);
 	else if (err)
-		stay(t, kid, err);
+		shadow_stay(t, kid, err);
 	else if (READ_ONCE(t->moved))
 		set_notify_resume(current);
 }

@@ -215,7 +215,7 @@ int pcn_thread_post(struct pcn_thread *t, u32 op)
 void pcn_thread_open(struct pcn_thread *t)
 {
 	spin_lock(&t->lock);
-	t->op = PCN_OP_NONE;
+	t->op = PCN_THREAD_NONE;
 	t->open = true;
 	spin_unlock(&t->lock);
 }
@@ -225,7 +225,7 @@ void pcn_thread_open(struct pcn_thread *t)
  * @t:	the current thread
  *
  * Context: process. A message stays in pcn_thread.msg until pcn_thread_open().
- * Return: enum pcn_thread_op; PCN_OP_NONE nothing has.
+ * Return: enum pcn_thread_msg_type; PCN_THREAD_NONE nothing has.
  */
 u32 pcn_thread_take(struct pcn_thread *t)
 {
@@ -233,7 +233,7 @@ u32 pcn_thread_take(struct pcn_thread *t)
 
 	spin_lock(&t->lock);
 	op = t->op;
-	if (op == PCN_OP_NONE)
+	if (op == PCN_THREAD_NONE)
 		op = t->end;
 	else
 		t->open = false;
@@ -249,7 +249,8 @@ u32 pcn_thread_take(struct pcn_thread *t)
  */
 bool pcn_thread_has_news(const struct pcn_thread *t)
 {
-	return READ_ONCE(t->op) != PCN_OP_NONE || READ_ONCE(t->end) != PCN_OP_NONE;
+	return READ_ONCE(t->op) != PCN_THREAD_NONE ||
+	       READ_ONCE(t->end) != PCN_THREAD_NONE;
 }
 
 /**
@@ -264,13 +265,13 @@ void pcn_thread_depart(struct pcn_thread *t, unsigned int kid)
 	/* Handlers look for it by the attempt. */
 	spin_lock(&threads_lock);
 	t->attempt++;
-	t->end = PCN_OP_NONE;
+	t->end = PCN_THREAD_NONE;
 	t->at = kid;
 	pcn_thread_open(t);
 	spin_unlock(&threads_lock);
 }
 
-static bool is_over(const void *arg)
+static bool thread_wait_is_over(const void *arg)
 {
 	const struct pcn_thread *t = arg;
 
@@ -291,9 +292,9 @@ int pcn_thread_wait(struct pcn_thread *t, unsigned int state)
 	u64 since = ktime_get_ns();
 	int err;
 
-	pcn_msg_look(&t->linger, is_over, t);
-	err = wait_event_state(t->wait, is_over(t), state);
-	pcn_msg_waited(&t->linger, ktime_get_ns() - since);
+	pcn_msg_poll_until(&t->linger, thread_wait_is_over, t);
+	err = wait_event_state(t->wait, thread_wait_is_over(t), state);
+	pcn_linger_learn(&t->linger, ktime_get_ns() - since);
 	return err;
 }
 
@@ -302,7 +303,7 @@ int pcn_thread_wait(struct pcn_thread *t, unsigned int state)
 #define HOLD_SHIFT_MAX	8
 
 /**
- * pcn_hold_ns - how long the current thread is to have a page that others want
+ * pcn_thread_hold_ns - how long the current thread is to have a page that others want
  * @page:	number of the page
  * @of_use:	the last time that it was here, it was used, in user mode
  * @several:	set if there is reason to think that it needs other pages with it
@@ -317,7 +318,7 @@ int pcn_thread_wait(struct pcn_thread *t, unsigned int state)
  * Context: process, in a page fault.
  * Return: nanoseconds.
  */
-u64 pcn_hold_ns(u64 page, bool of_use, bool *several)
+u64 pcn_thread_hold_ns(u64 page, bool of_use, bool *several)
 {
 	struct pcn_thread *t = current->popcorn;
 	unsigned long ip;
@@ -372,7 +373,7 @@ void pcn_thread_want_stack(struct pcn_thread *t)
 
 static bool is_command(u32 op)
 {
-	return op == PCN_OP_RECALL || op == PCN_OP_DIE;
+	return op == PCN_THREAD_RECALL || op == PCN_THREAD_DIE;
 }
 
 /* As if it alone had been sent SIGKILL: it ends whatever it waits for. */
@@ -388,10 +389,10 @@ static void make_die(struct task_struct *p)
 }
 
 /* A thread that is in user mode has to come out of it. */
-static void command(struct pcn_thread *t, u32 op)
+static void thread_command(struct pcn_thread *t, u32 op)
 {
 	WRITE_ONCE(t->command, op);
-	if (op == PCN_OP_DIE)
+	if (op == PCN_THREAD_DIE)
 		make_die(t->task);
 	else
 		set_notify_signal(t->task);
@@ -399,7 +400,7 @@ static void command(struct pcn_thread *t, u32 op)
 }
 
 /* One that is being looked at stays as it is. */
-static void hand_over(struct pcn_thread *t, const struct pcn_message *msg)
+static void thread_hand_over(struct pcn_thread *t, const struct pcn_message *msg)
 {
 	const struct pcn_thread_msg *m = msg->payload;
 
@@ -413,34 +414,34 @@ static void hand_over(struct pcn_thread *t, const struct pcn_message *msg)
 }
 
 /* There will be no message any more. */
-static void end(struct pcn_thread *t, u32 op)
+static void thread_end(struct pcn_thread *t, u32 op)
 {
 	spin_lock(&t->lock);
-	if (t->end == PCN_OP_NONE)
+	if (t->end == PCN_THREAD_NONE)
 		WRITE_ONCE(t->end, op);
 	spin_unlock(&t->lock);
 	wake_up(&t->wait);
 }
 
 /* Is it one that a shadow, or a visitor, may send to the other, of the right size? */
-static bool is_valid(const struct pcn_message *msg)
+static bool thread_msg_is_valid(const struct pcn_message *msg)
 {
 	const struct pcn_thread_msg *m = msg->payload;
 
 	if (msg->length < PCN_THREAD_MSG_CALL)
 		return false;
 	switch (m->op) {
-	case PCN_OP_HOME:
+	case PCN_THREAD_HOME:
 		return pcn_thread_msg_is_whole(msg) && m->reason < PCN_HOME_REASONS;
-	case PCN_OP_REFUSED:
+	case PCN_THREAD_REFUSED:
 		return msg->length == PCN_THREAD_MSG_CALL && m->reason &&
 		       m->reason <= MAX_ERRNO;
-	case PCN_OP_CALL:
-	case PCN_OP_GONE:
-	case PCN_OP_RESULT:
-	case PCN_OP_REJOIN:
-	case PCN_OP_RECALL:
-	case PCN_OP_DIE:
+	case PCN_THREAD_CALL:
+	case PCN_THREAD_GONE:
+	case PCN_THREAD_RESULT:
+	case PCN_THREAD_REJOIN:
+	case PCN_THREAD_RECALL:
+	case PCN_THREAD_DIE:
 		return msg->length == PCN_THREAD_MSG_CALL;
 	default:
 		return false;
@@ -449,10 +450,10 @@ static bool is_valid(const struct pcn_message *msg)
 
 static bool is_for_visitor(u32 op)
 {
-	return is_command(op) || op == PCN_OP_RESULT || op == PCN_OP_REJOIN;
+	return is_command(op) || op == PCN_THREAD_RESULT || op == PCN_THREAD_REJOIN;
 }
 
-static void deliver(struct pcn_thread *t, const struct pcn_message *msg)
+static void thread_deliver(struct pcn_thread *t, const struct pcn_message *msg)
 {
 	const struct pcn_thread_msg *m = msg->payload;
 
@@ -461,19 +462,19 @@ static void deliver(struct pcn_thread *t, const struct pcn_message *msg)
 	if (msg->kid != other_half(t) || is_for_visitor(m->op) != t->visitor)
 		return;
 	if (is_command(m->op))
-		command(t, m->op);
-	else if (m->op == PCN_OP_GONE)
-		end(t, PCN_OP_GONE);
+		thread_command(t, m->op);
+	else if (m->op == PCN_THREAD_GONE)
+		thread_end(t, PCN_THREAD_GONE);
 	else
-		hand_over(t, msg);
+		thread_hand_over(t, msg);
 }
 
-static void on_message(const struct pcn_message *msg)
+static void thread_on_message(const struct pcn_message *msg)
 {
 	const struct pcn_thread_msg *m = msg->payload;
 	struct pcn_thread *t;
 
-	if (!is_valid(msg)) {
+	if (!thread_msg_is_valid(msg)) {
 		pr_err_ratelimited("kernel %u sends a thread's message that is none\n",
 				   msg->kid);
 		return;
@@ -483,7 +484,7 @@ static void on_message(const struct pcn_message *msg)
 	spin_lock(&threads_lock);
 	t = find_thread(m->thread, m->attempt);
 	if (t)
-		deliver(t, msg);
+		thread_deliver(t, msg);
 	spin_unlock(&threads_lock);
 }
 
@@ -491,11 +492,11 @@ static const struct pcn_msg_type thread_type = {
 	.name		= "thread",
 	.channel	= PCN_CONTROL,
 	.type		= PCN_TYPE_THREAD,
-	.handle		= on_message,
+	.handle		= thread_on_message,
 };
 
 /* The other halves of these threads are gone. */
-static void peer_down(struct pcn_peer_watch *watch, unsigned int kid)
+static void thread_peer_down(struct pcn_peer_notifier *watch, unsigned int kid)
 {
 	struct pcn_thread *t;
 	unsigned int i;
@@ -505,12 +506,12 @@ static void peer_down(struct pcn_peer_watch *watch, unsigned int kid)
 		if (t->visitor && t->home == kid)
 			send_sig(SIGKILL, t->task, 1);
 		else if (!t->visitor && t->at == kid)
-			end(t, PCN_OP_LOST);
+			thread_end(t, PCN_THREAD_LOST);
 	}
 	spin_unlock(&threads_lock);
 }
 
-static struct pcn_peer_watch watch = { .down = peer_down };
+static struct pcn_peer_notifier watch = { .down = thread_peer_down };
 
 /* --- the life of a task --- */
 
@@ -559,7 +560,7 @@ void pcn_placement_put(struct pcn_placement *p)
 }
 
 /**
- * pcn_fork - a task is being copied
+ * pcn_task_fork - a task is being copied
  * @p:		the new task, which still has what belongs to the old one
  * @flags:	CLONE_*
  *
@@ -568,7 +569,7 @@ void pcn_placement_put(struct pcn_placement *p)
  *
  * Context: process.
  */
-void pcn_fork(struct task_struct *p, u64 flags)
+void pcn_task_fork(struct task_struct *p, u64 flags)
 {
 	struct pcn_thread *old = current->popcorn, *t;
 
@@ -590,7 +591,7 @@ void pcn_fork(struct task_struct *p, u64 flags)
 }
 
 /**
- * pcn_linked - a task comes to be among the threads of its process
+ * pcn_task_linked - a task comes to be among the threads of its process
  * @p:	the task
  *
  * If the process is shared, its system calls are looked at. Whoever shares it
@@ -598,19 +599,19 @@ void pcn_fork(struct task_struct *p, u64 flags)
  *
  * Context: tasklist_lock is held, to write.
  */
-void pcn_linked(struct task_struct *p)
+void pcn_task_linked(struct task_struct *p)
 {
 	if (p->popcorn || (p->mm && READ_ONCE(p->mm->popcorn)))
 		set_task_syscall_work(p, POPCORN);
 }
 
 /**
- * pcn_exit - a task ends
+ * pcn_task_exit - a task ends
  * @p:	the current task
  *
  * Context: process.
  */
-void pcn_exit(struct task_struct *p)
+void pcn_task_exit(struct task_struct *p)
 {
 	struct pcn_thread *t = p->popcorn;
 
@@ -627,12 +628,12 @@ void pcn_exit(struct task_struct *p)
 }
 
 /**
- * pcn_free - a task is freed
+ * pcn_task_free - a task is freed
  * @p:	the task
  *
  * Context: any.
  */
-void pcn_free(struct task_struct *p)
+void pcn_task_free(struct task_struct *p)
 {
 	struct pcn_thread *t = p->popcorn;
 

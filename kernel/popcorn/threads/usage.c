@@ -61,7 +61,7 @@ static void read_usage(struct usage *u)
 
 /* --- from kernel to kernel --- */
 
-static void on_ask(const struct pcn_message *msg)
+static void usage_on_ask(const struct pcn_message *msg)
 {
 	struct usage u;
 
@@ -73,7 +73,7 @@ static const struct pcn_msg_type ask_type = {
 	.name		= "usage",
 	.channel	= PCN_CONTROL,
 	.type		= PCN_TYPE_USAGE,
-	.handle		= on_ask,
+	.handle		= usage_on_ask,
 };
 
 static int get_usage(unsigned int kid, struct usage *u)

@@ -32,18 +32,18 @@ static bool is_visitor(const struct task_struct *p)
 }
 
 /* The thread goes home in the state that t->msg tells, but for what is new. */
-static void __noreturn go_home(struct pcn_thread *t, u32 reason, bool rewind)
+static void __noreturn visitor_go_home(struct pcn_thread *t, u32 reason, bool rewind)
 {
 	struct pcn_thread_msg *m = t->msg;
 
-	pcn_thread_head(t, m, PCN_OP_HOME);
+	pcn_thread_head(t, m, PCN_THREAD_HOME);
 	m->reason = reason;
 	/* It came with a state like that: it can be saved. */
 	if (WARN_ON_ONCE(pcn_arch_state_save(m)))
 		do_exit(0);
 	if (rewind)
 		pcn_arch_rewind(m->gprs);
-	pcn_saw_home(t, reason);
+	pcn_count_home(t, reason);
 	/* An error: it is being killed, or there is no home any more. */
 	t->left = !pcn_thread_send(t, true);
 	do_exit(0);
@@ -60,11 +60,11 @@ static void __noreturn go_home(struct pcn_thread *t, u32 reason, bool rewind)
 void pcn_visitor_end(struct pcn_thread *t)
 {
 	if (!t->left)
-		pcn_thread_post(t, PCN_OP_GONE);
+		pcn_thread_post(t, PCN_THREAD_GONE);
 }
 
 /* Registers and signals of a new visitor. */
-static int become(struct pcn_thread *t, const struct pcn_arrival *a)
+static int become_visitor(struct pcn_thread *t, const struct pcn_arrival *a)
 {
 	int err;
 
@@ -87,7 +87,7 @@ static int become(struct pcn_thread *t, const struct pcn_arrival *a)
 	memcpy(t->msg->gprs, a->msg.gprs, sizeof(t->msg->gprs));
 	pcn_affinity_visit(t, a->msg.cpus);
 	t->arriving = true;
-	pcn_saw_arrive(t);
+	pcn_count_arrive(t);
 	return 0;
 }
 
@@ -112,7 +112,7 @@ void pcn_visitor_go(struct pcn_thread *t, struct pt_regs *regs)
 {
 	if (!t->arriving) {
 		if (missed_memory(regs))
-			go_home(t, PCN_HOME_CALL, true);
+			visitor_go_home(t, PCN_HOME_CALL, true);
 		return;
 	}
 	t->arriving = false;
@@ -131,7 +131,7 @@ int pcn_visitor_start(void *arrival)
 {
 	struct pcn_arrival *a = arrival;
 	struct pcn_thread *t = pcn_thread_self();
-	int err = pcn_arrival_end(a, t ? become(t, a) : -ENOMEM);
+	int err = pcn_arrival_end(a, t ? become_visitor(t, a) : -ENOMEM);
 
 	if (err) {
 		if (t)
@@ -144,9 +144,9 @@ int pcn_visitor_start(void *arrival)
 /* --- system calls --- */
 
 /* The call has not been made: a shadow that commands does nothing else. */
-static void obey(struct pcn_thread *t)
+static void visitor_obey(struct pcn_thread *t)
 {
-	go_home(t, PCN_HOME_RECALL, true);
+	visitor_go_home(t, PCN_HOME_RECALL, true);
 }
 
 /**
@@ -165,12 +165,12 @@ long pcn_visitor_call(struct pcn_thread *t, struct pt_regs *regs, long nr)
 	u32 op;
 	int err;
 
-	if (pcn_arch_call_needs_home(nr))
-		go_home(t, PCN_HOME_CALL, true);
+	if (pcn_arch_call_needs_origin(nr))
+		visitor_go_home(t, PCN_HOME_CALL, true);
 	if (pcn_arch_call_is_local(nr))
 		return nr;
-	pcn_thread_head(t, m, PCN_OP_CALL);
-	pcn_saw_call(t, nr);
+	pcn_thread_head(t, m, PCN_THREAD_CALL);
+	pcn_count_call(t, nr);
 	pcn_arch_gprs_save(m->gprs);
 	pcn_thread_open(t);
 	err = pcn_thread_send(t, false);
@@ -179,21 +179,21 @@ long pcn_visitor_call(struct pcn_thread *t, struct pt_regs *regs, long nr)
 		do_exit(0);
 	/* Killed: no result is ever seen. */
 	if (err || pcn_thread_wait(t, TASK_KILLABLE) ||
-	    READ_ONCE(t->command) == PCN_OP_DIE)
+	    READ_ONCE(t->command) == PCN_THREAD_DIE)
 		return -1;
 	op = pcn_thread_take(t);
-	if (op == PCN_OP_NONE)
-		obey(t);
+	if (op == PCN_THREAD_NONE)
+		visitor_obey(t);
 	pcn_arch_gprs_load(m->gprs);
-	if (op == PCN_OP_REJOIN)
-		go_home(t, PCN_HOME_RESULT, false);
+	if (op == PCN_THREAD_REJOIN)
+		visitor_go_home(t, PCN_HOME_RESULT, false);
 	return -1;
 }
 
 /* --- what else a visitor cannot do here --- */
 
 /**
- * pcn_bad_area - a page fault that has not found a VMA that allows it
+ * pcn_visitor_bad_area - a page fault that has not found a VMA that allows it
  * @regs:	registers
  * @address:	where
  * @missing:	there is none, it does not forbid it
@@ -201,7 +201,7 @@ long pcn_visitor_call(struct pcn_thread *t, struct pt_regs *regs, long nr)
  * Context: as do_user_addr_fault(), with no lock held; sleeps.
  * Return: true: try again. May not return.
  */
-bool pcn_bad_area(struct pt_regs *regs, unsigned long address, bool missing)
+bool pcn_visitor_bad_area(struct pt_regs *regs, unsigned long address, bool missing)
 {
 	struct pcn_thread *t = current->popcorn;
 
@@ -213,7 +213,7 @@ bool pcn_bad_area(struct pt_regs *regs, unsigned long address, bool missing)
 		return true;
 	if (!user_mode(regs) || fatal_signal_pending(current))
 		return false;
-	go_home(t, PCN_HOME_FAULT, false);
+	visitor_go_home(t, PCN_HOME_FAULT, false);
 }
 
 /* Take the signal that the CPU has caused, if that is what is pending. */
@@ -244,16 +244,16 @@ void pcn_visitor_signal(void)
 	if (!is_visitor(current))
 		return;
 	/* Alone, not with all the others that visit. */
-	if (READ_ONCE(t->command) == PCN_OP_DIE)
+	if (READ_ONCE(t->command) == PCN_THREAD_DIE)
 		do_exit(SIGKILL);
 	if (fatal_signal_pending(current))
 		return;
 	if (READ_ONCE(t->command))
-		go_home(t, PCN_HOME_RECALL, false);
+		visitor_go_home(t, PCN_HOME_RECALL, false);
 	if (!task_sigpending(current) || !dequeue_own(&info))
 		return;
 	BUILD_BUG_ON(sizeof(info) != sizeof(t->msg->info));
 	memcpy(t->msg->info, &info, sizeof(info));
 	pcn_arch_trap_save(t->msg);
-	go_home(t, PCN_HOME_SIGNAL, false);
+	visitor_go_home(t, PCN_HOME_SIGNAL, false);
 }

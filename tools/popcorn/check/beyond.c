@@ -46,13 +46,13 @@ static bool all_settled(const struct mover *m)
 	unsigned int k;
 
 	for (k = 0; k < m->c->n; k++)
-		if (is_member(m->w, k) && !pcn_settled(&m->w->r[k]))
+		if (is_member(m->w, k) && !pcn_replica_is_settled(&m->w->r[k]))
 			return false;
 	return true;
 }
 
 /* A step of one kernel without a message. */
-static void local(struct turn *t, unsigned int k, struct pcn_msg ev)
+static void local(struct turn *t, unsigned int k, struct pcn_proto_event ev)
 {
 	ev.from = k;
 	step(t, k, &ev);
@@ -150,7 +150,7 @@ static unsigned int fences_of(const struct config *c)
 static void send_fence(struct turn *t, unsigned int from, unsigned int to,
 		       u8 type)
 {
-	struct pcn_msg fence = { .type = type, .from = from, .who = from };
+	struct pcn_proto_event fence = { .type = type, .from = from, .who = from };
 
 	post(t, &fence, to);
 }
@@ -213,7 +213,7 @@ static void fences(const struct mover *m, u8 all)
 	if (!may_fence(m, all))
 		return;
 	for (k = 0; k < m->c->n; k++)
-		if (all & w->frozen & 1U << k && pcn_settled(&w->r[k]) &&
+		if (all & w->frozen & 1U << k && pcn_replica_is_settled(&w->r[k]) &&
 		    w->fences[k] < fences_of(m->c) && has_fences(w, k, all))
 			fence(m, k, all);
 }
@@ -255,13 +255,13 @@ static void new_life(struct turn *t)
 
 static void forget(struct turn *t, unsigned int k)
 {
-	struct pcn_group g = group_of(t->c, &t->w, k);
+	struct pcn_kernel_group g = group_of(t->c, &t->w, k);
 
 	if (t->c->keep && k == 0 && !t->w.current[0])
 		fail(t, "a drop loses the page");
 	t->w.exists = 0;
 	if (t->c->start != START_OWNED)
-		return local(t, k, (struct pcn_msg) { .type = PCN_DROP });
+		return local(t, k, (struct pcn_proto_event) { .type = PCN_DROP });
 	/* No replica is left; kernel 0 comes last and has the page for itself. */
 	pcn_replica_init(&t->w.r[k], &g);
 	t->w.access[k] = ACCESS_NONE;
@@ -298,7 +298,7 @@ static void start_leaving(const struct mover *m)
 	new_life(&t);
 	t.w.phase = PHASE_LEAVING;
 	heir = t.w.r[gone].hint;
-	local(&t, gone, (struct pcn_msg) { .type = PCN_DROP });
+	local(&t, gone, (struct pcn_proto_event) { .type = PCN_DROP });
 	/* What it tells the others. */
 	t.w.r[gone].hint = heir;
 	end(m, &t, &l);
@@ -321,7 +321,7 @@ static void hear_of_leaver(const struct mover *m, unsigned int k, u8 all)
 
 	begin(m, &t);
 	t.w.members[k] &= ~(1U << gone);
-	local(&t, k, (struct pcn_msg) { .type = PCN_LEFT, .who = gone,
+	local(&t, k, (struct pcn_proto_event) { .type = PCN_LEFT, .who = gone,
 					.heir = t.w.r[gone].hint });
 	t.w.agreed |= 1U << k;
 	if ((t.w.agreed | 1U << gone) == all)
@@ -362,7 +362,7 @@ static void hear_of_member(const struct mover *m, unsigned int k, u8 all)
 	t.w.members[k] |= 1U << new;
 	t.w.agreed |= 1U << k;
 	if (k == new) {
-		struct pcn_group g;
+		struct pcn_kernel_group g;
 
 		t.w.members[k] = all | 1U << new;
 		t.w.frozen |= 1U << new;
@@ -413,7 +413,7 @@ static void upset_round(struct turn *t, unsigned int k)
 static void die(const struct mover *m, unsigned int k)
 {
 	struct label l = { .move = MOVE_DIE, .kernel = k };
-	struct pcn_group g = group_of(m->c, m->w, k);
+	struct pcn_kernel_group g = group_of(m->c, m->w, k);
 	struct turn t;
 	unsigned int i;
 
@@ -452,7 +452,7 @@ static void notice(const struct mover *m, unsigned int k, unsigned int dead)
 	begin(m, &t);
 	t.w.members[k] &= ~(1U << dead);
 	t.w.frozen |= 1U << k;
-	local(&t, k, (struct pcn_msg) { .type = PCN_DEAD, .who = dead });
+	local(&t, k, (struct pcn_proto_event) { .type = PCN_DEAD, .who = dead });
 	end(m, &t, &l);
 }
 
@@ -517,7 +517,7 @@ static void abort_access(const struct mover *m, unsigned int k, u8 all)
 
 	begin(m, &t);
 	t.w.phase = PHASE_ABORTED;
-	local(&t, k, (struct pcn_msg) { .type = PCN_ABORT });
+	local(&t, k, (struct pcn_proto_event) { .type = PCN_ABORT });
 	t.w.agreed |= 1U << k;
 	if (t.w.agreed == all)
 		start_rebuild(&t);
@@ -532,7 +532,7 @@ static void rebuild(const struct mover *m, unsigned int k, u8 all)
 	struct turn t;
 
 	begin(m, &t);
-	local(&t, k, (struct pcn_msg) {
+	local(&t, k, (struct pcn_proto_event) {
 		.type = PCN_REBUILD, .who = rep.owner, .cs = rep.valid,
 		.version = rep.version, .flags = rep.valid ? 0 : PCN_LOST,
 	});

@@ -15,9 +15,9 @@
 struct bench {
 	const struct pcn_proto *proto;
 	unsigned int n;
-	struct pcn_group g[MAX];
+	struct pcn_kernel_group g[MAX];
 	struct pcn_replica r[MAX];
-	struct pcn_msg q[QUEUE];
+	struct pcn_proto_event q[QUEUE];
 	u8 to[QUEUE];
 	unsigned int head, tail;	/* tail: messages sent so far */
 };
@@ -31,7 +31,7 @@ static void start(struct bench *b, const struct pcn_proto *p, unsigned int n,
 	b->proto = p;
 	b->n = n;
 	for (k = 0; k < n; k++) {
-		b->g[k] = (struct pcn_group) {
+		b->g[k] = (struct pcn_kernel_group) {
 			.members = (1U << n) - 1, .self = k, .count = n,
 			.origin = origin ? 0 : PCN_NOBODY,
 			.broadcast = broadcast,
@@ -40,12 +40,12 @@ static void start(struct bench *b, const struct pcn_proto *p, unsigned int n,
 	}
 }
 
-static void step(struct bench *b, unsigned int k, const struct pcn_msg *ev)
+static void step(struct bench *b, unsigned int k, const struct pcn_proto_event *ev)
 {
 	struct pcn_out out;
 	unsigned int i, to, who;
 
-	if (pcn_step(b->proto, &b->g[k], &b->r[k], ev, &out) != PCN_OK) {
+	if (pcn_proto_step(b->proto, &b->g[k], &b->r[k], ev, &out) != PCN_OK) {
 		tap(false, "%s: %s", b->proto->name, out.fault);
 		return;
 	}
@@ -64,9 +64,9 @@ static void step(struct bench *b, unsigned int k, const struct pcn_msg *ev)
 	}
 }
 
-static void touch(struct bench *b, unsigned int k, enum pcn_event type)
+static void touch(struct bench *b, unsigned int k, enum pcn_event_type type)
 {
-	struct pcn_msg ev = { .type = type, .from = k, .who = k };
+	struct pcn_proto_event ev = { .type = type, .from = k, .who = k };
 
 	step(b, k, &ev);
 }
@@ -74,7 +74,7 @@ static void touch(struct bench *b, unsigned int k, enum pcn_event type)
 static unsigned int drain(struct bench *b)
 {
 	while (b->head < b->tail) {
-		struct pcn_msg m = b->q[b->head % QUEUE];
+		struct pcn_proto_event m = b->q[b->head % QUEUE];
 		unsigned int to = b->to[b->head++ % QUEUE];
 
 		step(b, to, &m);
@@ -82,7 +82,7 @@ static unsigned int drain(struct bench *b)
 	return b->tail;
 }
 
-static unsigned int cost(struct bench *b, unsigned int k, enum pcn_event type)
+static unsigned int cost(struct bench *b, unsigned int k, enum pcn_event_type type)
 {
 	unsigned int before = b->tail;
 

@@ -44,7 +44,7 @@ static void random_replica(struct pcn_replica *r)
 	r->stamp = random64() & 3;
 }
 
-static void random_event(struct pcn_msg *ev)
+static void random_event(struct pcn_proto_event *ev)
 {
 	memset(ev, 0, sizeof(*ev));
 	ev->type = random64() % (PCN_EVENTS + (random64() % 64 == 0));
@@ -65,19 +65,19 @@ static void random_event(struct pcn_msg *ev)
 
 static const char *try_one(const struct pcn_proto *p)
 {
-	struct pcn_group g = { .members = random64() & 15, .self = random64() & 3,
+	struct pcn_kernel_group g = { .members = random64() & 15, .self = random64() & 3,
 			       .origin = random_kid() };
 	struct pcn_replica r, before;
 	enum pcn_verdict v;
 	struct pcn_out out;
-	struct pcn_msg ev;
+	struct pcn_proto_event ev;
 
 	g.members |= 1 << g.self;
 	g.count = __builtin_popcountll(g.members);
 	random_replica(&r);
 	random_event(&ev);
 	before = r;
-	v = pcn_step(p, &g, &r, &ev, &out);
+	v = pcn_proto_step(p, &g, &r, &ev, &out);
 	if (v != PCN_OK && memcmp(&r, &before, sizeof(r)))
 		return "a refused event changed the replica";
 	if ((v == PCN_IMPOSSIBLE) != !!out.fault)

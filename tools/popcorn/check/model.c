@@ -18,10 +18,10 @@ static bool is_member(const struct world *w, unsigned int k)
 	return w->members[k] >> k & 1;
 }
 
-static struct pcn_group group_of(const struct config *c, const struct world *w,
-				 unsigned int k)
+static struct pcn_kernel_group group_of(const struct config *c, const struct world *w,
+					unsigned int k)
 {
-	return (struct pcn_group) {
+	return (struct pcn_kernel_group) {
 		.members = w->members[k],
 		.self = k,
 		.count = __builtin_popcount(w->members[k]),
@@ -51,7 +51,7 @@ static void start_shared(const struct config *c, struct world *w, unsigned int k
 /* The origin of a process has had each page for itself until it is shared. */
 static void start_owned(const struct config *c, struct world *w)
 {
-	struct pcn_group g = group_of(c, w, 0);
+	struct pcn_kernel_group g = group_of(c, w, 0);
 
 	pcn_replica_init(&w->r[0], &g);
 	pcn_replica_own(c->proto, &g, &w->r[0]);
@@ -90,7 +90,7 @@ void model_start(const struct config *c, struct world *w)
 	holders = (1ULL << shared) - 1;
 	w->exists = shared > 0;
 	for (k = 0; k < c->n; k++) {
-		struct pcn_group g = group_of(c, w, k);
+		struct pcn_kernel_group g = group_of(c, w, k);
 
 		pcn_replica_init(&w->r[k], &g);
 		if (k >= present)
@@ -163,7 +163,7 @@ static void complete(struct turn *t, unsigned int k)
 	t->pending = 0;
 }
 
-static void post(struct turn *t, const struct pcn_msg *m, unsigned int to)
+static void post(struct turn *t, const struct pcn_proto_event *m, unsigned int to)
 {
 	struct wire *x;
 
@@ -186,7 +186,7 @@ static void post(struct turn *t, const struct pcn_msg *m, unsigned int to)
 static void post_all(struct turn *t, const struct pcn_action *a)
 {
 	unsigned int to, who;
-	struct pcn_msg m = a->msg;
+	struct pcn_proto_event m = a->msg;
 	unsigned int to_each = a->behalf ? __builtin_popcountll(a->behalf) : 1;
 
 	t->sent += __builtin_popcountll(a->to) * to_each;
@@ -243,7 +243,7 @@ static void perform(struct turn *t, unsigned int k, const struct pcn_action *a)
 	}
 }
 
-static void check_transition(struct turn *t, u8 from, const struct pcn_msg *ev,
+static void check_transition(struct turn *t, u8 from, const struct pcn_proto_event *ev,
 			     u8 to, unsigned int rule)
 {
 	u32 next = t->c->proto->rules[rule].next;
@@ -253,9 +253,9 @@ static void check_transition(struct turn *t, u8 from, const struct pcn_msg *ev,
 		fail(t, "the rule leads to a state that the table does not name");
 }
 
-static void step(struct turn *t, unsigned int k, const struct pcn_msg *ev)
+static void step(struct turn *t, unsigned int k, const struct pcn_proto_event *ev)
 {
-	struct pcn_group g = group_of(t->c, &t->w, k);
+	struct pcn_kernel_group g = group_of(t->c, &t->w, k);
 	struct pcn_replica *r = &t->w.r[k];
 	u8 from = r->state;
 	struct pcn_out out;
@@ -267,7 +267,7 @@ static void step(struct turn *t, unsigned int k, const struct pcn_msg *ev)
 		t->pending = PCN_READING;
 	if (ev->type == PCN_WRITE)
 		t->pending = PCN_WRITING;
-	switch (pcn_step(t->c->proto, &g, r, ev, &out)) {
+	switch (pcn_proto_step(t->c->proto, &g, r, ev, &out)) {
 	case PCN_IMPOSSIBLE:
 		return fail(t, out.fault);
 	case PCN_IGNORED:
@@ -417,7 +417,7 @@ static void check_answers(struct turn *t)
 		fail(t, "S5: the page exists and nobody has it");
 	for (k = 0; k < t->c->n; k++) {
 		const struct pcn_replica *r = &t->w.r[k];
-		bool asks = !pcn_settled(r) && r->state != PCN_WP1 &&
+		bool asks = !pcn_replica_is_settled(r) && r->state != PCN_WP1 &&
 			    (r->state != PCN_FNR || t->c->origin);
 
 		if (owner && o.fetches[k] != asks)
@@ -438,7 +438,7 @@ static void check_settled(struct turn *t)
 	for (k = 0; k < t->c->n; k++) {
 		const struct pcn_replica *r = &t->w.r[k];
 
-		if (!pcn_settled(r) || !is_member(&t->w, k))
+		if (!pcn_replica_is_settled(r) || !is_member(&t->w, k))
 			continue;
 		if (r->flags & PCN_WAITING || r->wait || r->readers ||
 		    r->writers || r->joiners || r->stamp ||
@@ -510,7 +510,7 @@ static void access_page(const struct mover *m, unsigned int k, bool write,
 			bool called)
 {
 	struct label l = { .move = write ? MOVE_WRITE : MOVE_READ, .kernel = k };
-	struct pcn_msg ev = { .type = write ? PCN_WRITE : PCN_READ,
+	struct pcn_proto_event ev = { .type = write ? PCN_WRITE : PCN_READ,
 			      .from = k, .who = k };
 	struct turn t;
 	u8 *left;
@@ -546,7 +546,7 @@ static void accesses(const struct mover *m, unsigned int k)
 {
 	const struct world *w = m->w;
 
-	if (!pcn_settled(&w->r[k]) || !is_member(w, k) || w->frozen >> k & 1)
+	if (!pcn_replica_is_settled(&w->r[k]) || !is_member(w, k) || w->frozen >> k & 1)
 		return;
 	if (w->reads[k] && w->access[k] == ACCESS_NONE)
 		access_page(m, k, false, false);
@@ -630,14 +630,14 @@ bool model_quiet(const struct world *w, const struct config *c)
 	if (w->count || w->phase != PHASE_NONE)
 		return false;
 	for (k = 0; k < c->n; k++)
-		if (is_member(w, k) && !pcn_settled(&w->r[k]))
+		if (is_member(w, k) && !pcn_replica_is_settled(&w->r[k]))
 			return false;
 	return true;
 }
 
 bool model_waits(const struct world *w, unsigned int k)
 {
-	return !pcn_settled(&w->r[k]);
+	return !pcn_replica_is_settled(&w->r[k]);
 }
 
 /* --- encoding --- */

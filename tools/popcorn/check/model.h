@@ -51,7 +51,7 @@ enum access { ACCESS_NONE, ACCESS_READ, ACCESS_WRITE };
 
 /* A message under way. */
 struct wire {
-	struct pcn_msg	m;
+	struct pcn_proto_event	m;
 	u8		to;
 	u8		current;	/* its data is what was written last */
 };

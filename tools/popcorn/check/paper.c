@@ -53,7 +53,7 @@ static u64 audience(const struct pcn_step *s)
 
 static void copy_to(struct pcn_step *s, u64 to)
 {
-	struct pcn_msg *m = send(s, to, PCN_COPY);
+	struct pcn_proto_event *m = send(s, to, PCN_COPY);
 
 	m->flags = PCN_DATA;
 	m->version = s->r->version;
@@ -102,7 +102,7 @@ static void win(struct pcn_step *s)
 static void start_write(struct pcn_step *s)
 {
 	struct pcn_replica *r = s->r;
-	struct pcn_msg *m;
+	struct pcn_proto_event *m;
 
 	if (!r->stamp || with(PAPER_LATE_STAMP))
 		r->stamp = ++r->clock;

@@ -4,7 +4,7 @@
  * an order drawn from a seed. What takes the exhaustive search too long is at
  * least tried here, and the speed of the protocols shows.
  *
- * A step is one call of pcn_step() for a message or for an access that misses;
+ * A step is one call of pcn_proto_step() for a message or for an access that misses;
  * hits are not counted. The time is the processor's: others may use it too.
  */
 #include <getopt.h>
@@ -17,7 +17,7 @@
 #define QUEUE_MAX	4096	/* messages under way about one page */
 
 struct note {
-	struct pcn_msg m;
+	struct pcn_proto_event m;
 	u8 to;
 	u64 data;		/* the write that it carries */
 };
@@ -34,7 +34,7 @@ struct page {
 
 struct sim {
 	const struct pcn_proto *proto;
-	struct pcn_group g[64];
+	struct pcn_kernel_group g[64];
 	struct pcn_out out;
 	struct page *pages;
 	unsigned int n, page_count, write_percent;
@@ -63,7 +63,7 @@ static void fail(struct sim *s, const char *why)
 		s->fault = why;
 }
 
-static void post(struct sim *s, struct page *p, const struct pcn_msg *m,
+static void post(struct sim *s, struct page *p, const struct pcn_proto_event *m,
 		 unsigned int to)
 {
 	struct note *n;
@@ -79,7 +79,7 @@ static void post(struct sim *s, struct page *p, const struct pcn_msg *m,
 
 static void post_all(struct sim *s, struct page *p, const struct pcn_action *a)
 {
-	struct pcn_msg m = a->msg;
+	struct pcn_proto_event m = a->msg;
 	u64 to, behalf;
 
 	for (to = a->to; to; to &= to - 1) {
@@ -162,7 +162,7 @@ static void check_page(struct sim *s, const struct page *p)
 }
 
 static void step(struct sim *s, struct page *p, unsigned int k,
-		 const struct pcn_msg *ev, const struct note *in)
+		 const struct pcn_proto_event *ev, const struct note *in)
 {
 	struct pcn_replica *r = &p->r[k];
 	u8 pending = r->flags;
@@ -170,7 +170,7 @@ static void step(struct sim *s, struct page *p, unsigned int k,
 
 	if (ev->type == PCN_WRITE)
 		pending |= PCN_WRITING;
-	if (pcn_step(s->proto, &s->g[k], r, ev, &s->out) != PCN_OK)
+	if (pcn_proto_step(s->proto, &s->g[k], r, ev, &s->out) != PCN_OK)
 		return fail(s, s->out.fault ? s->out.fault : "ignored");
 	s->steps++;
 	for (i = 0; i < s->out.count; i++)
@@ -217,10 +217,10 @@ static void access_page(struct sim *s, struct page *p)
 {
 	unsigned int k = below(s, s->n);
 	bool write = below(s, 100) < s->write_percent;
-	struct pcn_msg ev = { .type = write ? PCN_WRITE : PCN_READ,
+	struct pcn_proto_event ev = { .type = write ? PCN_WRITE : PCN_READ,
 			      .from = k, .who = k };
 
-	if (!pcn_settled(&p->r[k]) ||
+	if (!pcn_replica_is_settled(&p->r[k]) ||
 	    (write ? p->writable : p->readable) >> k & 1)
 		return;
 	step(s, p, k, &ev, NULL);
@@ -238,7 +238,7 @@ static void settle(struct sim *s)
 		while (p->count && !s->fault && guard++ < 10000000)
 			deliver(s, p);
 		for (k = 0; k < s->n; k++)
-			if (!pcn_settled(&p->r[k]))
+			if (!pcn_replica_is_settled(&p->r[k]))
 				fail(s, "D: an access waits and nothing is under way");
 	}
 }
@@ -277,7 +277,7 @@ static void start(struct sim *s, bool origin, bool owned)
 	unsigned int i, k;
 
 	for (k = 0; k < s->n; k++)
-		s->g[k] = (struct pcn_group) {
+		s->g[k] = (struct pcn_kernel_group) {
 			.members = s->n == 64 ? ~0ULL : (1ULL << s->n) - 1,
 			.self = k,
 			.count = s->n,

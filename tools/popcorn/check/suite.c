@@ -304,15 +304,15 @@ static void report(const struct config *c, const char *name,
 /* What an origin starts with is what a kernel has that touches a page alone. */
 static void own_is_touch(const struct pcn_proto *p)
 {
-	const struct pcn_msg write = { .type = PCN_WRITE };
-	struct pcn_group g = { .members = 1, .count = 1 };
+	const struct pcn_proto_event write = { .type = PCN_WRITE };
+	struct pcn_kernel_group g = { .members = 1, .count = 1 };
 	struct pcn_replica own, touched;
 	struct pcn_out out;
 
 	pcn_replica_init(&own, &g);
 	touched = own;
 	pcn_replica_own(p, &g, &own);
-	tap(pcn_step(p, &g, &touched, &write, &out) == PCN_OK &&
+	tap(pcn_proto_step(p, &g, &touched, &write, &out) == PCN_OK &&
 	    !memcmp(&own, &touched, sizeof(own)),
 	    "%s: NR at the origin is as if it had touched the page alone",
 	    p->name);

@@ -124,7 +124,7 @@ static bool wait_for_room(struct producer *p, u32 length)
 	limit.tv_sec += STALL_S;
 	if (sem_timedwait(&p->room, &limit))
 		return false;
-	pcn_ring_has_room(&p->tx);
+	pcn_ring_end_await(&p->tx);
 	return true;
 }
 

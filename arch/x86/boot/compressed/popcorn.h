@@ -17,7 +17,7 @@
 
 #ifdef CONFIG_POPCORN
 
-#include "../../../../include/popcorn/layout.h"
+#include "../../../../include/popcorn/window_layout.h"
 
 /* One for each secondary at most: PCN_KERNELS_MAX - 1. */
 #define PCN_PARTITIONS_MAX	63
@@ -67,9 +67,9 @@ static u64 pcn_kernel_count(const char *val)
 /* The room that the window will take. */
 static u64 pcn_window_room(void)
 {
-	struct pcn_layout l = pcn_default_layout(pcn_areas, pcn_kernels);
+	struct pcn_window_layout l = pcn_window_default_layout(pcn_areas, pcn_kernels);
 
-	return max(pcn_window, pcn_layout_size(&l)) + pcn_check;
+	return max(pcn_window, pcn_window_layout_size(&l)) + pcn_check;
 }
 
 /* Remember @count partitions of @size bytes each that may be anywhere. */

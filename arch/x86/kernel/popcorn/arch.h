@@ -21,7 +21,7 @@ extern phys_addr_t pcn_trampoline_page;
 const struct setup_header *pcn_header_of(const struct pcn_blob *kernel);
 size_t pcn_setup_size(const struct setup_header *hdr);
 u64 pcn_code_size(const struct setup_header *hdr);
-int pcn_place(struct pcn_kernel *k, void *area, u64 *entry, u64 *params);
+int pcn_boot_image_copy(struct pcn_kernel *k, void *area, u64 *entry, u64 *params);
 
 /* vmlinux.c */
 

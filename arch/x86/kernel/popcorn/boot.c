@@ -34,7 +34,7 @@
 #include <asm/x86_init.h>
 
 #include <popcorn/hooks.h>
-#include <popcorn/layout.h>
+#include <popcorn/window_layout.h>
 #include <popcorn/partition.h>
 
 #include "arch.h"
@@ -63,7 +63,7 @@ static void (*original_probe_roms)(void) __initdata;
 static void (*original_realmode_reserve)(void) __initdata;
 static void (*original_parse_smp_cfg)(void) __initdata;
 
-static void __init carve(void);
+static void __init carve_machine(void);
 static void __init take_trampoline_page(void);
 static void __init check_cpus(void);
 
@@ -72,7 +72,7 @@ static void __init install_hooks(void)
 	if (original_probe_roms)
 		return;
 	original_probe_roms = x86_init.resources.probe_roms;
-	x86_init.resources.probe_roms = carve;
+	x86_init.resources.probe_roms = carve_machine;
 	original_realmode_reserve = x86_platform.realmode_reserve;
 	x86_platform.realmode_reserve = take_trampoline_page;
 	original_parse_smp_cfg = x86_init.mpparse.parse_smp_cfg;
@@ -224,7 +224,7 @@ static u64 __init ram_left(void)
 	return sum;
 }
 
-static bool __init affordable(u64 size)
+static bool __init is_affordable(u64 size)
 {
 	u64 left = ram_left();
 
@@ -232,7 +232,7 @@ static bool __init affordable(u64 size)
 }
 
 /* The update appends what it splits off: find_from_top() wants it sorted. */
-static void __init take(u64 start, u64 size)
+static void __init reserve_partition(u64 start, u64 size)
 {
 	e820__range_update(start, size, E820_TYPE_RAM, E820_TYPE_RESERVED);
 	e820__update_table(e820_table);
@@ -249,38 +249,39 @@ static void __init carve_explicit(unsigned int kid)
 	else if (in_use(p->start, p->size, &conflict))
 		refuse(kid, "[mem %#llx-%#llx] is in use at %#llx (kernel, initrd or firmware)",
 		       p->start, p->start + p->size - 1, conflict);
-	else if (!affordable(p->size))
+	else if (!is_affordable(p->size))
 		refuse(kid, "too little memory would be left for the primary");
 	else
-		take(p->start, p->size);
+		reserve_partition(p->start, p->size);
 }
 
 static void __init carve_anywhere(unsigned int kid)
 {
 	struct pcn_partition *p = &parts.kernel[kid];
 
-	p->start = affordable(p->size) ? find_from_top(p->size) : 0;
+	p->start = is_affordable(p->size) ? find_from_top(p->size) : 0;
 	if (!p->start)
 		refuse(kid, "no room for %llu MiB of memory", p->size / SZ_1M);
 	else
-		take(p->start, p->size);
+		reserve_partition(p->start, p->size);
 }
 
 static void __init carve_window(void)
 {
 	unsigned int kid = fls64(parts.defined);
 	unsigned int kernels = hweight64(parts.defined) + 1;
-	struct pcn_layout layout = window_size ? pcn_layout_of(kid, kernels, 0) :
-						 pcn_default_layout(kid, kernels);
-	u64 needed = ALIGN(pcn_layout_size(&layout), PCN_MEM_ALIGN);
+	struct pcn_window_layout layout = window_size ? pcn_window_layout_of(kid,
+									     kernels, 0) :
+						 pcn_window_default_layout(kid, kernels);
+	u64 needed = ALIGN(pcn_window_layout_size(&layout), PCN_MEM_ALIGN);
 
 	if (window_size && window_size < needed)
 		pr_err("popcorn_window= is too small, %llu MiB are needed and used\n",
 		       needed / SZ_1M);
 	window_size = max(window_size, needed) + check_size;
-	window_start = affordable(window_size) ? find_from_top(window_size) : 0;
+	window_start = is_affordable(window_size) ? find_from_top(window_size) : 0;
 	if (window_start) {
-		take(window_start, window_size);
+		reserve_partition(window_start, window_size);
 		return;
 	}
 	for_each_kernel(kid, parts.defined)
@@ -291,7 +292,7 @@ static void __init carve_window(void)
 }
 
 /* In place of probe_roms: explicit starts first, the window, then the others. */
-static void __init carve(void)
+static void __init carve_machine(void)
 {
 	unsigned int kid;
 

@@ -159,7 +159,7 @@ int pcn_arch_check_image(struct pcn_kernel *k, const struct pcn_image *image)
  * kernel is still there when it is started again: reading costs no more than
  * writing, and QEMU's TCG keeps what it has made of code that stays the same.
  */
-static void renew(void *to, const void *from, size_t size)
+static void copy_changed(void *to, const void *from, size_t size)
 {
 	size_t words = size / sizeof(u64), i;
 	const u64 *source = from;
@@ -175,7 +175,7 @@ static void renew(void *to, const void *from, size_t size)
  * Copy @size bytes to physical memory of a partition, or clear them if @from is
  * NULL; it may be a lot.
  */
-static int copy_out(u64 phys, const void *from, size_t size)
+static int copy_to_partition(u64 phys, const void *from, size_t size)
 {
 	void *to = memremap(phys, size, MEMREMAP_WB);
 	size_t done, part;
@@ -185,7 +185,7 @@ static int copy_out(u64 phys, const void *from, size_t size)
 	for (done = 0; done < size; done += part) {
 		part = min_t(size_t, size - done, SZ_64K);
 		if (from)
-			renew(to + done, from + done, part);
+			copy_changed(to + done, from + done, part);
 		else
 			memset(to + done, 0, part);
 		cond_resched();
@@ -310,37 +310,37 @@ static int fill_boot_area(struct pcn_kernel *k, void *area)
 }
 
 /* The kernel, unpacked. */
-static int place_vmlinux(struct pcn_kernel *k, const struct pcn_vmlinux *v)
+static int copy_vmlinux(struct pcn_kernel *k, const struct pcn_vmlinux *v)
 {
 	u64 start = kernel_start(k);
 	int err;
 
-	err = copy_out(start, v->data, v->size);
+	err = copy_to_partition(start, v->data, v->size);
 	if (!err && v->mem_size > v->size)
-		err = copy_out(start + v->size, NULL, v->mem_size - v->size);
+		err = copy_to_partition(start + v->size, NULL, v->mem_size - v->size);
 	return err;
 }
 
 /* The kernel, packed: no more of the file than there is room for. */
-static int place_bzimage(struct pcn_kernel *k, const struct pcn_blob *kernel)
+static int copy_bzimage(struct pcn_kernel *k, const struct pcn_blob *kernel)
 {
 	const struct setup_header *hdr = pcn_header_of(kernel);
 
-	return copy_out(kernel_start(k), kernel->data + pcn_setup_size(hdr),
-			pcn_code_size(hdr));
+	return copy_to_partition(kernel_start(k), kernel->data + pcn_setup_size(hdr),
+				 pcn_code_size(hdr));
 }
 
-static int place_image(struct pcn_kernel *k)
+static int copy_image(struct pcn_kernel *k)
 {
 	const struct pcn_blob *kernel = k->image.kernel;
 	const struct pcn_blob *initrd = k->image.initrd;
 	int err;
 
-	err = kernel->vmlinux ? place_vmlinux(k, kernel->vmlinux) :
-				place_bzimage(k, kernel);
+	err = kernel->vmlinux ? copy_vmlinux(k, kernel->vmlinux) :
+				copy_bzimage(k, kernel);
 	if (!err && initrd)
-		err = copy_out(initrd_start(k, initrd->size), initrd->data,
-			       initrd->size);
+		err = copy_to_partition(initrd_start(k, initrd->size), initrd->data,
+					initrd->size);
 	return err;
 }
 
@@ -362,11 +362,11 @@ static u64 entry_of(const struct pcn_kernel *k)
  */
 void pcn_arch_preload(struct pcn_kernel *k)
 {
-	k->preloaded = !place_image(k);
+	k->preloaded = !copy_image(k);
 }
 
 /**
- * pcn_place - put the loaded image into the partition
+ * pcn_boot_image_copy - put the loaded image into the partition
  * @k:		the kernel; its CPUs are parked
  * @area:	its boot area, PCN_BOOT_SIZE bytes, mapped
  * @entry:	receives the address at which the boot CPU enters the kernel
@@ -375,13 +375,13 @@ void pcn_arch_preload(struct pcn_kernel *k)
  * Context: process, @k->op held.
  * Return: 0, -ENOMEM, or -ENOSPC (partition too large to be mapped).
  */
-int pcn_place(struct pcn_kernel *k, void *area, u64 *entry, u64 *params)
+int pcn_boot_image_copy(struct pcn_kernel *k, void *area, u64 *entry, u64 *params)
 {
 	int err;
 
 	err = fill_boot_area(k, area);
 	if (!err && !k->preloaded)
-		err = place_image(k);
+		err = copy_image(k);
 	/* Whatever comes of this start, the kernel may have run. */
 	k->preloaded = false;
 	*entry = entry_of(k);

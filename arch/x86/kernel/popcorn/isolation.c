@@ -87,7 +87,7 @@ static bool is_in(u64 phys, u64 size, u64 start, u64 length)
 	return phys >= start && phys + size <= start + length;
 }
 
-static bool meets(u64 phys, u64 size, u64 start, u64 length)
+static bool ranges_meet(u64 phys, u64 size, u64 start, u64 length)
 {
 	return phys < start + length && start < phys + size;
 }
@@ -100,7 +100,7 @@ static bool is_foreign_here(const struct pcn_handoff *h, u64 phys, u64 size)
 	       !is_in(phys, size, h->lapic, PAGE_SIZE);
 }
 
-static bool is_foreign(u64 phys, u64 size)
+static bool is_foreign_memory(u64 phys, u64 size)
 {
 	const struct pcn_partitions *all = pcn_arch_partitions();
 	unsigned int kid;
@@ -108,12 +108,13 @@ static bool is_foreign(u64 phys, u64 size)
 	if (pcn_is_secondary())
 		return is_foreign_here(pcn_handoff(), phys, size);
 	for_each_kernel(kid, all->defined)
-		if (meets(phys, size, all->kernel[kid].start, all->kernel[kid].size))
+		if (ranges_meet(phys, size, all->kernel[kid].start,
+				all->kernel[kid].size))
 			return true;
 	return false;
 }
 
-static void found(struct search *s, u64 address, u64 phys, u64 size)
+static void isolation_found(struct search *s, u64 address, u64 phys, u64 size)
 {
 	struct finding *f;
 
@@ -142,25 +143,27 @@ static bool is_leaf(u64 entry, unsigned int shift)
 	return shift == PAGE_SHIFT || (entry & _PAGE_PSE);
 }
 
-static void look_into(struct search *s, const u64 *table, unsigned int shift,
-		      u64 address, unsigned int first, unsigned int last);
+static void isolation_look_into(struct search *s, const u64 *table, unsigned int shift,
+				u64 address, unsigned int first, unsigned int last);
 
-static void look_at(struct search *s, u64 entry, unsigned int shift, u64 address)
+static void isolation_look_at(struct search *s, u64 entry, unsigned int shift,
+			      u64 address)
 {
 	bool leaf = is_leaf(entry, shift);
 	u64 size = leaf ? BIT_ULL(shift) : PAGE_SIZE;
 	u64 phys = entry & PTE_PFN_MASK & ~(size - 1);
 
 	s->entries++;
-	if (is_foreign(phys, size))
-		found(s, address, phys, size);
+	if (is_foreign_memory(phys, size))
+		isolation_found(s, address, phys, size);
 	else if (!leaf && !is_shadow(__va(phys)))
-		look_into(s, __va(phys), shift - 9, address, 0, PTRS_PER_PTE - 1);
+		isolation_look_into(s, __va(phys), shift - 9, address, 0,
+				    PTRS_PER_PTE - 1);
 }
 
 /* The entries from @first to @last of a table, each for 1 << @shift bytes. */
-static void look_into(struct search *s, const u64 *table, unsigned int shift,
-		      u64 address, unsigned int first, unsigned int last)
+static void isolation_look_into(struct search *s, const u64 *table, unsigned int shift,
+				u64 address, unsigned int first, unsigned int last)
 {
 	unsigned int i;
 	u64 entry;
@@ -168,7 +171,7 @@ static void look_into(struct search *s, const u64 *table, unsigned int shift,
 	for (i = first; i <= last; i++) {
 		entry = READ_ONCE(table[i]);
 		if (entry & _PAGE_PRESENT)
-			look_at(s, entry, shift, address + ((u64)i << shift));
+			isolation_look_at(s, entry, shift, address + ((u64)i << shift));
 	}
 }
 
@@ -186,7 +189,8 @@ static void search_kernel(struct search *s)
 
 	s->where = "kernel";
 	mmap_write_lock(&init_mm);
-	look_into(s, (u64 *)init_mm.pgd, top_shift(), base, half, PTRS_PER_PGD - 1);
+	isolation_look_into(s, (u64 *)init_mm.pgd, top_shift(), base, half,
+			    PTRS_PER_PGD - 1);
 	mmap_write_unlock(&init_mm);
 }
 
@@ -196,7 +200,7 @@ static int search_mm(struct search *s, struct mm_struct *mm)
 	if (mmap_write_lock_killable(mm))
 		return -EINTR;
 	rcu_read_lock();
-	look_into(s, (u64 *)mm->pgd, top_shift(), 0, 0, PTRS_PER_PGD / 2 - 1);
+	isolation_look_into(s, (u64 *)mm->pgd, top_shift(), 0, 0, PTRS_PER_PGD / 2 - 1);
 	rcu_read_unlock();
 	mmap_write_unlock(mm);
 	s->processes++;
@@ -247,7 +251,7 @@ static int search_processes(struct search *s)
 	return err;
 }
 
-static void show(struct seq_file *m, const struct search *s)
+static void isolation_show_search(struct seq_file *m, const struct search *s)
 {
 	const struct finding *f;
 
@@ -268,13 +272,13 @@ static int isolation_show(struct seq_file *m, void *unused)
 	search_kernel(s);
 	err = search_processes(s);
 	if (!err)
-		show(m, s);
+		isolation_show_search(m, s);
 	kfree(s);
 	return err;
 }
 
 /* Whoever provokes knows what is at the address. */
-static int provoke(const char *address)
+static int isolation_provoke(const char *address)
 {
 	void *map = NULL;
 	u64 phys;
@@ -308,9 +312,9 @@ static ssize_t isolation_write(struct file *file, const char __user *from,
 		return -EFAULT;
 	word = strim(text);
 	if (!strcmp(word, "unmap"))
-		err = provoke(NULL);
+		err = isolation_provoke(NULL);
 	else if (!strncmp(word, "map ", 4))
-		err = provoke(word + 4);
+		err = isolation_provoke(word + 4);
 	return err ?: size;
 }
 

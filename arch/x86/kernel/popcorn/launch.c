@@ -75,7 +75,7 @@ struct pcn_trampoline {
 static DEFINE_MUTEX(pcn_launch_mutex);
 
 /* The page through the direct map, which has all RAM below 1 MiB. */
-static struct pcn_trampoline *trampoline(void)
+static struct pcn_trampoline *trampoline_page(void)
 {
 	return __va(pcn_trampoline_page);
 }
@@ -133,7 +133,7 @@ static void send_init_sipi(u32 apicid)
 }
 
 /* Has *@word become @value within ARRIVE_MS? */
-static bool arrives(const u32 *word, u32 value)
+static bool word_becomes(const u32 *word, u32 value)
 {
 	ktime_t limit = ktime_add_ms(ktime_get(), ARRIVE_MS);
 
@@ -148,7 +148,7 @@ static bool arrives(const u32 *word, u32 value)
 /* Park one CPU, wherever it is. */
 static int park_cpu(u32 apicid)
 {
-	struct pcn_trampoline *t = trampoline();
+	struct pcn_trampoline *t = trampoline_page();
 
 	lockdep_assert_held(&pcn_launch_mutex);
 	t->command = PCN_TRAMPOLINE_PARK;
@@ -157,7 +157,7 @@ static int park_cpu(u32 apicid)
 	/* The CPU reads these after its SIPI, which is a serialising event. */
 	wmb();
 	send_init_sipi(apicid);
-	if (!arrives(&t->ack, t->cookie))
+	if (!word_becomes(&t->ack, t->cookie))
 		return -EIO;
 	send_init(apicid);
 	return 0;
@@ -234,7 +234,7 @@ static int make_tables(struct pcn_kernel *k, struct page **pages)
 
 static void set_trampoline(struct pcn_kernel *k, u64 tables)
 {
-	struct pcn_trampoline *t = trampoline();
+	struct pcn_trampoline *t = trampoline_page();
 	u32 base = pcn_trampoline_page;
 
 	t->command = PCN_TRAMPOLINE_START;
@@ -248,10 +248,10 @@ static void set_trampoline(struct pcn_kernel *k, u64 tables)
 }
 
 /* Bring all CPUs of @k to their mailboxes. */
-static int gather(struct pcn_kernel *k, void *area)
+static int gather_cpus(struct pcn_kernel *k, void *area)
 {
 	struct pcn_mailbox *mailbox = area + PCN_BOOT_MAILBOX;
-	struct pcn_trampoline *t = trampoline();
+	struct pcn_trampoline *t = trampoline_page();
 	unsigned int i;
 
 	lockdep_assert_held(&pcn_launch_mutex);
@@ -260,7 +260,7 @@ static int gather(struct pcn_kernel *k, void *area)
 		t->target = k->apicid[i];
 		wmb();	/* as in park_cpu() */
 		send_init_sipi(k->apicid[i]);
-		if (arrives(&mailbox[i].state, PCN_MAILBOX_WAITING))
+		if (word_becomes(&mailbox[i].state, PCN_MAILBOX_WAITING))
 			continue;
 		pr_err("kernel %u (%s): the CPU with APIC id %#x does not start\n",
 		       k->kid, k->part.name, k->apicid[i]);
@@ -279,7 +279,7 @@ static int bring_to_mailboxes(struct pcn_kernel *k, void *area)
 	err = make_tables(k, &pages);
 	if (!err) {
 		set_trampoline(k, page_to_phys(pages));
-		err = gather(k, area);
+		err = gather_cpus(k, area);
 		if (err)
 			parked = park_all(k);
 	}
@@ -291,7 +291,7 @@ static int bring_to_mailboxes(struct pcn_kernel *k, void *area)
 }
 
 /* All CPUs into their mailboxes, then the boot CPU into the kernel. */
-static int launch(struct pcn_kernel *k, void *area, u64 entry, u64 params)
+static int launch_kernel(struct pcn_kernel *k, void *area, u64 entry, u64 params)
 {
 	struct pcn_mailbox *mailbox = area + PCN_BOOT_MAILBOX;
 	int err;
@@ -323,9 +323,9 @@ int pcn_arch_start(struct pcn_kernel *k)
 
 	if (!area)
 		return -ENOMEM;
-	err = pcn_place(k, area, &entry, &params);
+	err = pcn_boot_image_copy(k, area, &entry, &params);
 	if (!err)
-		err = launch(k, area, entry, params);
+		err = launch_kernel(k, area, entry, params);
 	memunmap(area);
 	return err;
 }
@@ -341,7 +341,7 @@ int __init pcn_arch_init_primary(void)
 	BUILD_BUG_ON(offsetof(struct pcn_trampoline, gdt) != 96);
 	if (x86_platform_ipi_callback)
 		return -EBUSY;
-	memcpy(trampoline(), pcn_trampoline, pcn_trampoline_end - pcn_trampoline);
+	memcpy(trampoline_page(), pcn_trampoline, pcn_trampoline_end - pcn_trampoline);
 	x86_platform_ipi_callback = pcn_on_doorbell;
 	return 0;
 }

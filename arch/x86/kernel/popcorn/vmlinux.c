@@ -200,7 +200,7 @@ const char *pcn_payload_unpack(const u8 *payload, size_t size, u64 room,
 	return "payload damaged";
 }
 
-static const char *header_fault(const struct elf64_hdr *e, size_t size)
+static const char *elf_header_fault(const struct elf64_hdr *e, size_t size)
 {
 	if (size < sizeof(*e) || memcmp(e->e_ident, ELFMAG, SELFMAG))
 		return "no ELF file";
@@ -235,8 +235,8 @@ static const char *segment_fault(const struct elf64_phdr *p, size_t size,
 }
 
 /* Check all segments, and find out what they need: @v->size, @v->mem_size. */
-static const char *measure(const struct elf64_hdr *e, size_t size, u64 start,
-			   u64 room, struct pcn_vmlinux *v)
+static const char *elf_measure(const struct elf64_hdr *e, size_t size, u64 start,
+			       u64 room, struct pcn_vmlinux *v)
 {
 	const struct elf64_phdr *p = (const void *)e + e->e_phoff;
 	const struct elf64_phdr *past = p + e->e_phnum;
@@ -291,9 +291,9 @@ const char *pcn_elf_flatten(const void *elf, size_t size, u64 start, u64 room,
 
 	if (room > UNPACKED_MAX || start > U64_MAX - room)
 		return "kernel too large";
-	fault = header_fault(elf, size);
+	fault = elf_header_fault(elf, size);
 	if (!fault)
-		fault = measure(elf, size, start, room, v);
+		fault = elf_measure(elf, size, start, room, v);
 	if (fault)
 		return fault;
 	v->data = alloc_unpacked(v->size);

@@ -387,14 +387,14 @@ bool pcn_arch_call_is_local(long nr)
 	}
 }
 
-static bool is_foreign(long nr)
+static bool call_is_foreign(long nr)
 {
 	return in_ia32_syscall() || (IS_ENABLED(CONFIG_X86_X32_ABI) && nr >= 0 &&
 				     nr & __X32_SYSCALL_BIT);
 }
 
 /**
- * pcn_arch_call_needs_home - must the shadow do it as itself, with all its state?
+ * pcn_arch_call_needs_origin - must the shadow do it as itself, with all its state?
  * @nr:	number of a system call
  *
  * Those that make a copy of the thread, replace or end it, whose registers are not the
@@ -403,9 +403,9 @@ static bool is_foreign(long nr)
  *
  * Context: any.
  */
-bool pcn_arch_call_needs_home(long nr)
+bool pcn_arch_call_needs_origin(long nr)
 {
-	if (is_foreign(nr))
+	if (call_is_foreign(nr))
 		return true;
 	switch (nr) {
 	case __NR_clone:

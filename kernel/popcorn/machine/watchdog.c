@@ -36,24 +36,24 @@ static unsigned int interval_ms(void)
 }
 
 /**
- * pcn_watch_kick - a secondary has changed its control block
+ * pcn_watchdog_kick - a secondary has changed its control block
  *
  * Context: any, hard interrupt context as a rule.
  */
-void pcn_watch_kick(void)
+void pcn_watchdog_kick(void)
 {
 	atomic_set(&kicked, 1);
 	wake_up(&watch_wait);
 }
 
 /**
- * pcn_watch_doorbell - the primary was rung: is it for the watch?
+ * pcn_watchdog_doorbell - the primary was rung: is it for the watch?
  *
  * Messages ring, too, and there may be many of those.
  *
  * Context: hard interrupt, on one CPU.
  */
-void pcn_watch_doorbell(void)
+void pcn_watchdog_doorbell(void)
 {
 	static u32 seen[PCN_KERNELS_MAX];
 	const struct pcn_window *w = pcn_window();
@@ -67,11 +67,11 @@ void pcn_watch_doorbell(void)
 		seen[kid] = now;
 	}
 	if (changed)
-		pcn_watch_kick();
+		pcn_watchdog_kick();
 }
 
 /**
- * pcn_watch_forget - a new life begins: no heart has beaten yet
+ * pcn_watchdog_forget - a new life begins: no heart has beaten yet
  * @k:	the kernel
  *
  * The watch thread may still be looking at the old life; it holds the lock
@@ -80,7 +80,7 @@ void pcn_watch_doorbell(void)
  *
  * Context: process, @k->op held, @k neither running nor stopping.
  */
-void pcn_watch_forget(struct pcn_kernel *k)
+void pcn_watchdog_forget(struct pcn_kernel *k)
 {
 	spin_lock(&k->heart_lock);
 	memset(k->heart, 0, k->nr_cpus * sizeof(*k->heart));
@@ -103,11 +103,11 @@ static int cpu_number(const struct pcn_kernel *k, unsigned int i)
 static void found_hung(struct pcn_kernel *k, unsigned int i, unsigned int ms)
 {
 	k->hung_ms = ms;
-	/* Last, since this is what pcn_has_ended() looks at. */
+	/* Last, since this is what pcn_kernel_has_ended() looks at. */
 	smp_store_release(&k->hung_cpu, cpu_number(k, i));
 }
 
-static void look_at_heart(struct pcn_kernel *k, unsigned int i)
+static void watchdog_look_at_heart(struct pcn_kernel *k, unsigned int i)
 {
 	u64 beat = READ_ONCE(k->area->control.beat[i]);
 	struct pcn_heart *heart = &k->heart[i];
@@ -124,14 +124,14 @@ static void look_at_heart(struct pcn_kernel *k, unsigned int i)
 }
 
 /* Its CPUs stop one after the other; what it says last takes its time. */
-static void look_at_ending(struct pcn_kernel *k)
+static void watchdog_look_at_ending(struct pcn_kernel *k)
 {
 	k->ending_ms += watch_elapsed_ms;
 	if (k->ending_ms >= READ_ONCE(pcn_hang_ms) + PCN_ENDING_MS)
 		found_hung(k, 0, k->ending_ms);
 }
 
-static void look_at_life(struct pcn_kernel *k)
+static void watchdog_look_at_life(struct pcn_kernel *k)
 {
 	enum pcn_kernel_state state;
 	unsigned int i;
@@ -141,27 +141,28 @@ static void look_at_life(struct pcn_kernel *k)
 	if ((state != PCN_RUNNING && state != PCN_STOPPING) || k->hung_cpu >= 0)
 		goto out;
 	if (READ_ONCE(k->area->control.stage) >= PCN_STAGE_ENDING)
-		look_at_ending(k);
+		watchdog_look_at_ending(k);
 	else
 		for (i = 0; i < k->nr_cpus && k->hung_cpu < 0; i++)
-			look_at_heart(k, i);
+			watchdog_look_at_heart(k, i);
 out:
 	spin_unlock(&k->heart_lock);
 }
 
-static void look(struct pcn_kernel *k)
+static void watchdog_look_at_kernel(struct pcn_kernel *k)
 {
-	look_at_life(k);
+	watchdog_look_at_life(k);
 	pcn_roster_look(k);
 	wake_up_all(&k->wait);
 	/* An operation that is under way collects it itself. */
-	if (READ_ONCE(k->state) != PCN_RUNNING || !pcn_has_ended(k) || !mutex_trylock(&k->op))
+	if (READ_ONCE(k->state) != PCN_RUNNING || !pcn_kernel_has_ended(k) ||
+	    !mutex_trylock(&k->op))
 		return;
-	pcn_collect(k);
-	pcn_op_end(k);
+	pcn_kernel_collect_end(k);
+	pcn_kernel_op_end(k);
 }
 
-static int watch(void *unused)
+static int watchdog_thread(void *unused)
 {
 	ktime_t last = ktime_get(), now;
 
@@ -172,20 +173,20 @@ static int watch(void *unused)
 		watch_elapsed_ms = min_t(s64, ktime_ms_delta(now, last),
 					 2 * interval_ms());
 		last = now;
-		pcn_call_for_secondaries(look);
+		pcn_call_secondaries(watchdog_look_at_kernel);
 	}
 	return 0;
 }
 
 /**
- * pcn_watch_start - start the watch thread
+ * pcn_watchdog_start - start the watch thread
  *
  * Context: initcall of the primary.
  * Return: 0 or -ENOMEM.
  */
-int __init pcn_watch_start(void)
+int __init pcn_watchdog_start(void)
 {
-	struct task_struct *task = kthread_run(watch, NULL, "popcorn_watch");
+	struct task_struct *task = kthread_run(watchdog_thread, NULL, "popcorn_watch");
 
 	if (IS_ERR(task))
 		return PTR_ERR(task);

@@ -45,7 +45,7 @@
 
 /* --- the list of changes --- */
 
-static struct pcn_change *find_own(struct pcn_space *s)
+static struct pcn_change *change_find_own(struct pcn_space *s)
 {
 	struct pcn_change *c, *found = NULL;
 
@@ -57,7 +57,7 @@ static struct pcn_change *find_own(struct pcn_space *s)
 	return found;
 }
 
-static void enlist(struct pcn_space *s, struct pcn_change *c)
+static void change_enlist(struct pcn_space *s, struct pcn_change *c)
 {
 	spin_lock(&s->changes_lock);
 	list_add(&c->node, &s->changes);
@@ -65,7 +65,7 @@ static void enlist(struct pcn_space *s, struct pcn_change *c)
 }
 
 /* Questions about VMAs that have come meanwhile are answered. */
-static void delist(struct pcn_space *s, struct pcn_change *c)
+static void change_delist(struct pcn_space *s, struct pcn_change *c)
 {
 	spin_lock(&s->changes_lock);
 	list_del(&c->node);
@@ -123,24 +123,24 @@ static int let_rest(s64 ns)
 }
 
 /* With pcn_space.round if members take part, and the change in the list. */
-static int announce(struct pcn_space *s, struct pcn_change *c)
+static int change_announce(struct pcn_space *s, struct pcn_change *c)
 {
 	s64 rest;
 
 	for (;;) {
-		enlist(s, c);
+		change_enlist(s, c);
 		/* After that: members that have been told earlier are seen. */
 		if (!(c->flags & PCN_CHANGE_TORN) && !members_in(s, c))
 			return 0;
 		if (down_killable(&s->round)) {
-			delist(s, c);
+			change_delist(s, c);
 			return -EINTR;
 		}
 		rest = pcn_hold_round_wait(s);
 		if (rest <= 0 || c->flags & PCN_CHANGE_TORN)
 			break;
 		up(&s->round);
-		delist(s, c);
+		change_delist(s, c);
 		if (let_rest(rest))
 			return -EINTR;
 	}
@@ -163,13 +163,13 @@ static void forget_change(struct pcn_space *s, struct pcn_change *c)
 {
 	if (c->round)
 		up(&s->round);
-	delist(s, c);
-	if (c->round && pcn_has_torn(s, c->first, c->last))
+	change_delist(s, c);
+	if (c->round && pcn_space_has_torn(s, c->first, c->last))
 		kick_torn(s);
 	kfree(c);
 }
 
-static void finish(struct work_struct *work)
+static void change_finish_work(struct work_struct *work)
 {
 	struct pcn_change *c = container_of(work, struct pcn_change, finish);
 	struct pcn_space *s = c->space;
@@ -181,11 +181,11 @@ static void finish(struct work_struct *work)
 }
 
 /* The current task is killed, or has no memory: members must not wait for it. */
-static void finish_later(struct pcn_space *s, struct pcn_change *c)
+static void change_finish_later(struct pcn_space *s, struct pcn_change *c)
 {
 	if (!mmget_not_zero(s->mm)) {
 		/* Nobody uses the address space any more. */
-		pcn_thaw(s);
+		pcn_space_thaw(s);
 		forget_change(s, c);
 		return;
 	}
@@ -198,7 +198,7 @@ static void finish_later(struct pcn_space *s, struct pcn_change *c)
 static void end_change(struct pcn_space *s, struct pcn_change *c)
 {
 	if (c->round && pcn_round_end(c))
-		finish_later(s, c);
+		change_finish_later(s, c);
 	else
 		forget_change(s, c);
 }
@@ -225,8 +225,8 @@ int pcn_change_begin(struct pcn_space *s, u64 start, u64 end, unsigned int flags
 	c->owner = current;
 	c->space = s;
 	c->flags = flags;
-	INIT_WORK(&c->finish, finish);
-	err = announce(s, c);
+	INIT_WORK(&c->finish, change_finish_work);
+	err = change_announce(s, c);
 	if (err) {
 		kfree(c);
 		return err;
@@ -235,14 +235,14 @@ int pcn_change_begin(struct pcn_space *s, u64 start, u64 end, unsigned int flags
 		return 0;
 	err = pcn_round_begin(c);
 	if (err)
-		finish_later(s, c);
+		change_finish_later(s, c);
 	return err;
 }
 
 /* Buffers that were there are not, and what is there now may be shared. */
 static void forget_buffers(struct pcn_space *s, const struct pcn_change *c)
 {
-	pcn_home_only(s, c->first << PAGE_SHIFT, (c->last + 1) << PAGE_SHIFT, false);
+	pcn_origin_only(s, c->first << PAGE_SHIFT, (c->last + 1) << PAGE_SHIFT, false);
 }
 
 /**
@@ -255,7 +255,7 @@ static void forget_buffers(struct pcn_space *s, const struct pcn_change *c)
  */
 void pcn_change_end_space(struct pcn_space *s, bool failed)
 {
-	struct pcn_change *c = find_own(s);
+	struct pcn_change *c = change_find_own(s);
 
 	if (!c)
 		return;
@@ -269,13 +269,13 @@ void pcn_change_end_space(struct pcn_space *s, bool failed)
 }
 
 /**
- * pcn_layout_recall - have all members forget all that they know of the layout
+ * pcn_change_recall - have all members forget all that they know of the layout
  * @s:	the space, at the origin
  *
  * Context: process, with no lock held; sleeps, killably.
  * Return: 0; -EINTR; -ENOMEM.
  */
-int pcn_layout_recall(struct pcn_space *s)
+int pcn_change_recall(struct pcn_space *s)
 {
 	int err = pcn_change_begin(s, 0, TASK_SIZE_MAX,
 				   PCN_CHANGE_VMAS | PCN_CHANGE_KEEP);
@@ -357,7 +357,7 @@ void pcn_tell_of_torn(struct work_struct *work)
 
 /*
  * Truncation, the OOM reaper and process_mrelease(2) have no reference to the mm's users: the
- * space ends when they have done (pcn_wait_for_unmappers()).
+ * space ends when they have done (pcn_space_wait_for_unmappers()).
  */
 static struct pcn_space *get_for_unmap(struct mm_struct *mm)
 {
@@ -386,12 +386,12 @@ static void put_for_unmap(struct pcn_space *s)
 }
 
 /**
- * pcn_wait_for_unmappers - wait for those who remove entries of an address space that ends
+ * pcn_space_wait_for_unmappers - wait for those who remove entries of an address space that ends
  * @s:	the space, which nobody finds any more; an RCU grace period has passed since
  *
  * Context: process; sleeps.
  */
-void pcn_wait_for_unmappers(struct pcn_space *s)
+void pcn_space_wait_for_unmappers(struct pcn_space *s)
 {
 	wait_event(s->quiet, !READ_ONCE(s->unmappers));
 	spin_lock(&s->changes_lock);
@@ -426,7 +426,7 @@ struct pcn_space *pcn_unmap_begin_shared(struct vm_area_struct *vma,
 	atomic_inc(&s->unmaps);
 	/* Pairs with the one in is_linux_busy(), where adopters look for this. */
 	smp_mb();
-	if (pcn_tear(s, first, last) && !is_announced(s, first, last))
+	if (pcn_space_tear(s, first, last) && !is_announced(s, first, last))
 		kick_torn(s);
 	return s;
 }
@@ -504,7 +504,7 @@ int pcn_change_begin_shared(struct mm_struct *mm, unsigned long start,
 	if (!is_origin_of(s))
 		return 0;
 	/* A change within a change is a part of it, or what it removes is torn. */
-	outer = find_own(s);
+	outer = change_find_own(s);
 	if (outer)
 		outer->depth++;
 	if (outer || flags & PCN_CHANGE_NOTHING)
@@ -573,7 +573,7 @@ bool pcn_change_is_missing_shared(struct mm_struct *mm)
 {
 	struct pcn_space *s = READ_ONCE(mm->popcorn);
 
-	return is_origin_of(s) && !find_own(s);
+	return is_origin_of(s) && !change_find_own(s);
 }
 
 /* From the new end of the heap to the old one. */

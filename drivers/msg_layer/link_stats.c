@@ -75,7 +75,7 @@ static ssize_t group_show(struct kobject *kobj, struct kobj_attribute *attr,
 			  char *buf)
 {
 	const struct counter *c = to_counter(attr);
-	const u64 *value = (void *)&pcn_groups[c->index] + c->offset;
+	const u64 *value = (void *)&pcn_poll_groups[c->index] + c->offset;
 
 	return sysfs_emit(buf, "%llu\n", READ_ONCE(*value));
 }
@@ -140,9 +140,9 @@ static const struct attribute_group _name##_group = {			\
 	.attrs	= _name##_attrs,					\
 }
 
-POLL_GROUP(thread, PCN_GROUP_THREAD);
-POLL_GROUP(softirq, PCN_GROUP_SOFTIRQ);
-static_assert(PCN_GROUPS == 2);
+POLL_GROUP(thread, PCN_POLL_THREAD);
+POLL_GROUP(softirq, PCN_POLL_SOFTIRQ);
+static_assert(PCN_POLL_GROUPS == 2);
 
 /* If these fail, a counter was added that has no file yet. */
 static_assert(sizeof(struct pcn_port_stats) == 12 * sizeof(u64));
@@ -209,7 +209,7 @@ static const struct kobj_type link_ktype = {
 };
 
 /**
- * pcn_stats_add_link - make the directory of a link that has none yet
+ * pcn_link_stats_add - make the directory of a link that has none yet
  * @link:	the link
  *
  * A link without a directory works as well as another: only a warning tells
@@ -217,7 +217,7 @@ static const struct kobj_type link_ktype = {
  *
  * Context: process, may sleep; one at a time for a link.
  */
-void pcn_stats_add_link(struct pcn_link *link)
+void pcn_link_stats_add(struct pcn_link *link)
 {
 	struct link_dir *dir;
 	int err;
@@ -245,7 +245,7 @@ void pcn_stats_add_link(struct pcn_link *link)
  * Context: initcall.
  * Return: 0 or a negative errno.
  */
-int __init pcn_stats_init(void)
+int __init pcn_link_stats_init(void)
 {
 	struct kobject *poll = kobject_create_and_add("poll", pcn_kobject());
 	int err;

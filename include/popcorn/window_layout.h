@@ -13,8 +13,8 @@
  *   check		the last PCN_CHECK_SIZE bytes, if popcorn_check=1: struct
  *			pcn_check_table
  */
-#ifndef _POPCORN_LAYOUT_H
-#define _POPCORN_LAYOUT_H
+#ifndef _POPCORN_WINDOW_LAYOUT_H
+#define _POPCORN_WINDOW_LAYOUT_H
 
 #include <linux/types.h>
 
@@ -46,12 +46,12 @@ enum pcn_channel {
 };
 
 /**
- * struct pcn_layout - the sizes that a window is made of
+ * struct pcn_window_layout - the sizes that a window is made of
  * @areas:	number of areas and endpoints: the highest kid, plus one
  * @kernels:	number of kernels that there are, the primary included
  * @ring_order:	log2 of the bytes of data in a ring of each channel
  */
-struct pcn_layout {
+struct pcn_window_layout {
 	u32	areas;
 	u32	kernels;
 	u8	ring_order[PCN_CHANNELS];
@@ -60,21 +60,22 @@ struct pcn_layout {
 /** PCN_RING_ORDER_MAX - log2 of the largest ring, bytes */
 #define PCN_RING_ORDER_MAX	30
 
-/** PCN_SIZES - levels of pcn_layout_of() */
-#define PCN_SIZES		5
+/** PCN_WINDOW_LEVELS - levels of pcn_window_layout_of() */
+#define PCN_WINDOW_LEVELS		5
 
 /**
- * pcn_layout_of - the layout for a number of kernels and a level of sizes
+ * pcn_window_layout_of - the layout for a number of kernels and a level of sizes
  * @areas:	the highest kid, plus one
  * @kernels:	the number
- * @level:	0: what messages of full length need, ... PCN_SIZES - 1: roomy
+ * @level:	0: what messages of full length need, ... PCN_WINDOW_LEVELS - 1: roomy
  *
  * Context: any.
  * Return: the layout.
  */
-static inline struct pcn_layout pcn_layout_of(u32 areas, u32 kernels, u32 level)
+static inline struct pcn_window_layout pcn_window_layout_of(u32 areas, u32 kernels,
+							    u32 level)
 {
-	return (struct pcn_layout) {
+	return (struct pcn_window_layout) {
 		.areas = areas,
 		.kernels = kernels,
 		.ring_order = {
@@ -86,14 +87,14 @@ static inline struct pcn_layout pcn_layout_of(u32 areas, u32 kernels, u32 level)
 	};
 }
 
-/** pcn_default_level - the level of sizes for a number of kernels */
-static inline u32 pcn_default_level(u32 kernels)
+/** pcn_window_default_level - the level of sizes for a number of kernels */
+static inline u32 pcn_window_default_level(u32 kernels)
 {
 	return kernels <= 4 ? 2 : kernels <= 8 ? 1 : 0;
 }
 
 /** pcn_endpoint_offset - where a kernel's endpoint is; @kid may be @l->areas */
-static inline u64 pcn_endpoint_offset(const struct pcn_layout *l, u32 kid)
+static inline u64 pcn_endpoint_offset(const struct pcn_window_layout *l, u32 kid)
 {
 	return PCN_AREA_OFFSET + (u64)l->areas * PCN_AREA_SIZE +
 	       (u64)kid * PCN_ENDPOINT_SIZE;
@@ -107,7 +108,7 @@ static inline u64 pcn_endpoint_offset(const struct pcn_layout *l, u32 kid)
  * Context: any.
  * Return: offset in bytes.
  */
-static inline u64 pcn_ring_offset(const struct pcn_layout *l, u32 channel)
+static inline u64 pcn_ring_offset(const struct pcn_window_layout *l, u32 channel)
 {
 	u64 offset = PCN_LANE_HEAD + PCN_RING_HEAD;
 	u32 i;
@@ -126,7 +127,7 @@ static inline u64 pcn_ring_offset(const struct pcn_layout *l, u32 channel)
  * Context: any.
  * Return: offset in bytes.
  */
-static inline u64 pcn_lane_offset(const struct pcn_layout *l, u32 from, u32 to)
+static inline u64 pcn_lane_offset(const struct pcn_window_layout *l, u32 from, u32 to)
 {
 	u64 lane = (u64)from * (l->kernels - 1) + (to > from ? to - 1 : to);
 
@@ -134,33 +135,33 @@ static inline u64 pcn_lane_offset(const struct pcn_layout *l, u32 from, u32 to)
 	       lane * pcn_ring_offset(l, PCN_CHANNELS);
 }
 
-/** pcn_layout_size - bytes of a window with this layout */
-static inline u64 pcn_layout_size(const struct pcn_layout *l)
+/** pcn_window_layout_size - bytes of a window with this layout */
+static inline u64 pcn_window_layout_size(const struct pcn_window_layout *l)
 {
 	return pcn_endpoint_offset(l, l->areas) + (u64)l->kernels *
 	       (l->kernels - 1) * pcn_ring_offset(l, PCN_CHANNELS);
 }
 
-/** pcn_default_layout - the layout that a number of kernels gets unasked */
-static inline struct pcn_layout pcn_default_layout(u32 areas, u32 kernels)
+/** pcn_window_default_layout - the layout that a number of kernels gets unasked */
+static inline struct pcn_window_layout pcn_window_default_layout(u32 areas, u32 kernels)
 {
-	return pcn_layout_of(areas, kernels, pcn_default_level(kernels));
+	return pcn_window_layout_of(areas, kernels, pcn_window_default_level(kernels));
 }
 
-/** pcn_fitting_layout - the roomiest layout in @size bytes; at least level 0 */
-static inline struct pcn_layout pcn_fitting_layout(u32 areas, u32 kernels,
-						   u64 size)
+/** pcn_window_fitting_layout - the roomiest layout in @size bytes; at least level 0 */
+static inline struct pcn_window_layout pcn_window_fitting_layout(u32 areas, u32 kernels,
+								 u64 size)
 {
-	struct pcn_layout l = pcn_layout_of(areas, kernels, 0), more;
+	struct pcn_window_layout l = pcn_window_layout_of(areas, kernels, 0), more;
 	u32 level;
 
-	for (level = 1; level < PCN_SIZES; level++) {
-		more = pcn_layout_of(areas, kernels, level);
-		if (pcn_layout_size(&more) > size)
+	for (level = 1; level < PCN_WINDOW_LEVELS; level++) {
+		more = pcn_window_layout_of(areas, kernels, level);
+		if (pcn_window_layout_size(&more) > size)
 			break;
 		l = more;
 	}
 	return l;
 }
 
-#endif /* _POPCORN_LAYOUT_H */
+#endif /* _POPCORN_WINDOW_LAYOUT_H */

@@ -106,14 +106,14 @@ void pcn_to_user_mode(struct pt_regs *regs)
 }
 
 /**
- * pcn_may_go - can the current thread go to a kernel, as far as is known before?
+ * pcn_thread_may_go - can the current thread go to a kernel, as far as is known before?
  * @kid:	the kernel
  *
  * Context: process; sleeps.
  * Return: 0; -EBUSY it is traced; -EHOSTUNREACH the kernel has no part of its process;
  * -ERESTARTNOINTR a signal; errors of pcn_arch_may_leave() and pcn_process_share().
  */
-int pcn_may_go(unsigned int kid)
+int pcn_thread_may_go(unsigned int kid)
 {
 	u64 number;
 	int err;
@@ -154,7 +154,7 @@ SYSCALL_DEFINE2(popcorn_migrate, unsigned int, kid, unsigned int, flags)
 	if (!t)
 		return -ENOMEM;
 	if (kid != pcn_self()) {
-		err = pcn_may_go(kid);
+		err = pcn_thread_may_go(kid);
 		if (err)
 			return err;
 	}
@@ -243,14 +243,14 @@ SYSCALL_DEFINE2(popcorn_place, const u8 __user *, list, unsigned int, count)
 }
 
 /**
- * pcn_exec - a task has become another program
+ * pcn_task_exec - a task has become another program
  *
  * Its only thread is the first one of a new process, and goes to its place. What
  * it is bound to it stays bound to.
  *
  * Context: process, after the point of no return.
  */
-void pcn_exec(void)
+void pcn_task_exec(void)
 {
 	struct pcn_thread *t = current->popcorn;
 
