@@ -26,7 +26,6 @@
 
 #include <kunit/static_stub.h>
 #include <linux/errno.h>
-#include <linux/export.h>
 #include <linux/init.h>
 #include <linux/module.h>
 #include <linux/slab.h>
@@ -89,7 +88,6 @@ const char *pcn_channel_name(enum pcn_channel channel)
 {
 	return (unsigned int)channel < PCN_CHANNELS ? channel_names[channel] : "?";
 }
-EXPORT_SYMBOL_GPL(pcn_channel_name);
 
 /**
  * pcn_msg_limit - the longest message of a channel
@@ -102,7 +100,6 @@ u32 pcn_msg_limit(enum pcn_channel channel)
 {
 	return channel == PCN_COHERENCY || channel == PCN_NETWORK ? SZ_64K : SZ_4K;
 }
-EXPORT_SYMBOL_GPL(pcn_msg_limit);
 
 /**
  * pcn_link_to - the link to a kernel
@@ -128,7 +125,6 @@ bool pcn_peer_is_up(unsigned int kid)
 
 	return link && READ_ONCE(link->state) == PCN_LINK_UP;
 }
-EXPORT_SYMBOL_GPL(pcn_peer_is_up);
 
 /**
  * pcn_peers_up - all kernels that messages can be sent to
@@ -146,7 +142,6 @@ u64 pcn_peers_up(void)
 			up |= BIT_ULL(kid);
 	return up;
 }
-EXPORT_SYMBOL_GPL(pcn_peers_up);
 
 /**
  * pcn_link_break - a peer has written what it may not write
@@ -207,7 +202,6 @@ int pcn_peers_subscribe(struct pcn_peer_notifier *watch)
 	mutex_unlock(&notifiers_lock);
 	return 0;
 }
-EXPORT_SYMBOL_GPL(pcn_peers_subscribe);
 
 /**
  * pcn_peers_unsubscribe - do not be told any more
@@ -221,7 +215,6 @@ void pcn_peers_unsubscribe(struct pcn_peer_notifier *watch)
 	list_del(&watch->node);
 	mutex_unlock(&notifiers_lock);
 }
-EXPORT_SYMBOL_GPL(pcn_peers_unsubscribe);
 
 static u64 pair_out(const struct pcn_link *link)
 {

@@ -21,7 +21,6 @@
  */
 #include <linux/bitmap.h>
 #include <linux/errno.h>
-#include <linux/export.h>
 #include <linux/kthread.h>
 #include <linux/ktime.h>
 #include <linux/module.h>

@@ -12,7 +12,6 @@
  */
 #include <linux/completion.h>
 #include <linux/errno.h>
-#include <linux/export.h>
 #include <linux/jiffies.h>
 #include <linux/ktime.h>
 #include <linux/random.h>
@@ -111,7 +110,6 @@ int pcn_msg_send(unsigned int kid, enum pcn_channel channel, u16 type,
 
 	return err ?: pcn_link_send(link, &header, payload);
 }
-EXPORT_SYMBOL_GPL(pcn_msg_send);
 
 /**
  * pcn_msg_post - send a message without waiting
@@ -139,7 +137,6 @@ int pcn_msg_post(unsigned int kid, enum pcn_channel channel, u16 type,
 
 	return err ?: pcn_link_post(link, &header, payload, pcn_handler_reserve());
 }
-EXPORT_SYMBOL_GPL(pcn_msg_post);
 
 /**
  * pcn_msg_post_from - send a message without waiting, and without fail
@@ -165,7 +162,6 @@ int pcn_msg_post_from(struct pcn_reserve *reserve, unsigned int kid,
 	return err ?: pcn_link_post(link, &header, payload,
 				    pcn_handler_reserve() ?: reserve);
 }
-EXPORT_SYMBOL_GPL(pcn_msg_post_from);
 
 /**
  * pcn_msg_reply - answer a request
@@ -200,7 +196,6 @@ int pcn_msg_reply(const struct pcn_message *msg, int status, const void *payload
 	return reserve ? pcn_link_post(link, &header, payload, reserve) :
 			 pcn_link_send(link, &header, payload);
 }
-EXPORT_SYMBOL_GPL(pcn_msg_reply);
 
 /* Take a request out of the table; NULL if somebody else has. */
 static struct request *claim_request(u32 key)
@@ -366,4 +361,3 @@ int pcn_msg_call(unsigned int kid, enum pcn_channel channel, u16 type,
 		*reply_length = r.length;
 	return err;
 }
-EXPORT_SYMBOL_GPL(pcn_msg_call);

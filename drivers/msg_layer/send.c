@@ -44,7 +44,6 @@
  */
 #include <linux/bitmap.h>
 #include <linux/errno.h>
-#include <linux/export.h>
 #include <linux/mm.h>
 #include <linux/sched/signal.h>
 #include <linux/slab.h>

@@ -6,7 +6,6 @@
  * no poll and no work item can still be using it.
  */
 #include <linux/errno.h>
-#include <linux/export.h>
 #include <linux/mutex.h>
 #include <linux/rcupdate.h>
 
@@ -54,7 +53,6 @@ int pcn_msg_register(const struct pcn_msg_type *type)
 	mutex_unlock(&types_lock);
 	return err;
 }
-EXPORT_SYMBOL_GPL(pcn_msg_register);
 
 /**
  * pcn_msg_unregister - do not handle messages of a type any more
@@ -78,7 +76,6 @@ void pcn_msg_unregister(const struct pcn_msg_type *type)
 		if (link->handlers)
 			flush_workqueue(link->handlers);
 }
-EXPORT_SYMBOL_GPL(pcn_msg_unregister);
 
 /**
  * pcn_msg_sync - wait for all handlers that run and do not sleep
@@ -91,4 +88,3 @@ void pcn_msg_sync(void)
 {
 	pcn_poll_sync();
 }
-EXPORT_SYMBOL_GPL(pcn_msg_sync);
