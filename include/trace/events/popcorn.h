@@ -276,8 +276,8 @@ TRACE_EVENT(pcn_thread_leave,
 		  __entry->process, __entry->thread, __entry->kid, __entry->err)
 );
 
-/* Elsewhere: it has come from @kid. */
-TRACE_EVENT(pcn_thread_arrive,
+/* What concerns a thread and another kernel. */
+DECLARE_EVENT_CLASS(pcn_thread_kernel,
 	TP_PROTO(u64 process, u64 thread, unsigned int kid),
 	TP_ARGS(process, thread, kid),
 	TP_STRUCT__entry(
@@ -292,6 +292,12 @@ TRACE_EVENT(pcn_thread_arrive,
 	),
 	TP_printk("process=%llx thread=%llx kid=%u",
 		  __entry->process, __entry->thread, __entry->kid)
+);
+
+/* Elsewhere: the thread has come from @kid. */
+DEFINE_EVENT(pcn_thread_kernel, pcn_thread_arrive,
+	TP_PROTO(u64 process, u64 thread, unsigned int kid),
+	TP_ARGS(process, thread, kid)
 );
 
 /* Elsewhere: it goes home to @kid. */
@@ -357,22 +363,10 @@ TRACE_EVENT(pcn_call,
 		  __entry->process, __entry->thread, __entry->nr)
 );
 
-/* At the origin: its shadow does it, for kernel @kid. */
-TRACE_EVENT(pcn_call_serve,
+/* At the origin: the shadow does the call of its visitor on @kid. */
+DEFINE_EVENT(pcn_thread_kernel, pcn_call_serve,
 	TP_PROTO(u64 process, u64 thread, unsigned int kid),
-	TP_ARGS(process, thread, kid),
-	TP_STRUCT__entry(
-		__field(u64, process)
-		__field(u64, thread)
-		__field(unsigned int, kid)
-	),
-	TP_fast_assign(
-		__entry->process = process;
-		__entry->thread = thread;
-		__entry->kid = kid;
-	),
-	TP_printk("process=%llx thread=%llx kid=%u",
-		  __entry->process, __entry->thread, __entry->kid)
+	TP_ARGS(process, thread, kid)
 );
 
 #endif /* _TRACE_POPCORN_H */
