@@ -360,14 +360,9 @@ static const struct file_operations garbage_fops = {
 
 static int __init garbage_init(void)
 {
-	struct dentry *dir;
-
 	if (!pcn_machine_is_shared())
 		return 0;
-	dir = debugfs_lookup("popcorn", NULL);
-	debugfs_create_file("garbage", 0200, dir, NULL, &garbage_fops);
-	dput(dir);
+	pcn_debug_file("garbage", 0200, &garbage_fops);
 	return 0;
 }
-/* After load.c has made the directory. */
-late_initcall_sync(garbage_init);
+late_initcall(garbage_init);

@@ -1204,7 +1204,6 @@ static int __init load_register(void)
 
 static int __init load_init(void)
 {
-	struct dentry *dir;
 	int err;
 
 	if (!pcn_machine_is_shared() || !pcn_window())
@@ -1212,11 +1211,10 @@ static int __init load_init(void)
 	err = load_register();
 	if (err)
 		return err;
-	dir = debugfs_create_dir("popcorn", NULL);
-	debugfs_create_file("load", 0600, dir, NULL, &load_fops);
-	debugfs_create_file("result", 0400, dir, NULL, &result_fops);
-	debugfs_create_file("latency", 0600, dir, NULL, &latency_fops);
-	debugfs_create_file("throughput", 0600, dir, NULL, &throughput_fops);
+	pcn_debug_file("load", 0600, &load_fops);
+	pcn_debug_file("result", 0400, &result_fops);
+	pcn_debug_file("latency", 0600, &latency_fops);
+	pcn_debug_file("throughput", 0600, &throughput_fops);
 	return 0;
 }
 late_initcall(load_init);

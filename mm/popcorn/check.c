@@ -203,19 +203,7 @@ static int check_show(struct seq_file *m, void *unused)
 	return 0;
 }
 
-static int check_open(struct inode *inode, struct file *file)
-{
-	return single_open(file, check_show, NULL);
-}
-
-static const struct file_operations check_fops = {
-	.owner		= THIS_MODULE,
-	.open		= check_open,
-	.read		= seq_read,
-	.write		= check_write,
-	.llseek		= seq_lseek,
-	.release	= single_release,
-};
+DEFINE_SHOW_STORE_ATTRIBUTE(check);
 
 /* Before any message about a page can come: device_initcall(). */
 static int __init check_init(void)

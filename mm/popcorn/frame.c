@@ -181,19 +181,7 @@ static ssize_t frame_write(struct file *file, const char __user *from,
 	return size;
 }
 
-static int frame_open(struct inode *inode, struct file *file)
-{
-	return single_open(file, frame_show, NULL);
-}
-
-static const struct file_operations frame_fops = {
-	.owner		= THIS_MODULE,
-	.open		= frame_open,
-	.read		= seq_read,
-	.write		= frame_write,
-	.llseek		= seq_lseek,
-	.release	= single_release,
-};
+DEFINE_SHOW_STORE_ATTRIBUTE(frame);
 
 static int __init frame_init(void)
 {

@@ -387,23 +387,10 @@ static int pages_show(struct seq_file *m, void *unused)
 	return 0;
 }
 
-static int pages_open(struct inode *inode, struct file *file)
-{
-	return single_open(file, pages_show, NULL);
-}
-
-static const struct file_operations pages_fops = {
-	.owner		= THIS_MODULE,
-	.open		= pages_open,
-	.read		= seq_read,
-	.write		= pages_write,
-	.llseek		= seq_lseek,
-	.release	= single_release,
-};
+DEFINE_SHOW_STORE_ATTRIBUTE(pages);
 
 static int __init space_load_init(void)
 {
-	struct dentry *dir;
 	int err;
 
 	if (!pcn_machine_is_shared())
@@ -411,10 +398,7 @@ static int __init space_load_init(void)
 	err = pcn_msg_register(&load_type);
 	if (err)
 		return err;
-	dir = debugfs_lookup("popcorn", NULL);
-	debugfs_create_file("pages", 0600, dir, NULL, &pages_fops);
-	dput(dir);
+	pcn_debug_file("pages", 0600, &pages_fops);
 	return 0;
 }
-/* After drivers/msg_layer/load.c has made the directory. */
-late_initcall_sync(space_load_init);
+late_initcall(space_load_init);

@@ -14,7 +14,7 @@
  * @mode:	its mode
  * @fops:	what it does
  *
- * Context: late_initcall_sync(), or later: others make the directory, too.
+ * Context: process; initcalls, which do not run at the same time.
  */
 void pcn_debug_file(const char *name, umode_t mode,
 		    const struct file_operations *fops)

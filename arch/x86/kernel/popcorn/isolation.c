@@ -318,19 +318,7 @@ static ssize_t isolation_write(struct file *file, const char __user *from,
 	return err ?: size;
 }
 
-static int isolation_open(struct inode *inode, struct file *file)
-{
-	return single_open(file, isolation_show, NULL);
-}
-
-static const struct file_operations isolation_fops = {
-	.owner		= THIS_MODULE,
-	.open		= isolation_open,
-	.read		= seq_read,
-	.write		= isolation_write,
-	.llseek		= seq_lseek,
-	.release	= single_release,
-};
+DEFINE_SHOW_STORE_ATTRIBUTE(isolation);
 
 static int __init isolation_init(void)
 {
