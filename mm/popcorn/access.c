@@ -2,8 +2,8 @@
 /*
  * Accesses: a thread wants a page, waits until it has it, and lets it go.
  *
- * Page faults are such accesses (fault.c), and so is whoever uses pages of kernel
- * memory between pcn_access_begin() and pcn_access_end().
+ * A page fault is an access (fault.c). So is the use of a page of kernel memory between
+ * pcn_access_begin() and pcn_access_end().
  */
 #include <linux/errno.h>
 #include <linux/ktime.h>
@@ -70,7 +70,7 @@ struct pcn_context *pcn_context_get(struct pcn_space *s)
 }
 
 /**
- * pcn_context_put - give back what pcn_context_get() has got
+ * pcn_context_put - give back a context from pcn_context_get()
  * @c:	the context
  *
  * Context: process.
@@ -100,9 +100,9 @@ void pcn_context_put(struct pcn_context *c)
  * pcn_access_may_enter - may the caller use the page now?
  * @r:		the record
  * @write:	to write it
- * @hurry:	the caller has mmap_lock, and must not wait for who may need it
+ * @hurry:	the caller has mmap_lock, and must not wait for threads that may need it
  *
- * Whoever was granted it may, or anybody whom the protocol lets. One who is in a
+ * A thread may that has been granted the page, or any that the protocol lets. One in a
  * hurry goes ahead of events that are held, as long as the page is here: they wait
  * for one access more.
  *

@@ -6,7 +6,8 @@
  * (a file's page, one shared with a child, the zero page, one from swap) is replaced by a
  * private, exclusive, small anonymous page that is on no LRU list, so that neither
  * reclaim, compaction nor khugepaged touches it. KSM looks at it, and finds one reference
- * too many, as long as its entry is dirty (make_pte()). Memory that has never been used becomes zeros.
+ * too many, as long as its entry is dirty (make_pte()). Memory that has never been used
+ * becomes zeros.
  *
  * That may be impossible:
  *
@@ -21,12 +22,11 @@
  *
  * Then the page is *absent*. Nothing happens to what is mapped: at the origin the page
  * stays Linux's. The kernel that has asked gets an answer all the same: the protocol goes
- * on with a page of zeros, whose messages say that it is not the page (@absent in struct
- * pcn_page_msg), and that goes wherever the zeros go. So the protocol knows nothing of
- * it. A kernel that is told does not map the zeros, and its threads go home for each
- * access (pcn_page_is_absent()): there they get the page, or the signal that Linux has for
- * them. It is so until the members forget the page. A page that others refer to is
- * home-only from then on.
+ * on with a page of zeros, and @absent in struct pcn_page_msg travels with the zeros. The
+ * protocol itself knows nothing of this. A kernel that receives an absent page does not
+ * map it, and its threads go to the origin for each access (pcn_page_is_absent()): there
+ * they get the page, or the signal that Linux has for them. A page is absent until the
+ * members forget it. A page that others refer to is origin-only from then on.
  *
  * A page of the protocol's becomes absent likewise if it cannot be taken away from those
  * that refer to it (pcn_page_dummy()). It can be written at the origin then, so no other
@@ -425,7 +425,7 @@ bool pcn_page_adopt(struct pcn_record *r)
 }
 
 /**
- * pcn_page_adopt_at_once - make a plain page the protocol's, if nobody has to be waited for
+ * pcn_page_adopt_at_once - make a plain page the protocol's, if that needs no waiting
  * @r:		the record
  * @atomic:	do not sleep
  *
@@ -458,7 +458,7 @@ bool pcn_page_adopt_at_once(struct pcn_record *r, bool atomic)
  * @r:	the record, in use
  *
  * Context: process; sleeps for memory.
- * Return: a page for pcn_context.dummy, and the page is home-only then; NULL: there is
+ * Return: a page for pcn_context.dummy, and the page is origin-only then; NULL: there is
  * no need, or others have not referred to the frame for long.
  */
 struct page *pcn_page_dummy(struct pcn_record *r)

@@ -4,7 +4,7 @@
  *
  * They are registered with io_uring, or are pages in a pipe. Such pages cannot be taken
  * away from the origin, and a kernel that asked for them would wait for as long as they
- * are held. So their addresses become *home-only* before the call: members are not told
+ * are held. So their addresses become *origin-only* before the call: members are not told
  * of them any more (vma.c), and threads that need them go home. They stay so until they
  * are unmapped.
  */
@@ -32,14 +32,14 @@ struct span {
 };
 
 /**
- * pcn_origin_only - make addresses home-only, or not any more
+ * pcn_origin_only - make addresses origin-only, or not any more
  * @s:		the space, at the origin
  * @start:	first address
  * @end:	the first one behind
- * @on:		home-only from now on
+ * @on:		origin-only from now on
  *
  * Context: process; sleeps for memory. Takes effect for members that ask from now
- * on: who makes addresses home-only has a round to follow.
+ * on: a caller that sets addresses origin-only has a round follow.
  */
 void pcn_origin_only(struct pcn_space *s, u64 start, u64 end, bool on)
 {

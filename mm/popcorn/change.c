@@ -1,31 +1,31 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Changes of the layout of a shared address space.
+ * Changes of a shared address space.
  *
  * Linux changes which addresses there are, or what they mean, in a few functions that
  * all callers pass: system calls, io_uring, other processes. Each of them takes
- * mmap_lock by pcn_change_lock(), and says pcn_change_end() when it has let the lock
- * go. In between the *change* is in a list, and
+ * mmap_lock by pcn_change_lock(), and calls pcn_change_end() when it has released the
+ * lock. In between the *change* is in a list, and
  *
- *	- nobody is told of VMAs in its range: members that ask for them wait (vma.c);
+ *	- members that ask for VMAs in its range wait (vma.c);
  *	- if members know something of the range, they take part in a round (round.c),
  *	  one at a time.
  *
- * A change of a range that no member knows costs no message, and waits for nobody.
+ * A change of a range that no member knows costs no message, and does not wait.
  *
- * What nobody has announced, as truncation of a file that is mapped, is noticed where
- * Linux removes entries of page tables (pcn_unmap()): pages of ours there are *torn*.
- * The origin lets nobody use them any more, and a work item has members drop them in a
- * round of its own. For a moment members may still see what was there, as if the change
+ * An unannounced change, such as truncation of a mapped file, is noticed where Linux
+ * removes entries of page tables (pcn_unmap_begin()): pages of the protocol there are
+ * *torn*. The origin refuses accesses to them, and a work item has members drop them in
+ * a separate round. For a moment members may still see the old pages, as if the change
  * had come a moment later.
  *
  * Lock order: a change begins with no lock held, waits for &pcn_space.round, and mmap_lock
- * comes after that. What may block for as long as somebody likes (a tracer, an event for
- * a userfaultfd, population by a file system in user space) comes after the end.
+ * comes after that. What may block for an unbounded time (a tracer, an event for a
+ * userfaultfd, population by a file system in user space) comes after the end.
  *
- * Threads of members get on between two rounds: what they need for an instruction,
- * VMAs and pages, may have gone before they had it all; then they say how long they need
- * it when they ask for more, and the next round waits for so long.
+ * Threads of members make progress between two rounds. If the VMAs and pages of one
+ * instruction went before the thread had them all, it says how long it needs them when it
+ * asks again, and the next round waits for so long.
  */
 #define pr_fmt(fmt) "popcorn: " fmt
 
@@ -269,7 +269,7 @@ void pcn_change_end_space(struct pcn_space *s, bool failed)
 }
 
 /**
- * pcn_change_recall - have all members forget all that they know of the layout
+ * pcn_change_recall - have all members forget all VMAs and pages
  * @s:	the space, at the origin
  *
  * Context: process, with no lock held; sleeps, killably.
@@ -386,7 +386,7 @@ static void put_for_unmap(struct pcn_space *s)
 }
 
 /**
- * pcn_space_wait_for_unmappers - wait for those who remove entries of an address space that ends
+ * pcn_space_wait_for_unmappers - wait until no thread removes entries of a space that ends
  * @s:	the space, which nobody finds any more; an RCU grace period has passed since
  *
  * Context: process; sleeps.
@@ -470,7 +470,7 @@ static bool is_origin_of(const struct pcn_space *s)
 
 /*
  * A handler of a userfaultfd is told of pages that go, and waited for in the middle of
- * that: it may need the layout itself. What goes is torn then.
+ * that: it may need the address space itself. What goes is torn then.
  */
 static bool is_watched(struct mm_struct *mm, unsigned long start, unsigned long end)
 {

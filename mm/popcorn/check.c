@@ -9,8 +9,7 @@
  * gains before any thread has it, and takes out what it loses when the page table
  * is changed and TLBs are flushed, but before it tells anybody. It checks
  *
- *	S1	who may read a page meets nobody who may write it, who may write it
- *		meets nobody at all
+ *	S1	while a kernel may write a page no other one may read or write it
  *	S2	what comes, to be read or written, is what the last writer left; and
  *		what could only be read has not changed meanwhile
  *
@@ -20,10 +19,10 @@
  * The table has buckets of a few pages. One that is full is of no use any more for
  * pages that are not in it: nobody knows what has become of them. A bucket's lock
  * is held with interrupts off for as long as it takes to look through the bucket;
- * digests are taken before. A kernel that ends may end with a lock in its hand:
- * whoever has waited for too long takes the lock and gives the bucket up. So a
- * holder that was merely slow does no harm either: it finds that the lock is not
- * its own any more, and nobody believes what it has written.
+ * digests are taken before. A kernel may die while it holds a lock: a kernel that has
+ * waited for too long takes the lock over and gives the bucket up. A holder that was
+ * merely slow does no harm either: it finds that it has lost the lock, and what it has
+ * written is not used.
  *
  * popcorn_check=1 on the primary's command line makes room for the table. Other
  * kernels find it in the window, and those built without this file are refused as

@@ -44,7 +44,7 @@ static bool holding_try_lock(struct holding *h, u64 expected)
 	return false;
 }
 
-/* Who has seen the same holding for too long takes the lock away. */
+/* A kernel that has seen the same holding for too long takes the lock over. */
 static void holding_lock(struct pcn_check_table *t, struct holding *h, unsigned int kid)
 {
 	static atomic64_t holdings;
@@ -142,7 +142,7 @@ static void check_record(struct pcn_check_page *p, const struct pcn_check_change
 		p->known |= self;
 }
 
-/* Who has forgotten the page before, or never had it, changes nothing. */
+/* A kernel that has forgotten the page before, or never had it, changes nothing. */
 static enum pcn_check_fault check_enter_locked(struct pcn_check_table *t,
 					       struct pcn_check_bucket *b,
 					       const struct pcn_check_change *c,

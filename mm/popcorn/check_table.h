@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0 */
-/* The table of page checks, apart from who fills it: check_table.c. */
+/* The table of page checks, without the code that fills it: check_table.c. */
 #ifndef _MM_POPCORN_CHECK_TABLE_H
 #define _MM_POPCORN_CHECK_TABLE_H
 

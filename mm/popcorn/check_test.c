@@ -63,7 +63,7 @@ static void what_protocols_do(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, pcn_check_count(test->priv), 1);
 	KUNIT_EXPECT_EQ(test, end(test, 63, WR, 4, true), PCN_CHECK_FINE);
 	KUNIT_EXPECT_EQ(test, pcn_check_count(test->priv), 0);
-	/* Whoever comes next knows nothing of all that. */
+	/* The table is empty again: the next kernel starts with a new entry. */
 	KUNIT_EXPECT_EQ(test, change(test, 2, NO, WR, 5), PCN_CHECK_FINE);
 }
 

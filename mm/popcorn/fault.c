@@ -2,15 +2,15 @@
 /*
  * Page faults in an address space that several kernels share.
  *
- * handle_mm_fault() asks here first. A fault is an access to a page: it gets hold
- * of the page's record, waits without the lock of the fault until the protocol
- * lets it in, and changes the page table itself. Only plain pages, which the
- * protocol has not touched, are Linux's business; most have no record. While Linux is at
- * it the access counts as under way, and nobody adopts the page.
+ * handle_mm_fault() calls pcn_fault_shared() first. A fault is an access to a page: it
+ * gets the page's record, waits without the lock of the fault until the protocol lets
+ * it in, and changes the page table itself. Linux handles plain pages alone, which the
+ * protocol has not touched; most of them have no record. Meanwhile the access counts as
+ * under way, so the page is not adopted.
  *
- * Who has waited completes the fault before the record's next event, so that no
- * page passes by without having been used. A fault that may not let its lock go
- * waits with it: see internal.h about what others must not do then.
+ * A thread that has waited completes its fault before the record's next event, so that
+ * the page is used before it leaves. A fault that must keep its lock waits with the lock
+ * held: internal.h says what others must not do then.
  */
 #define pr_fmt(fmt) "popcorn: " fmt
 
@@ -89,8 +89,8 @@ static vm_fault_t prepare_error(struct fault *f, int err)
 }
 
 /*
- * Find the VMA again and lock it, or all of them: without waiting, since events of the
- * page, and who has mmap_lock, may wait for this thread.
+ * Find the VMA again and lock it, or else take mmap_lock. Do not wait: events of the
+ * page, and the holder of mmap_lock, may wait for this thread.
  */
 static bool fault_relock(struct fault *f)
 {
@@ -247,8 +247,8 @@ static vm_fault_t fault_on(struct fault *f)
 }
 
 /*
- * Written where the process must not, and others may have mapped the file instead:
- * whoever does that has not asked before, see pcn_remote_access().
+ * A write where the process must not write, while members may have mapped the file
+ * instead: its caller has skipped pcn_remote_access().
  */
 static bool is_intrusion(const struct fault *f, struct pcn_space *s)
 {

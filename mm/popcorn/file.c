@@ -11,8 +11,8 @@
  *
  * Such pages are outside of the protocol, so nobody may change them. The program
  * cannot: for mprotect(2) and all other calls that change what there is at an address
- * the members forget it (change.c). Whoever is allowed to write the process's memory
- * all the same, a debugger that sets a breakpoint, sees to it that the members forget
+ * the members forget it (change.c). A task that may write the process's memory all the
+ * same, such as a debugger that sets a breakpoint, first has the members forget
  * all files before (pcn_remote_access()); afterwards they fetch the pages. A member
  * maps the file shared, opened for reading, which allows nobody there to write.
  */

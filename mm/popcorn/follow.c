@@ -2,14 +2,13 @@
 /*
  * At a member: do what the origin's rounds ask for (round.c).
  *
- * That a range is frozen, or not any more, is noted in the handler, so that it comes in
- * the order that the origin has meant. The rest of a phase is done there, too, if
- * nobody has to be waited for; otherwise by a work item, so that no process waits for
- * another one's.
+ * The handler itself notes that a range is frozen or thawed, which keeps the order of the
+ * origin. It does the rest of a phase too if it need not wait; otherwise a work item
+ * does, so that no process waits for another one.
  *
- * A member cannot fail to unmap. What it has of VMAs is a copy of what the origin has,
- * and may be forgotten at any time: where a part of a VMA cannot be unmapped, as for
- * want of memory, all of it is, or it becomes void, and is asked for again.
+ * A member cannot fail to unmap. Its VMAs are copies of the origin's, and may be
+ * forgotten at any time: if a part of a VMA cannot be unmapped, as for want of memory,
+ * the member unmaps all of it or makes it void, and asks for it again.
  */
 #define pr_fmt(fmt) "popcorn: " fmt
 
@@ -59,7 +58,7 @@ static int wait_for_record(struct pcn_space *s, struct pcn_record *r)
 }
 
 /**
- * pcn_space_wait_until_quiet - wait until nothing is under way about pages of a frozen range
+ * pcn_space_wait_until_quiet - wait until nothing is under way in a frozen range
  * @s:		the space
  * @first:	number of the first page
  * @last:	number of the last one

@@ -3,15 +3,15 @@
  * From a page frame to the record of the page that is in it.
  *
  * The page layer goes the other way alone: a record has its frame, page tables are
- * changed by address, and whoever else refers to a frame shows in its count. This is
- * for those who begin with a frame: a check that none is in two records at once, and
- * who has a physical address in his hands, from a memory dump or an error of the
- * hardware, and asks what is there: /sys/kernel/debug/popcorn/frame.
+ * changed by address, and other references to a frame show in its count. This file
+ * finds the record of a frame: to check that no frame is in two records at once, and to
+ * tell what is at a physical address, as from a memory dump or a hardware error:
+ * /sys/kernel/debug/popcorn/frame.
  *
  * page_ext is Linux's way to say more of a page than struct page has room for. It
  * takes 24 bytes for each page of memory, so it is there with popcorn_check=1 only.
- * It has the name of the record, not its address: that may go at any time, and who
- * looks for it by its name does so under the space's lock.
+ * It has the name of the record, not its address: the record may go at any time. To look
+ * it up by its name takes the space's lock.
  */
 #define pr_fmt(fmt) "popcorn: " fmt
 
@@ -31,7 +31,7 @@
 #include "internal.h"
 
 /**
- * struct owner - whose a frame is
+ * struct owner - the record that a frame belongs to
  * @space:	number of the space
  * @next:	number of the page behind the one that is there; 0: nobody's
  */

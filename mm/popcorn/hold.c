@@ -11,8 +11,8 @@
  *	   time doubles as long as the same instruction comes back, up to KEEP_MAX_NS.
  *	3. A kernel that has lost a page leaves it to the one that has got it for a
  *	   while, USE_MAX_NS at most, before it asks for it again.
- *	4. A thread that asks for a VMA again and again keeps changes of the layout off for
- *	   the time that it needs, REST_MAX_NS at most.
+ *	4. A thread that asks for a VMA again and again keeps changes of the address space
+ *	   off for the time that it needs, REST_MAX_NS at most.
  *
  * What it guarantees:
  *
@@ -23,16 +23,16 @@
  *
  *	A bound. Requests for a page are served in their order. So with n kernels that want
  *	a page none waits longer for the others than n - 1 times KEEP_MAX_NS and the time to
- *	move the page; a change of the layout waits no longer than REST_MAX_NS for each
- *	of those that hold it off, who are threads whose instruction is not completed.
+ *	move the page; a change of the address space waits no longer than REST_MAX_NS for
+ *	each of the threads that hold it off, whose instructions are not completed.
  *
- * What it costs: a page that nobody uses any more, though it has been mapped, is had
- * USE_LIMIT_NS late. A page that is not contended is never looked at: no timer, no memory.
+ * What it costs: a page that was mapped and is never used comes USE_LIMIT_NS late. A page
+ * that is not contended costs no timer and no memory.
  *
- * How long 3 is to be is learnt. To ask too early makes the other kernel wait for 1 by a
- * timer, which costs a switch to the thread that the timer wakes up, and one back; to ask
- * late costs no more than the time itself. Messages with a page say whether it was
- * asked for before it had been used there (pcn_hold_learn()).
+ * The time of 3 is learnt. A request that comes too early makes the other kernel wait for
+ * 1 by a timer, which costs a switch to the thread that the timer wakes, and one back; a
+ * late request costs no more than the time itself. Messages with a page say whether it
+ * was asked for before it had been used there (pcn_hold_learn()).
  *
  * Times are kept in microseconds where that saves memory.
  */
@@ -177,7 +177,7 @@ void pcn_hold_leave_end(struct pcn_record *r, u64 until)
 }
 
 /**
- * pcn_hold_learn - learn for how long a page is to be left to those who get it
+ * pcn_hold_learn - learn for how long a page is to be left to the kernel that gets it
  * @r:		the record
  * @from:	the kernel that it has come from
  * @early:	it had been asked for before it was used there

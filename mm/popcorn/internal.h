@@ -9,7 +9,7 @@
  * kernel with none of them but pcn_space.round, except in a fault that may not let go
  * of mmap_lock, as when /proc/PID/mem is read.
  *
- * Whoever such a fault waits for must not wait for mmap_lock, since a writer may
+ * Code that such a fault waits for must not wait for mmap_lock, since a writer may
  * queue between the two. So threads that have been granted a page, and work items,
  * use a VMA's lock, which can be had whenever somebody has mmap_lock to read, or try
  * mmap_lock. Work items do wait for mmap_lock to adopt a plain page; but such a fault
@@ -185,7 +185,7 @@ struct pcn_plain_fault {
 };
 
 /**
- * struct pcn_member - at the origin: what a member knows of the layout
+ * struct pcn_member - at the origin: what a member knows of the address space
  * @published:	addresses whose VMAs it knows
  * @epoch:	counts changes of VMAs that it was told of. An answer that has met one on
  *		its way is of an older epoch; @changes_lock
@@ -237,21 +237,21 @@ struct pcn_shard {
  * @round_number: at the origin: of the last round; at a member: of the one that is under
  *		way, 0 for none; @changes_lock
  * @unmapped:	at a member: what that one has had unmapped, if anything; @changes_lock
- * @unmappers:	at the origin: those who use the space without a reference to its mm,
- *		as they remove entries of page tables; @changes_lock
+ * @unmappers:	at the origin: threads that use the space without a reference to its mm
+ *		while they remove entries of page tables; @changes_lock
  * @unmaps:	at the origin: Linux is removing entries of page tables so many times: no
  *		page is adopted meanwhile
  * @adoptions_put_off: at the origin: there were such pages
  * @changes_lock: protects the lists that follow
- * @changes:	at the origin: changes of the layout that are under way
+ * @changes:	at the origin: changes of the address space that are under way
  * @changes_ended: how many are over
  * @asks:	at the origin: questions about VMAs that are to be answered
  * @parked:	at the origin: those that wait for the end of a change
  * @asks_count:	how many are in either
  * @ask_work:	at the origin: answers them
  * @torn_work:	at the origin: tells members of torn pages
- * @rest_until:	at the origin: no round begins before, ns of CLOCK_MONOTONIC. Set by those
- *		who ask again and again, as their VMAs go before they can be used
+ * @rest_until:	at the origin: no round begins before, ns of CLOCK_MONOTONIC. Set for
+ *		threads that ask again and again, since their VMAs go before they are used
  * @member:	at the origin: what each member knows
  * @origin_only:	at the origin: addresses that they must not know
  * @stale:	at a member: addresses whose VMAs the origin has changed: they are as good
@@ -484,7 +484,7 @@ int pcn_file_map(struct pcn_space *s, struct file *file, const struct pcn_file *
 /* change.c */
 
 /**
- * struct pcn_change - a change of the layout of an address space that is under way
+ * struct pcn_change - a change of an address space that is under way
  * @node:	in pcn_space.changes
  * @first:	number of the first page
  * @last:	number of the last one

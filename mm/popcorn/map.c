@@ -11,7 +11,7 @@
  * *plain*: Linux does with it what it likes. When another kernel asks for it, it gets
  * a frame of the protocol's (adopt.c). While the data is elsewhere the page table holds
  * a poison marker, as userfaultfd's: paths that have been forgotten fail instead of
- * reading zeros. Before Linux changes the layout the page becomes plain again
+ * reading zeros. Before Linux changes the mapping the page becomes plain again
  * (change.c).
  *
  * A page is mapped by the thread that wants it, with its VMA locked, and
@@ -56,7 +56,7 @@
  * pcn_vma_replicates - may pages of a VMA be on several kernels?
  * @vma:	the VMA
  *
- * Private memory may, of files or not. All else is home-only.
+ * Private memory may, of files or not. All else is origin-only.
  *
  * Context: the VMA is locked.
  */
@@ -347,7 +347,7 @@ static bool make_room(struct pcn_record *r, struct vm_area_struct *vma, pte_t *p
  * @r:		the record, not plain, with a frame
  * @vma:	its VMA; pcn_page_map_prepare() was called for it
  *
- * A page that is home-only is Linux's at the origin, and not mapped elsewhere.
+ * A page that is origin-only is Linux's at the origin, and not mapped elsewhere.
  *
  * Context: the record's lock is held, the VMA is locked.
  */
@@ -423,8 +423,8 @@ static bool protect_frame(struct pcn_record *r, struct vm_area_struct *vma,
 }
 
 /*
- * Those who refer to the frame keep it: the page is Linux's again, with all that is in
- * it. The record goes on with another frame, which nobody will look at.
+ * The frame stays with its other users: the page is Linux's again, with its content.
+ * The record goes on with another frame, whose content is never used.
  */
 static void leave_to_linux(struct pcn_record *r, struct vm_area_struct *vma,
 			   pte_t *pte, pte_t old, const struct pcn_context *c)

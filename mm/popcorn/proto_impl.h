@@ -46,9 +46,9 @@ enum pcn_seed {
 	PCN_SEED_REBUILD_HINT,	/* both: hints are not rebuilt after a death */
 	PCN_SEED_REBUILD_FLOOR,	/* "vote": floors are not lowered after a death */
 	PCN_SEED_HALT,		/* "vote": asking goes on after a death */
-	PCN_SEED_HALT_ALL,	/* "vote": who waits for nothing halts too */
-	PCN_SEED_LEFT_CS,	/* "owner": who has left stays in the copyset */
-	PCN_SEED_LEFT_HINT,	/* both: hints still lead to who has left */
+	PCN_SEED_HALT_ALL,	/* "vote": a kernel that waits for nothing halts too */
+	PCN_SEED_LEFT_CS,	/* "owner": a kernel that has left stays in the copyset */
+	PCN_SEED_LEFT_HINT,	/* both: hints still lead to a kernel that has left */
 	PCN_SEEDS
 };
 
@@ -152,7 +152,7 @@ static inline struct pcn_proto_event *send(struct pcn_step *s, u64 to,
 	return &a->msg;
 }
 
-/* The data of the event becomes the page; @op says who may use it. */
+/* The data of the event becomes the page; @op says what this kernel may do with it. */
 static inline void install(struct pcn_step *s, enum pcn_action_type op)
 {
 	act(s, PCN_INSTALL);

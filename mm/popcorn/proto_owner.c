@@ -4,7 +4,7 @@
  *
  * Exactly one kernel owns a page (NR, M, WP1 or S*). It holds the exact
  * copyset and is the page's point of serialisation; ownership follows the
- * writes. Who is not the owner has a hint that leads to it, over other
+ * writes. Each other kernel has a hint that leads to it, over other
  * kernels' hints if need be: a dynamic distributed manager after Li and Hudak,
  * with path reversal after Naimi and Trehel. Writers form a queue through
  * their "next" fields; each grants the page to the next one when it has
@@ -167,7 +167,7 @@ static u64 take_readers(struct pcn_step *s)
 	return pcn_without(PCN_SEED_READERS) ? 0 : readers;
 }
 
-/* The owner has had its use of the page: answer all who waited for that. */
+/* The owner has used the page: answer all requests that waited for that. */
 static void release_owned(struct pcn_step *s)
 {
 	struct pcn_replica *r = s->r;
@@ -372,7 +372,7 @@ static void owner_rule_queue(struct pcn_step *s)
 	queue_writers(s, BIT_ULL(s->ev->who));
 }
 
-/* --- Joins: who touched first, where there is no origin --- */
+/* --- Joins: which kernel touched first, where there is no origin --- */
 
 static void answer_join(struct pcn_step *s, bool mapped)
 {
@@ -403,7 +403,7 @@ static void owner_rule_say_mapped(struct pcn_step *s)
 }
 
 /*
- * Who has heard of a Join has a hint and does not join. So of two Joins neither
+ * A kernel that has heard of a Join has a hint and does not join. So of two Joins neither
  * was sent after the other had come, and the index alone is a fair judge.
  */
 static void owner_rule_rival(struct pcn_step *s)

@@ -322,8 +322,8 @@ static void new_member_writes(struct kunit *test)
 }
 
 /*
- * Of three that know nothing of a page one dies. Who was told of it and waits
- * for nothing must go on asking later.
+ * Of three kernels that know nothing of a page one dies. A kernel that was told of the
+ * death and waits for nothing must go on asking later.
  */
 static void death_leaves_nothing(struct kunit *test)
 {

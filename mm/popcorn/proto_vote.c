@@ -3,9 +3,9 @@
  * The "vote" protocol: the published one, repaired.
  *
  * Nobody owns a page. A kernel that wants to write sends an Invalid with a
- * Lamport stamp and the version that it would replace to all who know the
- * page; Ack and Nack are the votes, and the smallest stamp wins. Who needs
- * data asks the kernel that it last heard of, then everyone. Copies carry the
+ * Lamport stamp and the version that it would replace to all that know the
+ * page; Ack and Nack are the votes, and the smallest stamp wins. A kernel that
+ * needs data asks the one that it last heard of, then all. Copies carry the
  * version, and every kernel has a floor, raised by each Ack, below which it
  * takes no copy: so late answers do no harm and requests need no number.
  */
@@ -42,7 +42,7 @@ enum {
 	ABORT_HELD,
 };
 
-/* Whom a request that must reach all goes to. */
+/* The kernels that a request goes to which must reach all. */
 static u64 vote_audience(const struct pcn_step *s)
 {
 	return s->g->broadcast ? others(s) : s->r->cs & others(s);
@@ -99,7 +99,7 @@ static void vote_serve(struct pcn_step *s, u64 to)
 	send_copy(s, to);
 }
 
-/* A sole holder has had its use of the page: answer all who waited for that. */
+/* A sole holder has used the page: answer all requests that waited for that. */
 static void vote_serve_deferred(struct pcn_step *s)
 {
 	u64 deferred = take_deferred(s);
@@ -205,7 +205,7 @@ static void vote_rule_want_read(struct pcn_step *s)
 	vote_fetch(s);
 }
 
-/* The stamp is taken now, not when the data is here: who waits grows older. */
+/* Take the stamp now, not when the data is here: a writer that waits grows older. */
 static void vote_rule_want_write(struct pcn_step *s)
 {
 	want(s);
@@ -366,7 +366,7 @@ static bool count_vote(struct pcn_step *s)
 	return take_answer(s, "a vote that nobody waits for");
 }
 
-/* Whoever has won, or will, writes the version after this one. */
+/* The winner of the vote writes the version after this one. */
 static void vote_lose(struct pcn_step *s)
 {
 	struct pcn_replica *r = s->r;
@@ -465,7 +465,7 @@ static void vote_rule_collect(struct pcn_step *s)
 		vote_counted(s);
 }
 
-/* After a death, whoever has the data may be dead: wait for the abort. */
+/* After a death the kernel that has the data may be the dead one: wait for the abort. */
 static void ask_again(struct pcn_step *s)
 {
 	if (!(s->r->flags & PCN_HALTED) && !pcn_without(PCN_SEED_RETRY))
@@ -544,7 +544,7 @@ static void vote_rule_rebuild(struct pcn_step *s)
 		r->floor = s->ev->version;
 }
 
-/* Who has no hint asks all. */
+/* A kernel without a hint asks all. */
 static void vote_rule_left(struct pcn_step *s)
 {
 	pcn_without_leaver(s, PCN_NOBODY);

@@ -13,13 +13,13 @@
  *	drop	the members forget the pages; the origin gives them back to Linux
  *	thaw	the members let accesses begin
  *
- * If Linux needs what is in the pages, recall and drop come before the change. If it
- * may throw them away they come afterwards, when it is known which pages are gone: those
- * that are torn (pcn_space_tear()) are not recalled. So a change that fails loses nothing.
+ * If Linux needs what is in the pages, recall and drop come before the change. If it may
+ * throw them away they come afterwards, when it is known which pages are gone: torn pages
+ * (pcn_space_tear()) are not recalled. So a change that fails loses nothing.
  *
- * Members take part that know of VMAs in the range. Between the freeze and the
- * thaw they use nothing there, so to all threads the change is one moment. In particular
- * nobody sees the old pages at an address that Linux has given to a new mapping.
+ * The members that know of VMAs in the range take part. Between the freeze and the thaw
+ * they use nothing there, so all threads see the change as one moment. In particular no
+ * thread sees the old pages at an address that Linux has given to a new mapping.
  *
  * Each phase is a request, and the next one begins when all members have answered
  * (follow.c). A thaw needs no answer. It comes when the origin has given up its records: a

@@ -101,7 +101,7 @@ struct pcn_space *pcn_space_get(u64 number)
 }
 
 /**
- * pcn_space_put - give up what pcn_space_get() has got
+ * pcn_space_put - give back a reference from pcn_space_get()
  * @s:	the space
  *
  * Context: process, may sleep.
@@ -212,7 +212,7 @@ struct pcn_space *pcn_space_create(u64 number, u64 members, unsigned int origin)
 
 /*
  * Faults in flight have not seen the space; write-lock every VMA to drain them before a
- * page is given away. Changes of the layout look again once they have mmap_lock
+ * page is given away. Changes of the address space look again once they have mmap_lock
  * (pcn_change_lock()). Huge pages would have to be split again and again. Probes in its
  * code (uprobes) are pages that were replaced for this kernel alone, and MMU notifiers
  * are told nothing of pages that go; with mmap_lock held there are some, or there will be

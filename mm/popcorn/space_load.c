@@ -48,7 +48,7 @@ enum verb {
  * @verb:	enum verb
  * @threads:	on each kernel
  * @space:	number of the space
- * @kernels:	who takes part; the lowest is the origin
+ * @kernels:	the kernels that take part; the lowest is the origin
  * @seed:	of what each thread does
  * @pages:	number of pages
  * @accesses:	of each thread

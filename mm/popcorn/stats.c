@@ -8,8 +8,8 @@
  * kept.
  *
  * The numbers of a process are spread over its kernels. /proc/popcorn/stats has a
- * line for each process and kernel; whoever reads it at the origin has the others
- * asked, one request for each line, with no lock held.
+ * line for each process and kernel; a reader at the origin asks the others, with one
+ * request for each line and no lock held.
  *
  * The states of pages are not counted as they change, but when somebody asks: the
  * records are walked under the space's lock, some at a time. Their own locks are not

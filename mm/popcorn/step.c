@@ -6,9 +6,9 @@
  * the actions that come out are done in their order.
  *
  * A step that takes a page away (none, rdonly, hold) waits for the accesses that
- * are under way, or have just been granted, and for whoever else has got hold of
- * the page's frame: the record gets a backlog with its rest and with what comes
- * meanwhile, and the access that ends last, or the worker (worker.c), goes on with both.
+ * are under way, or have just been granted, and until nothing else refers to the page's
+ * frame: the record gets a backlog with the rest of the step and the events that come
+ * meanwhile. The access that ends last, or the worker (worker.c), goes on with both.
  * Nobody waits in a handler, and no event overtakes another one of its page.
  *
  * The first event about a plain page of a process waits likewise until the worker

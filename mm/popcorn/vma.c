@@ -10,9 +10,9 @@
  * again.
  *
  * Questions about a process are answered one after the other, by a work item of its
- * space: a process whose mmap_lock cannot be had keeps no other one waiting. A question
- * about addresses that are being changed is parked until the change is over. Where nobody
- * has to be waited for, the handler answers at once.
+ * space: a process whose mmap_lock is contended delays no other one. A question about
+ * addresses that are being changed is parked until the change is over. The handler
+ * answers at once if it need not wait.
  */
 #define pr_fmt(fmt) "popcorn: " fmt
 
@@ -32,8 +32,8 @@
 #include "internal.h"
 
 /*
- * For how long a member waits for the origin, whose change of the layout may wait for the
- * rest of the process.
+ * A member waits for the origin for so long: a change of the address space there may wait
+ * for the rest of the process.
  */
 #define ASK_LIMIT_MS	(60 * MSEC_PER_SEC)
 
@@ -57,7 +57,7 @@ struct vma_ask {
  * @start:	its first address
  * @end:	the first one behind it
  * @flags:	VM_READ, VM_WRITE, VM_EXEC, their VM_MAY*, and the protection key
- * @epoch:	of the layout
+ * @epoch:	of the address space
  */
 struct vma_answer {
 	u64	start;
@@ -125,7 +125,7 @@ static struct vm_area_struct *find_or_expand(struct pcn_space *s,
 	return NULL;
 }
 
-/* Behind the end of the file there are no pages: who goes there gets SIGBUS. */
+/* Behind the end of the file there are no pages: an access gets SIGBUS. */
 static u64 end_of_file(struct vm_area_struct *vma)
 {
 	u64 size;
@@ -139,7 +139,7 @@ static u64 end_of_file(struct vm_area_struct *vma)
 				       ((u64)vma->vm_pgoff << PAGE_SHIFT));
 }
 
-/* The addresses around one that are not home-only; false if it is. */
+/* The addresses around one that are not origin-only; false if it is. */
 static bool find_gap(struct pcn_space *s, unsigned long address,
 		     unsigned long *first, unsigned long *last)
 {
@@ -288,7 +288,7 @@ static void vma_send_answer(struct pcn_space *s, struct asked *q)
 	u64 ended = changes_ended(s);
 	int ret = a ? vma_look_up(s, &q->ask, q->msg.kid, a) : -ENOMEM;
 
-	/* What is not there, or home-only, may be about to change as well. */
+	/* What is not there, or origin-only, may be about to change as well. */
 	if (a && !is_final(s, q, a, ended)) {
 		kfree(a);
 		return;
@@ -299,7 +299,7 @@ static void vma_send_answer(struct pcn_space *s, struct asked *q)
 }
 
 /**
- * pcn_vma_answer - answer those who have asked for VMAs
+ * pcn_vma_answer - answer members that have asked for VMAs
  * @work:	&pcn_space.ask_work
  *
  * Context: work item, with a reference to the space's mm, which is given up.
@@ -326,7 +326,7 @@ static void begin_answers(struct pcn_space *s)
 }
 
 /**
- * pcn_vma_unpark - a change is over: answer those who wait for that
+ * pcn_vma_unpark - answer the questions that have waited for the end of a change
  * @s:	the space, at the origin
  *
  * Context: process.
@@ -588,7 +588,7 @@ static int vma_ask_origin(struct pcn_space *s, u64 address, struct answer *a)
 									-EBADMSG;
 }
 
-/* -EAGAIN: the layout has changed since. */
+/* -EAGAIN: the address space has changed since. */
 static int vma_insert_if_valid(struct pcn_space *s, unsigned long address,
 			       struct answer *a, struct file *file)
 {
@@ -629,7 +629,7 @@ static int vma_fetch_once(struct pcn_space *s, unsigned long address)
  *
  * Context: process, with no lock held; sleeps, killably.
  * Return: 0 there is a VMA now, try again; -EFAULT, -ENXIO there is none, or it is
- * home-only; -EINTR; -ENOMEM; errors of pcn_msg_call().
+ * origin-only; -EINTR; -ENOMEM; errors of pcn_msg_call().
  */
 int pcn_vma_fetch(struct mm_struct *mm, unsigned long address)
 {
@@ -647,7 +647,7 @@ int pcn_vma_fetch(struct mm_struct *mm, unsigned long address)
 }
 
 /**
- * pcn_vma_init - answer those who ask about VMAs
+ * pcn_vma_init - begin to answer questions about VMAs
  *
  * Context: initcall.
  * Return: 0; -ENOMEM; errors of pcn_msg_register().

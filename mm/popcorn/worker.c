@@ -1,21 +1,21 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Who goes on with records.
+ * The worker: goes on with records that have had to wait.
  *
- * What a handler, or the end of an access, cannot do at once waits in the record's backlog
- * for its *turn*. Turns are taken by the worker, a thread of real-time priority that waits
- * for nothing: at once, or when it is time, in the order of that. There is one timer for
- * all records, and a record that nobody waits for costs nothing.
+ * Work that a handler, or the end of an access, cannot do at once waits in the record's
+ * backlog for its *turn*. The worker takes the turns in the order of their times. It is a
+ * thread of real-time priority that waits for nothing else. There is one timer for all
+ * records, and a record without a backlog costs nothing.
  *
- * What somebody has to be waited for is left to a work item, made when it is needed: pages
- * that are slow to come, as from a server of files, hold up nothing else.
+ * Work that has to wait goes to a work item, made when it is needed: pages that are slow
+ * to come, as from a file server, hold up nothing else.
  *
- * A record whose page is *stuck*, as others refer to it, is looked at again after a
- * quarter of the time that this has lasted. Nobody waits meanwhile. After
- * STUCK_LIMIT the page stays where it is (adopt.c); sooner if the one before or behind
- * it does, as buffers have many pages. If the space ends before, its
- * record is looked at no more: nobody is interested, and those that refer to the page may
- * be the files that are closed after the address space has gone.
+ * A page is *stuck* while others refer to it. The worker looks at its record again after
+ * a quarter of the time that this has lasted; no thread waits meanwhile. After
+ * STUCK_LIMIT the page stays where it is (adopt.c); sooner if the page before or behind
+ * it stays, since buffers have many pages. If the space ends first, the worker drops
+ * the record: the other users of the page may be files that are closed after the
+ * address space has gone.
  */
 #define pr_fmt(fmt) "popcorn: " fmt
 
@@ -32,12 +32,12 @@
 #include "internal.h"
 #include "map.h"
 
-/* For so long, in jiffies, it is tried to take a page away from those that refer to it. */
+/* Give up to take a stuck page away after this time, jiffies. */
 #define STUCK_LIMIT		HZ
 #define STUCK_LIMIT_NEXT	(HZ / 64)
 
 /**
- * struct slow - a turn that may wait for somebody
+ * struct slow - a turn that may sleep
  * @work:	in the queue of such
  * @r:		the record, with a reference
  */
@@ -111,7 +111,7 @@ void pcn_record_kick(struct pcn_record *r, u64 due)
 	if (WARN_ON_ONCE(!r->backlog))
 		return;
 	spin_lock(&turns_lock);
-	/* With the lock: who ends the space takes it afterwards, to cancel all. */
+	/* With the lock: the end of the space takes it afterwards, to cancel all. */
 	if (!READ_ONCE(r->space->ending) && !r->dropped)
 		set_turn(r->backlog, due);
 	spin_unlock(&turns_lock);
@@ -374,7 +374,7 @@ static bool has_turn(void)
 static void sleep_until_turn(void)
 {
 	set_current_state(TASK_IDLE);
-	/* Who adds to the lists wakes the thread afterwards, or the timer does. */
+	/* An addition to the lists, or the timer, wakes the thread afterwards. */
 	if (!has_turn())
 		schedule();
 	__set_current_state(TASK_RUNNING);
