@@ -243,8 +243,8 @@ void pcn_secondary_doorbell(void)
 }
 
 /*
- * Asked to load a program before those who can. The first one of the first
- * process is init: until then its root file system may still be missing.
+ * Called before the loaders of programs. The first program of the first process
+ * is init: until then its root file system may still be missing.
  */
 static int on_exec(struct linux_binprm *bprm)
 {

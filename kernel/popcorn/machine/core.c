@@ -51,7 +51,7 @@ const struct pcn_facts *pcn_facts(void)
 /**
  * pcn_checks_wanted - is popcorn_check=1 in force on this machine?
  *
- * For those who have to know before there is a window to look at.
+ * For code that has to know before there is a window.
  *
  * Context: from setup_arch() on, until the end of initialisation.
  */
@@ -236,7 +236,7 @@ static int __init add_primary(const struct pcn_partitions *all)
 	return pcn_sysfs_add(k);
 }
 
-/* All but the rings: those who use them begin with a reset of their own. */
+/* All but the rings: each user of a ring begins with a reset of it. */
 static void __init clear_window(const struct pcn_window_layout *l)
 {
 	u32 from, to;

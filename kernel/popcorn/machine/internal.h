@@ -8,11 +8,11 @@
  *			on a kernel at a time; held while it sleeps
  *   pcn_launch_mutex	the trampoline page serves one CPU at a time
  *			(arch/x86/kernel/popcorn/launch.c)
- *   pcn_kernel.image_lock	image against those who only look at it
+ *   pcn_kernel.image_lock	image against its readers
  *   pcn_images_mutex	the list of shared file contents (image.c)
- *   roster_lock (roster.c)	a spinlock: the roster, and who may enter it
- *   pcn_kernel.heart_lock	a spinlock: what the watch thread knows of the hearts
- *			of one life, against the beginning of the next
+ *   roster_lock (roster.c)	a spinlock: the roster, and the kernels that may enter
+ *   pcn_kernel.heart_lock	a spinlock: what the watchdog knows of the hearts of
+ *			one life, against the beginning of the next
  */
 #ifndef _KERNEL_POPCORN_MACHINE_INTERNAL_H
 #define _KERNEL_POPCORN_MACHINE_INTERNAL_H

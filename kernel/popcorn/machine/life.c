@@ -12,10 +12,10 @@
  *                     +------ failed <----+--- panic, hang, limit ---------+
  *                        kill, load
  *
- * One operation at a time has a kernel, by its op mutex, and alone changes
- * its state. Whoever finds a start or a stop under way is told so (-EBUSY);
- * only a kill waits, and makes the holder give up. A death that nobody waits for is collected by
- * the watch thread (watchdog.c).
+ * One operation at a time holds the op mutex of a kernel, and it alone changes the
+ * kernel's state. An operation fails with -EBUSY while a start or a stop is under
+ * way; only a kill waits, and makes the holder give up. The watchdog collects a
+ * death that no operation waits for (watchdog.c).
  *
  * A kernel's CPUs are parked before its state says that it does not run: it
  * is fenced first, and then announced.
@@ -92,9 +92,9 @@ const char *pcn_kernel_state_name(enum pcn_kernel_state state)
  * pcn_kernel_op_begin - begin an operation on a kernel
  * @k:	the kernel
  *
- * Who finds a start or a stop under way is told so. Anything else is soon
- * over: also an operation that has shown its final state already, so that
- * whoever has waited for that state is not turned away.
+ * Fail if a start or a stop is under way. Wait for anything else, which is soon over:
+ * also for an operation that has shown its final state already, so that a caller
+ * that has waited for that state is not turned away.
  *
  * Context: process.
  * Return: 0, to be followed by pcn_kernel_op_end(); -EBUSY when another one is under

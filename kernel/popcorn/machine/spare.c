@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Is the time of a CPU anybody else's?
+ * Can another task use the CPU?
  *
- * Whoever waits for another kernel would rather spin than sleep, for a while, if
- * nobody else can use the CPU meanwhile (drivers/msg_layer/poll.c).
+ * A thread that waits for another kernel spins for a while before it sleeps, if no
+ * other task can use the CPU meanwhile (drivers/msg_layer/poll.c).
  * single_task_running() tells less than that: since Linux 6.12 a task that has gone to
  * sleep stays in its run queue until its lag is used up (the scheduler's feature
  * DELAY_DEQUEUE), and is counted there for milliseconds. It cannot use the CPU, so it
@@ -20,8 +20,8 @@
  *
  * A softirq may have come to an idle one, where no task is running.
  *
- * Context: any; the answer is about the CPU at this moment, for those who ask in a loop.
- * Return: true if it has only the caller, or nobody, to run.
+ * Context: any; the answer is about the CPU at this moment. Ask again in a loop.
+ * Return: true if the CPU has only the caller, or no task, to run.
  */
 bool pcn_cpu_is_spare(void)
 {

@@ -105,7 +105,7 @@ static void cut_mask(struct task_struct *p, unsigned long *mask)
 }
 
 /*
- * Is the mask in the machine's numbers? It is for those who see them. Others mean
+ * Is the mask in the machine's numbers? It is for tasks that see them. Other tasks mean
  * this kernel's own CPUs if they name any.
  */
 static bool is_in_machine_numbers(struct task_struct *p,
@@ -152,7 +152,7 @@ static void thread_bind(struct pcn_thread *t, const unsigned long *mask,
 	WRITE_ONCE(t->wanted, kid);
 	spin_unlock(&affinity_lock);
 	set_task_syscall_work(t->task, POPCORN);
-	/* Pairs with xchg(): who sees this sees where it is wanted. */
+	/* Pairs with xchg(): a reader of @moved sees @wanted. */
 	smp_store_release(&t->moved, true);
 	set_notify_resume(t->task);
 	wake_up(&t->wait);

@@ -116,7 +116,7 @@ struct pcn_placement {
  * @wait:	the task, for @op or @command
  * @lock:	protects @op, @end, @open, and @msg while @open
  * @op:		what has come in @msg, PCN_THREAD_NONE if nothing has
- * @end:	of a shadow: PCN_THREAD_GONE or PCN_THREAD_LOST, or none. To be looked at after
+ * @end:	of a shadow: PCN_THREAD_GONE or PCN_THREAD_LOST, or none. Read it after
  *		@op, which has come before
  * @open:	the next message goes to @msg. Not as long as the thread looks at what
  *		is there: it is checked and used without another copy.
@@ -130,7 +130,7 @@ struct pcn_placement {
  * @rseq_sig:	its signature
  * @hold_ip:	instruction of the last page fault
  * @hold_page:	number of the page that it was about
- * @hold_shift:	how often it has faulted without having got on
+ * @hold_shift:	how often it has faulted without progress
  * @migrations:	how often it has left
  * @calls:	system calls done for it while it was away
  * @visits:	how often it came home for one thing, to leave again

@@ -5,8 +5,8 @@
  * popcorn_place() begins a *job*: the program that is executed then, and all that
  * come of it. A job counts, for each kernel, how many threads were to start there,
  * and how many did. It is kept for a while when its last task is gone, so that
- * whoever has waited for the program can read what became of it; the process that
- * has called popcorn_place() is its name.
+ * a parent that has waited for the program can read what became of it; a job is named
+ * by the process that has called popcorn_place().
  *
  * jobs_lock is for the list alone.
  */

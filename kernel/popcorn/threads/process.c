@@ -173,7 +173,7 @@ static void process_enlist(struct process *p)
 /**
  * struct birth - a process is to be made
  * @msg:	what is known of it
- * @origin:	who says so
+ * @origin:	the kernel that says so
  * @done:	it is, or could not be
  * @err:	0, or why not
  */
@@ -363,7 +363,7 @@ static void arrival_admit(struct pcn_arrival *a)
 		pcn_arrival_end(a, pid);
 }
 
-/* Nobody will admit those who arrive now. */
+/* Refuse the visitors that have arrived: the keeper has gone. */
 static void close_process(struct process *p)
 {
 	struct pcn_arrival *a;
@@ -638,7 +638,7 @@ static int process_share(u64 *number)
 		return -ENOMEM;
 	p->tgid = get_pid(task_tgid(current));
 	p->mm = current->mm;
-	/* Who sees the space looks for the process. */
+	/* A thread that sees the space looks for the process. */
 	process_enlist(p);
 	err = begin_elsewhere(p);
 	if (!err) {
@@ -669,7 +669,7 @@ static int process_find_own(u64 *number)
 	p = find_process(*number);
 	/*
 	 * A child by vfork() or CLONE_VM uses the memory but is another process: it
-	 * stays at home. What it changes of the layout is seen (mm/popcorn/change.c).
+	 * stays at home. Its changes of the address space are seen (mm/popcorn/change.c).
 	 */
 	if (p && p->tgid == task_tgid(current))
 		err = 0;

@@ -456,7 +456,7 @@ void pcn_shadow_leave(struct pcn_thread *t, struct pt_regs *regs)
 	unsigned int kid;
 	int err;
 
-	/* Whoever changes it from now on calls the thread home again. */
+	/* A change of @wanted from now on calls the thread home again. */
 	xchg(&t->moved, false);
 	kid = READ_ONCE(t->wanted);
 	if (kid == pcn_self())

@@ -43,7 +43,7 @@ long pcn_syscall_enter(struct pt_regs *regs, long nr)
 {
 	struct pcn_thread *t = current->popcorn;
 
-	/* It has got on, though it may be the same instruction as ever. */
+	/* Progress was made, even if the IP is unchanged. */
 	if (t)
 		t->hold_ip = 0;
 	if (t && t->visitor)

@@ -594,7 +594,7 @@ void pcn_task_fork(struct task_struct *p, u64 flags)
  * pcn_task_linked - a task comes to be among the threads of its process
  * @p:	the task
  *
- * If the process is shared, its system calls are looked at. Whoever shares it
+ * If the process is shared, its system calls are looked at. A thread that shares it
  * meanwhile finds the task.
  *
  * Context: tasklist_lock is held, to write.

@@ -4,8 +4,8 @@
  * memory.
  *
  * When no program is shared, the objects are what they were before. A program may
- * leave something behind on a kernel that nobody has a shell on; so whoever reads
- * /proc/popcorn/usage has the other kernels asked, one request for each line.
+ * leave something behind on a kernel without a shell; so a reader of
+ * /proc/popcorn/usage asks the other kernels, with one request for each line.
  */
 #include <linux/build_bug.h>
 #include <linux/errno.h>
