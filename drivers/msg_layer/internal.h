@@ -15,10 +15,10 @@
  *
  * Locks, outermost first:
  *
- *   watch_lock (link.c)	a mutex: subscribers, held while they are called
- *   pcn_poll_group.poll_lock	a mutex: who polls the thread's channels; held while
- *				handlers run. The other group has NAPI for it.
- *   pcn_port.senders		a mutex: who waits for room next; the one lock that
+ *   notifiers_lock (link.c)	a mutex: subscribers, held while they are called
+ *   pcn_poll_group.poll_lock	a mutex: one task polls the thread's channels; held
+ *				while handlers run. The other group has NAPI for it.
+ *   pcn_port.senders		a mutex: one sender waits for room; the one lock that
  *				is held while waiting, and only by senders
  *   pcn_port.tx_lock		a spinlock, taken with interrupts off: a producer's
  *				side of a ring, and its spill
@@ -120,8 +120,7 @@ enum pcn_link_state {
  * @state:	written by @work; read anywhere
  * @generation:	the peer's life that @state is about; @work's
  * @rx_open:	the poll may look at the rings; written by @work
- * @fault:	why the link is to be broken, or NULL: set once in a life by whoever
- *		finds out
+ * @fault:	why the link is to be broken, or NULL; set once in a life
  * @apicid:	physical APIC id that takes the peer's doorbell
  * @endpoint:	the peer's, in the window
  * @rung:	per group of channels, for which arming of its bell it was rung
@@ -199,7 +198,7 @@ struct pcn_spilled {
  * @armings:	how often it was armed
  * @poll_lock:	the thread's group: see above
  * @task:	the thread's group: its thread
- * @runner:	the thread's group: who polls just now, or NULL
+ * @runner:	the thread's group: the task that polls just now, or NULL
  * @kick:	the thread is not to go to sleep
  * @asleep:	the thread has armed the bell; @poll_lock
  * @napi:	the softirq's group

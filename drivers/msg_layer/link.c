@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Links: who can be talked to, and in which life.
+ * Links: which kernels can be talked to, and in which life.
  *
  * The primary's roster says which kernels are up. A link follows it by its work
  * item, which is queued when the roster has changed, when a peer that is being
@@ -18,9 +18,9 @@
  * senders fail on both sides at once, and nobody fills a ring that is not read.
  *
  * Nothing about a peer's death is a message: no full ring stands in its way. A
- * link that goes down first fails everybody who waits, then waits for handlers
- * that run, and then tells the subscribers. Links do that each in a work item of
- * its own, since a handler that one waits for may itself wait for another peer.
+ * link that goes down first fails all requests and senders that wait, then waits for
+ * handlers that run, and then tells the subscribers. Each link has a work item for
+ * that, since a handler that one waits for may itself wait for another peer.
  */
 #define pr_fmt(fmt) "popcorn: " fmt
 
@@ -357,12 +357,12 @@ static void break_link(struct pcn_link *link)
 }
 
 /**
- * pcn_link_error - what to tell those who find a ring of a link in disorder
+ * pcn_link_error - what to return when a ring of a link is in disorder
  * @link:	the peer
  * @why:	the disorder, a constant string
  *
- * A peer that has died and begun anew has reset its side, and may be seen doing
- * so by those who have not heard of its death yet. Otherwise the link breaks.
+ * A peer that has died and begun anew has reset its side, which a kernel may see
+ * before it hears of the death. Otherwise the link breaks.
  *
  * Context: any.
  * Return: -EHOSTDOWN or -EPROTO.

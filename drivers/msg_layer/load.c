@@ -160,7 +160,7 @@ struct load_reply {
 
 /**
  * struct load_sender - this kernel's end of a stream that it sends
- * @kid:	to whom
+ * @kid:	the receiver
  * @channel:	on which channel
  * @sent:	messages sent; the thread's
  * @errors:	see struct load_counts; the thread's

@@ -16,8 +16,8 @@
  * the CPU. For the same reason a task that the doorbell finds in user mode, where
  * it holds no lock, polls before it goes on, in place of the group's thread.
  *
- * Who polls in place of the thread is not preempted meanwhile: messages, and the
- * thread, would wait for a task that has no more than its share of the CPU.
+ * A task that polls in place of the thread is not preempted meanwhile: messages, and
+ * the thread, would wait for a task that has no more than its share of the CPU.
  */
 #include <linux/bitmap.h>
 #include <linux/errno.h>
@@ -204,7 +204,7 @@ static bool has_room_news(const struct pcn_poll_group *group)
 	return false;
 }
 
-/* Let those go on who wait for room; true if any could. */
+/* Wake senders that wait for room and move spilled messages; true if there were any. */
 static bool flush_ports(const struct pcn_poll_group *group)
 {
 	bool any = false;

@@ -22,9 +22,9 @@
 #include "internal.h"
 
 /**
- * struct request - somebody waits for a reply
+ * struct request - a request that waits for its reply
  * @done:	the reply is there, or there will be none
- * @kid:	from whom it is to come
+ * @kid:	the kernel that the reply is to come from
  * @channel:	on which channel
  * @type:	its type
  * @room:	bytes that @reply has room for
@@ -290,8 +290,8 @@ static bool has_reply(const void *arg)
 }
 
 /*
- * Wait for the reply. Who gives up takes the request back; if it is not there
- * any more, the reply or the failure is on its way and will not take long.
+ * Wait for the reply. A caller that gives up takes the request back; if it is not in
+ * the table any more, the reply or the failure is on its way and will not take long.
  */
 static int wait_for_reply(struct request *r, u32 key, unsigned int limit_ms)
 {

@@ -323,7 +323,7 @@ bool pcn_ring_room_is_awaited(const struct pcn_ring *ring)
  *
  * Context: any.
  * Return: nonzero if it may not find the message by itself: the number with which
- * it is armed. Who has rung for that number need not ring again.
+ * it is armed. A producer that has rung for that number need not ring again.
  */
 u64 pcn_bell_is_needed(const struct pcn_bell *bell)
 {

@@ -6,7 +6,7 @@
  * Otherwise a sender that may sleep waits, and a message of one that may not is
  * kept in local memory, the spill, which the poll moves into the ring as room
  * comes. Either way the ring says that its producer waits, so that the consumer
- * rings when it has made room, and the poll wakes or moves whoever waits.
+ * rings when it has made room, and the poll wakes the sender or moves the spill.
  *
  * A handler's messages must not fail for want of memory: what it sends may be
  * half of a protocol's step. Before each run of a handler the poll makes sure
@@ -101,7 +101,7 @@ bool pcn_link_is_held_back(const struct pcn_link *link, enum pcn_poll_group_id i
 	       atomic_long_read(&link->charged[id]) > HOLD_BACK;
 }
 
-/* A message waits: it is the handler's whose poll this is, if it is one's. */
+/* A message waits: charge it to the peer whose message is being handled, if any. */
 static void charge_spilled(struct pcn_spilled *s)
 {
 	struct pcn_poll_group *group = pcn_handler_group();
@@ -296,7 +296,7 @@ static int send_in_turn(struct pcn_link *link, struct pcn_port *port,
 
 /**
  * pcn_link_send - send a message, waiting for room
- * @link:	to whom
+ * @link:	the link to the receiver
  * @header:	its head
  * @payload:	@header->length bytes
  *
@@ -431,7 +431,7 @@ static int port_spill(struct pcn_link *link, const struct pcn_msg_header *header
 
 /**
  * pcn_link_post - send a message without waiting
- * @link:	to whom
+ * @link:	the link to the receiver
  * @header:	its head
  * @payload:	@header->length bytes
  * @reserve:	memory for the case that there is no other; or NULL
@@ -491,12 +491,12 @@ static bool port_flush_spill(struct pcn_link *link, struct pcn_port *port,
 	return true;
 }
 
-/* Is there room for whoever waits? Otherwise the consumer will ring again. */
+/* Is there room for the spill and the sender? Otherwise the consumer will ring again. */
 static bool port_flush_locked(struct pcn_link *link, struct pcn_port *port,
 			      struct flushed *f)
 {
 	lockdep_assert_held(&port->tx_lock);
-	/* Who waited has been told when it was closed. */
+	/* Those that waited were told when the port was closed. */
 	if (port->tx_error)
 		return true;
 	/* A peer that has closed its side makes no room, and would not ring. */
@@ -514,7 +514,7 @@ static bool port_flush_locked(struct pcn_link *link, struct pcn_port *port,
 }
 
 /**
- * pcn_port_flush - there may be room: let those go on who wait for it
+ * pcn_port_flush - use room in a ring for the messages that wait for it
  * @link:	the peer
  * @channel:	the channel
  *

@@ -2,8 +2,8 @@
 /*
  * Which service handles which type of message.
  *
- * Looked up without a lock by the polls; whoever unregisters a type waits until
- * no poll and no work item can still be using it.
+ * Polls look types up without a lock; pcn_msg_unregister() waits until no poll and
+ * no work item can still be using the type.
  */
 #include <linux/errno.h>
 #include <linux/mutex.h>
