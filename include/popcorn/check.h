@@ -46,7 +46,7 @@ enum pcn_check_off {
 
 /**
  * struct pcn_check_bucket - pages with the same hash
- * @lock:	0, or who holds it: kid + 1, and above 8 bits a number of the holding
+ * @lock:	0, or its holder: kid + 1, and above 8 bits a number of the holding
  * @off:	enum pcn_check_off
  * @pad:	zero
  * @slot:	the pages

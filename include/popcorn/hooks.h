@@ -95,10 +95,10 @@ static inline bool pcn_is_secondary(void)
  * pcn_init_poison - what freed init memory is filled with
  * @poison:	the byte that Linux would take
  *
- * Nothing in a secondary, where the time of a start counts: the primary, which
- * has the devices and with them most init code, is where the poison shows who
- * uses such memory too late. To QEMU's TCG each store into a page with code
- * that has run is expensive.
+ * Nothing in a secondary, where the time of a start counts. Uses of such memory
+ * that come too late show on the primary, which has the devices and with them
+ * most init code. To QEMU's TCG each store into a page with code that has run is
+ * expensive.
  *
  * Context: any.
  * Return: the byte, or -1 for none.

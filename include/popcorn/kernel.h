@@ -80,7 +80,7 @@ struct pcn_heart {
  * @op:		held by the operation that is under way
  * @image_lock:	see @image
  * @state:	written with @op held, read anywhere
- * @kill:	a kill is waiting for @op: whoever holds it gives up
+ * @kill:	a kill is waiting for @op: its holder gives up
  * @reason:	why the last life ended; @op
  * @image:	what is loaded; written with @op and @image_lock held, read with
  *		either

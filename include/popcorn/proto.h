@@ -4,7 +4,7 @@
  *
  * A replica is one kernel's copy of one page of one process. A protocol takes
  * a replica and an event and gives the new replica and a short list of actions
- * for whoever runs it: the kernel, the checker and the simulator are three
+ * for its interpreter: the kernel, the checker and the simulator are three
  * interpreters of the same list. There are no locks, no allocation, no I/O, no
  * globals and no time in here; an interpreter serialises the events of one
  * replica and brings its own.
@@ -283,8 +283,8 @@ struct pcn_out {
  * @members:	their kids, the own one included
  * @self:	own kid
  * @count:	how many members there are
- * @origin:	the kernel that owns untouched pages, or PCN_NOBODY: who touches
- *		a page first is voted on. "vote" always votes.
+ * @origin:	the kernel that owns untouched pages, or PCN_NOBODY: a vote decides
+ *		which kernel touches a page first. "vote" always votes.
  * @broadcast:	"vote": ask and invalidate all members as the paper does, not
  *		only the copyset
  */

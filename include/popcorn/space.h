@@ -29,7 +29,7 @@ struct pt_regs;
  * @who:	the kernel that it is about
  * @hops:	how often it was forwarded
  * @flags:	PCN_DATA: PAGE_SIZE bytes follow this structure
- * @heir:	who takes the place of @who
+ * @heir:	the kernel that takes the place of @who
  * @early:	with PCN_DATA, 1 if the page was asked for too early, before it was used
  * @absent:	with PCN_DATA, 1 if the data is not the page, which can be used at the origin
  *		alone
@@ -77,7 +77,7 @@ struct pcn_access {
  * @impossible:	events that the protocol has refused: bugs
  * @unsent:	messages that were lost: no memory, or a broken link
  * @adopted:	plain pages that have become the protocol's
- * @rounds:	changes of the layout that members had to be told of
+ * @rounds:	changes of the address space that members had to be told of
  * @stuck:	pages that could not be had at once, as others referred to them
  */
 struct pcn_space_stats {

@@ -27,7 +27,7 @@ struct pcn_space;
  * @hits:	faults that the protocol let pass at once: reads, writes
  * @plain:	faults that were Linux's business: pages that the protocol has not
  *		touched, at the origin
- * @failed:	faults that waited in vain: a signal, no memory, another layout
+ * @failed:	faults that waited in vain: a signal, no memory, another mapping
  * @waits:	faults that waited until they had their page: reads and writes, by
  *		the time it took
  * @wait_ns:	sums of these times

@@ -4,7 +4,7 @@
  *
  * It begins with a header, the primary's clock and the roster, all written by
  * the primary alone. One area per kernel follows: a control block and a log;
- * then what messages need. Where they are is in popcorn/layout.h.
+ * then what messages need. Where they are is in popcorn/window_layout.h.
  * Kernels may be of different builds, so this is an ABI: fixed widths,
  * explicit padding, offsets asserted in kernel/popcorn/machine/window.c, and a
  * version that a secondary checks before it believes anything.
@@ -83,7 +83,7 @@ enum pcn_roster_verdict {
  *		to look at its control block or endpoint
  * @roster_seq:	counts up after each change of @roster
  * @pad2:	zero
- * @roster:	[kid]: PCN_ROSTER(), who is up in which life
+ * @roster:	[kid]: PCN_ROSTER(), the life and whether the kernel is up
  * @apicid:	[kid]: physical APIC id that takes its doorbell
  * @owner:	per CPU of the machine: the kernel that it belongs to, plus one; 0: none
  */

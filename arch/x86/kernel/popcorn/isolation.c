@@ -277,7 +277,7 @@ static int isolation_show(struct seq_file *m, void *unused)
 	return err;
 }
 
-/* Whoever provokes knows what is at the address. */
+/* The test that provokes a finding knows what is at the address. */
 static int isolation_provoke(const char *address)
 {
 	void *map = NULL;

@@ -93,7 +93,7 @@ SYM_DATA_START(pcn_trampoline)
 	cmpl	$PCN_TRAMPOLINE_PARK, REL(.Lcommand)
 	jne	.Lstart
 
-	/* Whoever reads the cookie back knows that this CPU is here. */
+	/* The cookie tells the primary that this CPU is here. */
 	movl	REL(.Lcookie), %eax
 	movl	%eax, REL(.Lack)
 .Lparked:
