@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Load generator: what goes between kernels when they all talk at once, and
- * what it costs.
+ * Load generator: tests and measures messages while all kernels send at once.
  *
  * A stream is what one kernel sends to one other on one channel in one run.
  * Length and content of its n-th message follow from the run's seed, the
@@ -9,8 +8,8 @@
  * comes next: a message that is lost, doubled, overtaken or damaged is not what
  * is due, and neither is any after it.
  *
- * The kernel whose files in /sys/kernel/debug/popcorn somebody writes drives all
- * others by requests. A run goes in three steps, so that no message meets a
+ * The kernel whose files in /sys/kernel/debug/popcorn are written drives all others
+ * by requests. A run goes in three steps, so that no message meets a
  * receiver that does not know of it: all stop what they send, all learn what
  * will come, all begin. A sender is at its end when the receiver has answered a
  * request that came after its last message, on the same channel: then nothing

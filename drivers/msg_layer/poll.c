@@ -9,11 +9,11 @@
  * since its handlers take page table locks and flush TLBs; the other one
  * (network, tty) by NAPI itself.
  *
- * A thread that waits for a message polls the first group itself for a while, if
- * nobody else does: two context switches less. That is why a handler must not
- * take a lock that somebody holds while waiting. Neither it nor the group's own
- * thread, which has a real-time priority, looks on while another task could use
- * the CPU. For the same reason a task that the doorbell finds in user mode, where
+ * A thread that waits for a message polls the first group itself for a while, if no
+ * other task does: this saves two context switches. So a handler must not take a lock
+ * that a thread holds while it waits for a message. Neither such a thread nor the
+ * group's own thread, which has a real-time priority, spins while another task could
+ * use the CPU. For the same reason a task that the doorbell finds in user mode, where
  * it holds no lock, polls before it goes on, in place of the group's thread.
  *
  * A task that polls in place of the thread is not preempted meanwhile: messages, and
@@ -560,7 +560,7 @@ static bool look_until(u64 end, bool (*is_over)(const void *arg), const void *ar
 		over = is_over(arg);
 		late = ktime_get_ns() >= end;
 	} while (!over && !late && pcn_cpu_is_spare());
-	/* The thread may have slept all the time: so it is to be rung again. */
+	/* The thread may have slept all the time: wake it again. */
 	if (group->asleep && !poll_arm_bell(group))
 		pcn_poll_kick(group->id);
 	end_look(group);

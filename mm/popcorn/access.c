@@ -269,7 +269,7 @@ void pcn_access_leave(struct pcn_record *r)
  *	want it; otherwise 0: only until it has used it
  *
  * An instruction may need several pages at once, and threads of all kernels may want
- * them: none would ever get on if each page was taken away as soon as it is mapped.
+ * them: none would make progress if each page was taken away as soon as it is mapped.
  *
  * Context: process; may sleep for memory.
  */

@@ -173,7 +173,7 @@ static void check_bury(unsigned int kid)
 	}
 }
 
-/* "<mistake> [<times>]": it is made so often from now on, once if not said. */
+/* "<mistake> [<times>]": make the mistake so often from now on; once by default. */
 static ssize_t check_write(struct file *file, const char __user *from,
 			   size_t size, loff_t *offset)
 {

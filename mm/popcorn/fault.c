@@ -139,7 +139,7 @@ static vm_fault_t fault_complete_unlocked(struct fault *f)
 	return ret;
 }
 
-/* The page cannot be had. A thread that has let its lock go comes back here. */
+/* There is no page to be had. A thread that has released its lock faults again. */
 static vm_fault_t fault_give_up(struct fault *f, int err)
 {
 	if (err == -EIO) {
@@ -150,7 +150,7 @@ static vm_fault_t fault_give_up(struct fault *f, int err)
 	return fault_may_unlock(f) ? VM_FAULT_RETRY : VM_FAULT_SIGBUS;
 }
 
-/* In user mode, the last time that the page was mapped here was not in vain. */
+/* A user fault, and the page was accessed during its last mapping. */
 static bool was_of_use(const struct fault *f)
 {
 	return f->flags & FAULT_FLAG_USER && READ_ONCE(f->r->used);
@@ -267,7 +267,7 @@ static vm_fault_t fault_on_plain(struct fault *f, struct pcn_space *s,
 	return ret;
 }
 
-/* A page that is here can be had even while its range is frozen, but not if it is torn. */
+/* A page that is here may be used even while its range is frozen, but not if it is torn. */
 static bool is_here(struct fault *f)
 {
 	struct pcn_record *r = f->r;

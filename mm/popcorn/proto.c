@@ -9,7 +9,7 @@
  */
 #include "proto_impl.h"
 
-/* Whatever happens, and with up to 64 kernels: bitmaps are what is deferred in. */
+/* Deferred requests are bitmaps, so the size is fixed for 64 kernels. */
 static_assert(sizeof(struct pcn_replica) == 80, "as protocol.rst says");
 
 static const char * const state_names[PCN_STATES] = {

@@ -335,7 +335,7 @@ static void break_space(struct pcn_space *s)
 }
 
 /**
- * pcn_space_break - a process ends: nobody is to wait for its pages any more
+ * pcn_space_break - end all waits for pages of a process that ends
  * @number:	of its space
  *
  * Context: process.

@@ -227,7 +227,7 @@ static bool step_do_actions(struct pcn_record *r, const struct pcn_out *out,
 }
 
 /*
- * A frame without data that nobody is about to fill is memory. The data may still be
+ * A frame without data that no thread is about to fill is free memory. The data may be
  * on its way for a thread that was killed meanwhile. One reference is the space's, one
  * the caller's.
  */
@@ -444,8 +444,8 @@ static void queue_event(struct pcn_record *r, const struct pcn_proto_event *m,
 }
 
 /*
- * Others want a page that Linux has had for itself: most often it can be had at once.
- * Otherwise the worker sees to it, or the access that is under way.
+ * Another kernel wants a plain page: most often it can be adopted at once. Otherwise the
+ * worker adopts it, or the access that is under way.
  */
 static void end_plain(struct pcn_record *r, struct pcn_context *c)
 	__must_hold(&r->lock)

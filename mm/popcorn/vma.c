@@ -376,7 +376,7 @@ static int vma_describe_at_once(struct pcn_space *s, u64 address, unsigned int k
 	return err;
 }
 
-/* False: somebody has to be waited for. */
+/* False: the answer has to wait. */
 static bool vma_answer_at_once(struct pcn_space *s, const struct pcn_message *msg,
 			       const struct vma_ask *ask)
 {

@@ -187,7 +187,7 @@ bool pcn_space_ends(const struct pcn_space *s)
 	       (s->mm && !atomic_read(&s->mm->mm_users));
 }
 
-/* Jiffies since the page could not be had for the first time, 0: it could. */
+/* Jiffies since the page has been stuck, 0: it is not. */
 static unsigned long stuck_for(struct pcn_record *r)
 {
 	struct pcn_backlog *b;
@@ -203,7 +203,7 @@ static unsigned long stuck_for(struct pcn_record *r)
 }
 
 /**
- * pcn_record_is_stuck - could a page not be had, as others refer to it?
+ * pcn_record_is_stuck - is a page stuck, since others refer to it?
  * @r:	the record
  *
  * Context: process, with the record's lock not held.

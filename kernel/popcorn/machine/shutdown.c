@@ -1,10 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * The end of the primary: no secondary outlives it by accident. A reboot, a
- * poweroff or a kexec asks them to power off and kills those that do not; the limit
- * of time is one for all of them. A
- * primary that crashes into its crash kernel can only send INIT. Suspend is
- * refused while a secondary runs.
+ * The end of the primary: no secondary outlives it by accident. A reboot, a poweroff
+ * or a kexec asks all secondaries to power off, and kills those that have not done so
+ * when a common time limit is over. A primary that crashes into its crash kernel can
+ * only send INIT. Suspend is refused while a secondary runs.
  */
 #define pr_fmt(fmt) "popcorn: " fmt
 

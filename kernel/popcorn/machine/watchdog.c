@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * The watch: finds out that a secondary has ended or hangs.
+ * The watchdog: finds out that a secondary has ended or hangs.
  *
  * Every CPU of a secondary counts its heart up from hard interrupt context.
  * A thread of the primary looks at the hearts a few times in the time that a
@@ -38,7 +38,7 @@ static unsigned int interval_ms(void)
 /**
  * pcn_watchdog_kick - a secondary has changed its control block
  *
- * Context: any, hard interrupt context as a rule.
+ * Context: any; usually hard interrupt context.
  */
 void pcn_watchdog_kick(void)
 {

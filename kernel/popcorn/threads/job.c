@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Jobs: were threads placed as asked? And what is seen of threads that travel.
+ * Jobs: count whether threads were placed as asked, and trace threads that travel.
  *
- * popcorn_place() begins a *job*: the program that is executed then, and all that
- * come of it. A job counts, for each kernel, how many threads were to start there,
- * and how many did. It is kept for a while when its last task is gone, so that
+ * popcorn_place() begins a *job*: the program that is executed then, and all its
+ * children. A job counts, for each kernel, how many threads were to start there,
+ * and how many did. It is kept for a while after its last task has gone, so that
  * a parent that has waited for the program can read what became of it; a job is named
  * by the process that has called popcorn_place().
  *

@@ -8,8 +8,7 @@
  * itself for each thread that arrives. The copy becomes the visitor. This is what
  * makes all visitors of a process on a kernel one thread group.
  *
- * The keeper ends when the origin says so, and that is when its address space has
- * gone.
+ * The keeper ends when the origin says so: when the address space there has gone.
  */
 #define pr_fmt(fmt) "popcorn: " fmt
 
@@ -389,7 +388,7 @@ static void keeper_serve(struct process *p)
 	} while (!READ_ONCE(p->end) && !fatal_signal_pending(current));
 }
 
-/* Killed by somebody here, as for want of memory: with it go pages and threads. */
+/* The keeper was killed locally (by the OOM killer, say): its pages and threads are lost. */
 static void report_loss(struct process *p)
 {
 	pcn_msg_post_from(&p->reserve, pcn_number_kernel(p->number), PCN_CONTROL,

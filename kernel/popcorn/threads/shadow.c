@@ -157,7 +157,7 @@ static bool is_doomed(void)
 }
 
 /*
- * The end of the attempt, after a command: a system call that has crossed that is void,
+ * Wait for the end of the attempt, after a command; a CALL that crossed it is stale,
  * since the visitor, which waits for its result, sees the command and comes.
  *
  * A thread that is killed meanwhile has its visitor end. After that, or if the process

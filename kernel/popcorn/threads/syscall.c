@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Where threads run: the system calls, and the two moments in every system call of
- * a thread that may migrate.
+ * System calls: popcorn_place() and popcorn_migrate(), and the hooks at the beginning
+ * and at the end of every system call of a thread that may migrate.
  */
 #include <linux/errno.h>
 #include <linux/resume_user_mode.h>

@@ -2,10 +2,10 @@
 /*
  * Threads by number, and the messages between a shadow and its visitor.
  *
- * A thread with a number is in a table. A handler finds it there and puts what has
- * come into the thread's own message. There is never more than one under way in either
- * direction, but that a command may cross a system call, which is then void. A command,
- * and the news of a visitor's end, do not need any room.
+ * A thread with a number is in a table. A handler finds it there and copies the message
+ * into the thread's own buffer. At most one message is under way in each direction,
+ * except that a command may cross a CALL, which is then stale. A command, and the news
+ * of a visitor's end, need no buffer.
  *
  * Locks: threads_lock is for lookups and for handing a message over. Inside are
  * pcn_thread.lock, siglock and that of a wait queue.

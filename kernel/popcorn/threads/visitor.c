@@ -2,10 +2,10 @@
 /*
  * Away from the origin: visitors, which run a thread's user code.
  *
- * A visitor asks its shadow to do its system calls, but for a few, and goes home
- * for whatever cannot be done here: then it sends its state and ends. It is a task
- * like others, but has no signals of its own. A signal that the CPU causes is the
- * thread's and goes home with it; one that somebody here has sent can only kill.
+ * A visitor asks its shadow to do its system calls, but for a few. For what cannot be
+ * done here it goes home: it sends its state and ends. It is a task like others, but
+ * has no signals of its own. A signal that the CPU causes belongs to the thread and goes
+ * home with it; a signal that a process of this kernel sends can only kill the visitor.
  */
 #define pr_fmt(fmt) "popcorn: " fmt
 
@@ -91,7 +91,7 @@ static int become_visitor(struct pcn_thread *t, const struct pcn_arrival *a)
 	return 0;
 }
 
-/* A call done here has met memory that is not to be had here. */
+/* A call that is done here needs memory that only the origin has. */
 static bool missed_memory(struct pt_regs *regs)
 {
 	return pcn_arch_call_is_local(syscall_get_nr(current, regs)) &&
