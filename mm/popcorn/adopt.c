@@ -6,8 +6,8 @@
  * (a file's page, one shared with a child, the zero page, one from swap) is replaced by a
  * private, exclusive, small anonymous page that is on no LRU list, so that neither
  * reclaim, compaction nor khugepaged touches it. KSM looks at it, and finds one reference
- * too many, as long as its entry is dirty (make_pte()). Memory that has never been used
- * becomes zeros.
+ * too many: in a shared address space it counts them always (write_protect_page() in
+ * mm/ksm.c). Memory that has never been used becomes zeros.
  *
  * That may be impossible:
  *

@@ -295,8 +295,8 @@ static pte_t make_pte(struct pcn_record *r, struct vm_area_struct *vma)
 	pte_t pte = pfn_pte(page_to_pfn(r->frame), vma->vm_page_prot);
 
 	/*
-	 * Old, so that it tells later whether the page has been used. Dirty, since KSM
-	 * merges clean pages that are not exclusive whatever refers to them.
+	 * Old, so that it tells later whether the page has been used. Dirty, as the
+	 * content is nowhere else.
 	 */
 	pte = pte_mkdirty(pte_mkold(pte));
 	if (!pcn_is_origin(r->space))

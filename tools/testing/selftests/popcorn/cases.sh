@@ -1,5 +1,6 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0
+# check: early
 # vm: --kernels 3 --mem 192M --timeout 900 --add build/tools/selftests:/programs
 #
 # What ordinary programs may do, and must not lose, hang or break anything by. Each program
@@ -89,7 +90,7 @@ records()
 	[ "$(cut -c 3- /tmp/records)" -lt 2000 ]
 }
 
-# merging: KSM looks at much memory all the time
+# merging KIDS KID: KSM looks at much memory all the time
 merging()
 {
 	local ksm=/sys/kernel/mm/ksm
@@ -98,6 +99,7 @@ merging()
 	echo 5 >$ksm/sleep_millisecs
 	echo 1 >$ksm/run
 	bounded 90 ksm "$1" 5 merge
+	bounded 90 free "$2" $ksm/full_scans
 	echo 0 >$ksm/run
 }
 
@@ -146,8 +148,8 @@ wanted step && both 60 step
 wanted cost && both 120 cost
 wanted records && check "pages that only their origin has touched need no record" records 1
 if wanted merge; then
-	merging -
-	merging 0,1,2
+	merging - -
+	merging 0,1,2 1
 	bounded 90 ksm 0,1,2 3 huge
 	bounded 90 ksm 0,1,2 3 pageout compact refs fork
 fi
