@@ -1,5 +1,6 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0
+# check: early
 # vm: --kernels 4 --mem 192M --timeout 500 --add build/tools/selftests:/programs
 # vm: --add-bin mkfs.ext4 --secondary-append sysctl.vm.max_map_count=200
 # vm: --append popcorn_protocol=vote --secondary-append popcorn_protocol=vote

@@ -416,7 +416,8 @@ static int usage(void)
 
 static void set_handlers(void)
 {
-	struct sigaction a = { .sa_handler = on_fault, .sa_flags = SA_NODEFER };
+	struct sigaction a = { .sa_sigaction = on_fault,
+		.sa_flags = SA_NODEFER | SA_SIGINFO };
 
 	sigaction(SIGSEGV, &a, NULL);
 	sigaction(SIGBUS, &a, NULL);

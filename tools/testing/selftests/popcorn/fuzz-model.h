@@ -317,9 +317,11 @@ wrong(const struct slot *s, unsigned int i, const uint64_t *words, const char *t
 
 static __thread sigjmp_buf escape;
 static __thread volatile sig_atomic_t may_fault;
+static __thread int fault_code;			/* si_code of the last fault */
 
-static void on_fault(int sig)
+static void on_fault(int sig, siginfo_t *info, void *context)
 {
+	(void)context;
 	if (!may_fault) {
 		static const char text[] = "# a fault that no access was meant to cause\n";
 
@@ -328,6 +330,7 @@ static void on_fault(int sig)
 		_exit(3);
 	}
 	may_fault = 0;
+	fault_code = info->si_code;
 	siglongjmp(escape, sig);
 }
 
@@ -417,9 +420,9 @@ static void check_signal(struct slot *s, unsigned int i, int sig, bool allowed,
 		wrong(s, i, NULL, "%s has met %s in place of SIGSEGV", how,
 		      sig ? "SIGBUS" : "no fault");
 	if (allowed && sig == SIGSEGV)
-		wrong(s, i, NULL, "%s has met SIGSEGV", how);
+		wrong(s, i, NULL, "%s has met SIGSEGV, code %d", how, fault_code);
 	if (allowed && sig == SIGBUS && !(p->may & BUS))
-		wrong(s, i, NULL, "%s has met SIGBUS", how);
+		wrong(s, i, NULL, "%s has met SIGBUS, code %d", how, fault_code);
 	if (allowed && !sig && p->may == BUS)
 		wrong(s, i, NULL, "%s has met no SIGBUS", how);
 }
