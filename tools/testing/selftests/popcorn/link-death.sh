@@ -1,5 +1,6 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0
+# check: early
 #
 # Kernel 2 is killed while all kernels send to all, again and again: who sends to
 # it or waits for it is told, the others go on, and after its restart it takes
