@@ -79,6 +79,7 @@ struct pcn_access {
  * @adopted:	plain pages that have become the protocol's
  * @rounds:	changes of the address space that members had to be told of
  * @stuck:	pages that could not be had at once, as others referred to them
+ * @returned:	pages that the origin was asked to take, as memory was short here
  */
 struct pcn_space_stats {
 	atomic64_t	hits;
@@ -91,6 +92,7 @@ struct pcn_space_stats {
 	atomic64_t	adopted;
 	atomic64_t	rounds;
 	atomic64_t	stuck;
+	atomic64_t	returned;
 };
 
 /**

@@ -257,6 +257,8 @@ struct pcn_shard {
  * @stale:	at a member: addresses whose VMAs the origin has changed: they are as good
  *		as gone, and are removed when somebody meets them; written with mmap_lock
  *		held, to read in handlers alone
+ * @hand_shard:	at a member: where the shrinker goes on; its batch is claimed
+ * @hand_page:	likewise
  * @files_given: at the origin: some may have mapped files of their own
  * @files_forbidden: at the origin: they must not, pages are not what is in the files
  * @stats:	counters
@@ -294,6 +296,8 @@ struct pcn_space {
 	struct pcn_member	member[PCN_KERNELS_MAX];
 	struct maple_tree	origin_only;
 	struct maple_tree	stale;
+	unsigned int		hand_shard;
+	u64			hand_page;
 	bool			files_given;
 	bool			files_forbidden;
 	struct pcn_space_stats	stats;
@@ -352,6 +356,7 @@ struct pcn_record *pcn_record_find(struct pcn_space *s, u64 page,
 struct pcn_record *pcn_record_find_or_make(struct pcn_space *s, u64 page,
 					   struct pcn_record **spare);
 struct pcn_record *pcn_record_get(struct pcn_space *s, u64 page);
+struct pcn_record *pcn_record_get_open(struct pcn_space *s, u64 page);
 struct pcn_record *pcn_record_get_or_plain(struct pcn_space *s, u64 page,
 					   struct pcn_plain_fault *fault);
 void pcn_plain_fault_end(struct pcn_space *s, struct pcn_plain_fault *fault);
@@ -397,6 +402,7 @@ void pcn_record_changed(struct pcn_record *r);
 void pcn_backlog_free(struct pcn_record *r);
 void pcn_record_post_access(struct pcn_record *r, bool write, struct pcn_context *c);
 void pcn_record_resume(struct pcn_record *r, struct pcn_context *c);
+void pcn_frame_drop(struct pcn_record *r);
 int pcn_step_init(void);
 
 /* access.c */
@@ -425,6 +431,7 @@ int pcn_page_map_prepare(struct vm_area_struct *vma, unsigned long address,
 			 bool mm_locked);
 void pcn_page_map(struct pcn_record *r, struct vm_area_struct *vma);
 bool pcn_page_reduce(struct pcn_record *r, enum pcn_mapping to, struct pcn_context *c);
+bool pcn_page_test_used(struct pcn_record *r);
 void pcn_page_unmap_at_member(struct pcn_record *r);
 void pcn_record_kick(struct pcn_record *r, u64 due);
 void pcn_record_cancel(struct pcn_record *r);
@@ -527,6 +534,13 @@ bool pcn_space_has_torn(struct pcn_space *s, u64 first, u64 last);
 
 /* follow.c */
 int pcn_follow_init(void);
+
+/* space.c */
+struct pcn_space *pcn_space_next_visiting(void);
+unsigned long pcn_frames_visiting(void);
+
+/* shrink.c */
+int pcn_shrink_init(void);
 void pcn_vmas_forget(struct mm_struct *mm);
 void pcn_vmas_clean(struct pcn_space *s);
 bool pcn_vma_is_stale(struct pcn_space *s, unsigned long address);

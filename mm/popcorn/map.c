@@ -585,6 +585,36 @@ bool pcn_page_reduce(struct pcn_record *r, enum pcn_mapping to, struct pcn_conte
 }
 
 /**
+ * pcn_page_test_used - has a page been used since this was last asked, or it was mapped?
+ * @r:	the record, at a member
+ *
+ * Context: the record's lock is held.
+ * Return: true also if that cannot be found out now.
+ */
+bool pcn_page_test_used(struct pcn_record *r)
+{
+	unsigned long address = pcn_address_of(r);
+	struct vm_area_struct *vma;
+	bool used = true;
+	spinlock_t *ptl;
+	pte_t *pte;
+
+	if (!r->mapped)
+		return false;
+	vma = lock_vma_under_rcu(r->space->mm, address);
+	if (!vma)
+		return used;
+	pte = lock_pte(vma->vm_mm, address, &ptl);
+	if (pte) {
+		/* An old TLB entry may hide a use: then the page comes back. */
+		used = ptep_test_and_clear_young(vma, address, pte);
+		pte_unmap_unlock(pte, ptl);
+	}
+	vma_end_read(vma);
+	return used;
+}
+
+/**
  * pcn_page_unmap_at_member - at a member, let the page table allow nothing any more
  * @r:	the record
  *

@@ -456,6 +456,30 @@ struct pcn_record *pcn_record_get(struct pcn_space *s, u64 page)
 }
 
 /**
+ * pcn_record_get_open - the record of a page that has one, if it may be used
+ * @s:		the space
+ * @page:	number of the page
+ *
+ * Context: any but hard interrupt.
+ * Return: the record, to be given to pcn_record_put(); NULL: there is none, or the page is
+ * shut.
+ */
+struct pcn_record *pcn_record_get_open(struct pcn_space *s, u64 page)
+{
+	struct pcn_shard *shard = pcn_shard_of(s, page);
+	struct pcn_record *r;
+
+	spin_lock(&shard->lock);
+	r = record_find(shard, page);
+	if (r && is_shut(shard, page, r))
+		r = NULL;
+	if (r)
+		refcount_inc(&r->refs);
+	spin_unlock(&shard->lock);
+	return r;
+}
+
+/**
  * pcn_record_get_or_plain - the record of a page, or leave to let Linux handle it
  * @s:		the space, of an address space, at the origin
  * @page:	number of the page

@@ -115,7 +115,16 @@ static int round_tell(struct pcn_change *c, enum pcn_phase phase, u32 flags)
 	return result;
 }
 
-static int recall_page(struct pcn_record *r)
+/**
+ * pcn_take_home - have a page's data at the origin
+ * @r:		the record, with a reference of the caller's, who may use the page
+ * @write:	and nowhere else
+ *
+ * Context: process, with no lock held; sleeps, killably.
+ * Return: 0, also if there is no such page any more; -ENOMEM; -EINTR, -EIO as
+ * pcn_access_enter().
+ */
+int pcn_take_home(struct pcn_record *r, bool write)
 {
 	struct pcn_context *c;
 	struct vm_area_struct *vma;
@@ -130,7 +139,7 @@ static int recall_page(struct pcn_record *r)
 		return err;
 	c = pcn_context_get(r->space);
 	spin_lock(&r->lock);
-	err = pcn_access_enter(r, false, c);
+	err = pcn_access_enter(r, write, c);
 	spin_unlock(&r->lock);
 	pcn_context_put(c);
 	if (!err)
@@ -151,7 +160,7 @@ static int round_recall(struct pcn_space *s, u64 first, u64 last)
 	int err;
 
 	for_each_record(r, shard, s, first, last) {
-		err = is_away(r) ? recall_page(r) : 0;
+		err = is_away(r) ? pcn_take_home(r, false) : 0;
 		if (err) {
 			pcn_record_put(r);
 			return err;

@@ -112,6 +112,52 @@ void pcn_space_put(struct pcn_space *s)
 	mmput_async(s->mm);
 }
 
+/* This kernel is a member of it, and has frames of its pages. */
+static bool is_visiting(const struct pcn_space *s)
+{
+	return s->mm && !pcn_is_origin(s);
+}
+
+/**
+ * pcn_space_next_visiting - the spaces of other kernels' processes, one after the other
+ *
+ * Context: process, also in reclaim.
+ * Return: another one each time, to be given to pcn_space_put(); NULL: there is none.
+ */
+struct pcn_space *pcn_space_next_visiting(void)
+{
+	struct pcn_space *s;
+
+	spin_lock(&spaces_lock);
+	list_for_each_entry(s, &spaces, node) {
+		if (is_visiting(s) && mmget_not_zero(s->mm)) {
+			list_move_tail(&s->node, &spaces);
+			spin_unlock(&spaces_lock);
+			return s;
+		}
+	}
+	spin_unlock(&spaces_lock);
+	return NULL;
+}
+
+/**
+ * pcn_frames_visiting - frames that pages of other kernels' processes have here
+ *
+ * Context: process, also in reclaim.
+ */
+unsigned long pcn_frames_visiting(void)
+{
+	unsigned long frames = 0;
+	struct pcn_space *s;
+
+	spin_lock(&spaces_lock);
+	list_for_each_entry(s, &spaces, node)
+		if (is_visiting(s))
+			frames += percpu_counter_sum_positive(&s->mm->rss_stat[MM_ANONPAGES]);
+	spin_unlock(&spaces_lock);
+	return frames;
+}
+
 static struct pcn_space *new_space(u64 number, u64 members, unsigned int origin)
 {
 	struct pcn_space *s;
@@ -393,7 +439,7 @@ static int show_spaces(struct seq_file *m, void *v)
 {
 	struct pcn_space *s;
 
-	seq_puts(m, "space hits misses messages copies holds impossible unsent adopted rounds stuck\n");
+	seq_puts(m, "space hits misses messages copies holds impossible unsent adopted rounds stuck returned\n");
 	seq_puts(m, "ended");
 	show_stats(m, &ended);
 	spin_lock(&spaces_lock);
@@ -425,6 +471,8 @@ static int __init pcn_space_init(void)
 		err = pcn_step_init();
 	if (!err)
 		err = pcn_vma_init();
-	return err ?: pcn_follow_init();
+	if (!err)
+		err = pcn_follow_init();
+	return err ?: pcn_shrink_init();
 }
 subsys_initcall_sync(pcn_space_init);

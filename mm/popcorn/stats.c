@@ -432,7 +432,7 @@ static void stats_stop(struct seq_file *m, void *v)
 
 static const char * const base_names[] = {
 	"hits", "misses", "messages", "copies", "holds", "impossible", "unsent",
-	"adopted", "rounds", "stuck",
+	"adopted", "rounds", "stuck", "returned",
 };
 
 static_assert(ARRAY_SIZE(base_names) == BASE);

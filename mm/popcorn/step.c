@@ -226,12 +226,16 @@ static bool step_do_actions(struct pcn_record *r, const struct pcn_out *out,
 	return true;
 }
 
-/*
- * A frame without data that no thread is about to fill is free memory. The data may be
- * on its way for a thread that was killed meanwhile. One reference is the space's, one
- * the caller's.
+/**
+ * pcn_frame_drop - free a frame without data that no thread is about to fill
+ * @r:	the record
+ *
+ * The data may be on its way for a thread that was killed meanwhile. One reference is the
+ * space's, one the caller's.
+ *
+ * Context: the record's lock is held.
  */
-static void drop_frame(struct pcn_record *r)
+void pcn_frame_drop(struct pcn_record *r)
 {
 	struct page *frame;
 
@@ -325,7 +329,7 @@ static void step_event(struct pcn_record *r, const struct pcn_proto_event *m,
 	if (m->who != s->group.self)
 		r->hold.taker = m->who;
 	if (step_do_actions(r, &out, &at, data, c))
-		drop_frame(r);
+		pcn_frame_drop(r);
 	else
 		hold_step(r, &out, at, c);
 }
@@ -352,7 +356,7 @@ static bool finish_step(struct pcn_record *r, struct pcn_context *c)
 	}
 	b->step.count = 0;
 	b->stuck_since = 0;
-	drop_frame(r);
+	pcn_frame_drop(r);
 	return true;
 }
 
