@@ -13,32 +13,32 @@
 #define SECOND	(START + SZ_2M)		/* its second segment */
 
 /* A small kernel: two segments, the second one larger in memory. */
-struct file {
+struct elf_file {
 	struct elf64_hdr	e;
 	struct elf64_phdr	p[3];
 	u8			text[64];
 	u8			data[32];
 };
 
-static struct file file;
+static struct elf_file file;
 static u8 packed[1024];
 
 static void reset_file(void)
 {
-	file = (struct file) {
+	file = (struct elf_file) {
 		.e = {
 			.e_ident	= { 0x7f, 'E', 'L', 'F', ELFCLASS64, ELFDATA2LSB },
 			.e_type		= ET_EXEC,
 			.e_machine	= EM_X86_64,
 			.e_entry	= START + 8,
-			.e_phoff	= offsetof(struct file, p),
+			.e_phoff	= offsetof(struct elf_file, p),
 			.e_phentsize	= sizeof(struct elf64_phdr),
 			.e_phnum	= 3,
 		},
 		.p = {
 			{
 				.p_type		= PT_LOAD,
-				.p_offset	= offsetof(struct file, text),
+				.p_offset	= offsetof(struct elf_file, text),
 				.p_paddr	= START,
 				.p_filesz	= sizeof(file.text),
 				.p_memsz	= sizeof(file.text),
@@ -48,7 +48,7 @@ static void reset_file(void)
 				.p_filesz	= U64_MAX,
 			}, {
 				.p_type		= PT_LOAD,
-				.p_offset	= offsetof(struct file, data),
+				.p_offset	= offsetof(struct elf_file, data),
 				.p_paddr	= SECOND,
 				.p_filesz	= sizeof(file.data),
 				.p_memsz	= SZ_1M,
@@ -139,7 +139,7 @@ static void too_large(struct kunit *test)
 }
 
 /* Each wrong value, where it goes, and a piece of the message. */
-#define FIELD(field) { offsetof(struct file, field), sizeof_field(struct file, field) }
+#define FIELD(field) { offsetof(struct elf_file, field), sizeof_field(struct elf_file, field) }
 
 static const struct wrong {
 	const char	*name;
