@@ -156,6 +156,8 @@ fi
 wanted pin && both 150 pin
 wanted trace && both 150 trace
 wanted share && both 60 share
+wanted foreign && both 60 foreign
+wanted audit && both 60 audit
 check "no thread is left" await 10 no_thread
 check "no space is left" await 10 no_space
 check "no event was impossible" [ "$(counter impossible)" = 0 ]
