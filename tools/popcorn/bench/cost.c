@@ -3,7 +3,7 @@
  * What single steps of a program cost that runs on two kernels, and what one kernel
  * has instead of them.
  *
- *	cost -k KID [-n COUNT] {fault|turns|call|migrate}
+ *	cost -k KID [-n COUNT] {fault|turns|call|migrate|layout}
  *	cost [-n COUNT] {userfault|create}
  *
  *	fault	faults on COUNT pages that the other kernel has last written, page by
@@ -14,6 +14,9 @@
  *		messages per turn)
  *	call	getppid(2) of a thread that is away
  *	migrate	a thread goes to the other kernel and comes back
+ *	layout	a thread maps 16 pages, writes the first one, and unmaps them (map), and writes
+ *		a page and gives it back by madvise(2) (discard); the same at home (map_home,
+ *		discard_home)
  *	userfault a read fault that a thread on another CPU serves by userfaultfd(2)
  *	create	pthread_create(3) and pthread_join(3) of a thread that does nothing
  *
@@ -33,6 +36,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/mman.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -309,6 +313,65 @@ static void run_migrate(void)
 	print_median("migrate", &steps);
 }
 
+/* --- changes of the layout --- */
+
+/* As the stacks of threads are made. */
+#define STACK		(16 * PAGE)
+
+static void time_map(void)
+{
+	uint64_t began;
+	char *stack;
+	size_t i;
+
+	steps = room_for(count);
+	for (i = 0; i < count; i++) {
+		began = bench_now();
+		stack = mmap(NULL, STACK, PROT_READ | PROT_WRITE,
+			     MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+		if (stack == MAP_FAILED)
+			err(2, "mmap");
+		*stack = 1;
+		munmap(stack, STACK);
+		steps.ns[steps.count++] = bench_now() - began;
+	}
+}
+
+static void time_discard(void)
+{
+	char *page = bench_pages(PAGE);
+	uint64_t began;
+	size_t i;
+
+	steps = room_for(count);
+	for (i = 0; i < count; i++) {
+		began = bench_now();
+		*page = 1;
+		if (madvise(page, PAGE, MADV_DONTNEED))
+			err(2, "madvise");
+		steps.ns[steps.count++] = bench_now() - began;
+	}
+}
+
+static void layout_work(unsigned int me)
+{
+	(void)me;
+	time_map();
+	print_median("map_home", &steps);
+	time_discard();
+	print_median("discard_home", &steps);
+	migrate(kid);
+	time_map();
+	print_median("map", &steps);
+	time_discard();
+	print_median("discard", &steps);
+}
+
+static void run_layout(void)
+{
+	bench_team(1, layout_work);
+}
+
 /* --- what one kernel has instead --- */
 
 static void *nothing(void *arg)
@@ -410,6 +473,7 @@ static const struct mode {
 	{ "turns", run_turns, true },
 	{ "call", run_call, true },
 	{ "migrate", run_migrate, true },
+	{ "layout", run_layout, true },
 	{ "userfault", run_userfault, false },
 	{ "create", run_create, false },
 };
@@ -437,5 +501,5 @@ int main(int argc, char **argv)
 		modes[i].run();
 		return 0;
 	}
-	errx(2, "the modes are fault, turns, call, migrate, userfault and create");
+	errx(2, "the modes are fault, turns, call, migrate, layout, userfault and create");
 }
