@@ -122,6 +122,7 @@ struct pcn_space *pcn_space_create_mm(u64 number, u64 members,
 				      unsigned int origin, struct mm_struct *mm,
 				      const struct pcn_space_ops *ops);
 struct pcn_space *pcn_space_get(u64 number);
+void pcn_torn_wait(struct mm_struct *mm);
 void pcn_space_put(struct pcn_space *space);
 u64 pcn_space_number(const struct pcn_space *space);
 void pcn_space_break(u64 number);

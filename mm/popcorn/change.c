@@ -334,6 +334,24 @@ static bool find_torn(struct pcn_space *s, u64 *first, u64 *last)
 }
 
 /**
+ * pcn_torn_wait - wait until no member uses a page that Linux has taken away
+ * @mm:	the current task's address space
+ *
+ * At the end of a system call, which may have truncated a file: a write that comes after it
+ * is to go to the page of today, and not to one that is about to be dropped.
+ *
+ * Context: process, with no lock held; sleeps, killably.
+ */
+void pcn_torn_wait(struct mm_struct *mm)
+{
+	struct pcn_space *s = READ_ONCE(mm->popcorn);
+
+	if (!s || likely(!atomic_read(&s->torn)))
+		return;
+	wait_event_killable(s->thawed, !atomic_read(&s->torn) || READ_ONCE(s->broken));
+}
+
+/**
  * pcn_tell_of_torn - have members drop pages that Linux has removed
  * @work:	&pcn_space.torn_work
  *

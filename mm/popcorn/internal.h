@@ -242,6 +242,8 @@ struct pcn_shard {
  * @unmaps:	at the origin: Linux is removing entries of page tables so many times: no
  *		page is adopted meanwhile
  * @adoptions_put_off: at the origin: there were such pages
+ * @torn:	at the origin: torn records that members have not dropped yet. Wakes @thawed
+ *		when it becomes 0
  * @changes_lock: protects the lists that follow
  * @changes:	at the origin: changes of the address space that are under way
  * @changes_ended: how many are over
@@ -284,6 +286,7 @@ struct pcn_space {
 	unsigned int		unmappers;
 	atomic_t		unmaps;
 	atomic_t		adoptions_put_off;
+	atomic_t		torn;
 	spinlock_t		changes_lock;
 	struct list_head	changes;
 	u64			changes_ended;
@@ -313,6 +316,7 @@ struct pcn_space {
  * @retry_ns:	how long it takes until a VMA that cannot be locked is tried again
  * @again:	the step has to wait, and the worker is to go on with it at this time,
  *		ktime_get_ns(); 0: somebody else will
+ * @until:	an access gives up then, ktime_get_ns(); 0: it does not
  * @dummy:	a frame that the record goes on with if nobody waits any more for those that
  *		refer to its own, and then NULL; or NULL
  */
@@ -323,6 +327,7 @@ struct pcn_context {
 	bool			locked;
 	u64			retry_ns;
 	u64			again;
+	u64			until;
 	struct page		**dummy;
 };
 
@@ -426,7 +431,7 @@ s64 pcn_hold_round_wait(struct pcn_space *s);
 
 /* map.c, adopt.c, worker.c */
 int pcn_worker_init(void);
-int pcn_frame_alloc(struct pcn_record *r, struct vm_area_struct *vma);
+int pcn_frame_alloc(struct pcn_record *r, struct vm_area_struct *vma, gfp_t gfp);
 int pcn_page_map_prepare(struct vm_area_struct *vma, unsigned long address,
 			 bool mm_locked);
 void pcn_page_map(struct pcn_record *r, struct vm_area_struct *vma);

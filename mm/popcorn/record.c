@@ -405,7 +405,10 @@ bool pcn_space_tear(struct pcn_space *s, u64 first, u64 last)
 	for_each_record(r, shard, s, first, last) {
 		spin_lock(&r->lock);
 		spin_lock(&shard->lock);
-		r->torn |= !r->plain || r->adopter;
+		if (!r->torn && !r->dropped && (!r->plain || r->adopter)) {
+			r->torn = true;
+			atomic_inc(&s->torn);
+		}
 		any |= r->torn;
 		spin_unlock(&shard->lock);
 		spin_unlock(&r->lock);
@@ -596,13 +599,15 @@ void pcn_record_put(struct pcn_record *r)
  */
 void pcn_record_drop(struct pcn_record *r, bool everywhere)
 {
-	struct pcn_shard *shard = pcn_shard_of(r->space, r->page);
-
+	struct pcn_space *s = r->space;
+	struct pcn_shard *shard = pcn_shard_of(s, r->page);
 	bool dropped;
 
 	spin_lock(&r->lock);
 	dropped = r->dropped;
 	r->dropped = true;
+	if (!dropped && r->torn && atomic_dec_and_test(&s->torn))
+		wake_up_all(&s->thawed);
 	pcn_record_cancel(r);
 	if (!dropped)
 		pcn_check_end(r, everywhere);

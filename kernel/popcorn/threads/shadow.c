@@ -236,6 +236,7 @@ static u32 shadow_do_call(struct pcn_thread *t, struct pt_regs *regs)
 	trace_pcn_call_serve(t->process, t->number, t->at);
 	pcn_arch_gprs_load(t->msg->gprs);
 	pcn_arch_do_call(regs);
+	pcn_torn_wait(current->mm);
 	return shadow_answer(t, regs);
 }
 

@@ -62,6 +62,8 @@ void pcn_syscall_exit(struct pt_regs *regs)
 {
 	struct pcn_thread *t = current->popcorn;
 
+	if (current->mm)
+		pcn_torn_wait(current->mm);
 	if (!t)
 		return;
 	if (t->visitor)

@@ -144,6 +144,7 @@ fi
 wanted uffd && both 150 uffd
 wanted stack && both 120 stack
 wanted reuse && both 120 reuse
+wanted torn && both 120 torn
 wanted step && both 60 step
 wanted cost && both 120 cost
 wanted records && check "pages that only their origin has touched need no record" records 1
