@@ -82,6 +82,7 @@ void pcn_context_put(struct pcn_context *c)
 	c->locked = false;
 	c->retry_ns = 0;
 	c->again = 0;
+	c->until = 0;
 	spin_lock(&pool_lock);
 	pooled = pool_count < POOL_MAX;
 	if (pooled) {
@@ -140,7 +141,19 @@ static bool access_has_come(const void *arg)
 	       READ_ONCE(change->r->space->broken);
 }
 
-static int wait_for_change(struct pcn_record *r)
+/* Of a task that nobody kills. */
+static int wait_until(struct pcn_record *r, const struct change *change, u64 until)
+{
+	u64 now = ktime_get_ns();
+
+	if (now >= until ||
+	    !wait_var_event_timeout(r, access_has_come(change),
+				    nsecs_to_jiffies(until - now) + 1))
+		return -ETIMEDOUT;
+	return 0;
+}
+
+static int wait_for_change(struct pcn_record *r, const struct pcn_context *c)
 	__must_hold(&r->lock)
 {
 	struct change change = { .r = r, .seen = r->changes };
@@ -150,10 +163,13 @@ static int wait_for_change(struct pcn_record *r)
 	spin_unlock(&r->lock);
 	since = ktime_get_ns();
 	pcn_msg_poll_until(&page_linger, access_has_come, &change);
-	err = wait_var_event_killable(r, access_has_come(&change));
+	err = c->until ? wait_until(r, &change, c->until) :
+			 wait_var_event_killable(r, access_has_come(&change));
 	pcn_linger_learn(&page_linger, ktime_get_ns() - since);
 	spin_lock(&r->lock);
-	return err || READ_ONCE(r->space->broken) ? -EINTR : 0;
+	if (READ_ONCE(r->space->broken))
+		return -EINTR;
+	return err == -ETIMEDOUT ? err : err ? -EINTR : 0;
 }
 
 /**
@@ -201,12 +217,13 @@ static void context_refill_unlocked(struct pcn_record *r, struct pcn_context *c)
  * pcn_access_enter - begin an access, waiting until it can be
  * @r:		the record; there is a frame
  * @write:	to write the page
- * @c:		has a reserve and a spare; @locked if mmap_lock is held all the time
+ * @c:		has a reserve and a spare; @locked if mmap_lock is held all the time,
+ *		@until if it is not to take longer
  *
  * Context: process; sleeps, killably. The record's lock is held, except while it
  * waits.
  * Return: 0: the page is as it should be until pcn_access_leave(); -EINTR a fatal signal,
- * or the space is broken; -EIO the content of the page is lost.
+ * or the space is broken; -EIO the content of the page is lost; -ETIMEDOUT.
  */
 int pcn_access_enter(struct pcn_record *r, bool write, struct pcn_context *c)
 {
@@ -217,7 +234,7 @@ int pcn_access_enter(struct pcn_record *r, bool write, struct pcn_context *c)
 			err = -EIO;
 		else if (r->pending || pcn_record_is_held(r) || r->granted ||
 			 r->hold.leaving)
-			err = wait_for_change(r);
+			err = wait_for_change(r, c);
 		else if (!c->spare || c->reserve.count < full_reserve(r->space))
 			context_refill_unlocked(r, c);
 		else if (r->hold.gone)

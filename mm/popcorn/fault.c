@@ -166,7 +166,7 @@ static vm_fault_t fault_wait_for_page(struct fault *f)
 
 	if (f->flags & FAULT_FLAG_RETRY_NOWAIT)
 		return VM_FAULT_RETRY;
-	if (pcn_frame_alloc(f->r, f->vma))
+	if (pcn_frame_alloc(f->r, f->vma, GFP_USER))
 		return VM_FAULT_OOM;
 	if (fault_may_unlock(f))
 		fault_unlock(f);

@@ -164,11 +164,12 @@ static bool needs_frame(const struct pcn_record *r)
  * pcn_frame_alloc - have a frame for a page that is to come
  * @r:		the record, in use
  * @vma:	its VMA
+ * @gfp:	how to get memory
  *
- * Context: process; the VMA is locked, sleeps for memory.
+ * Context: process; the VMA is locked, as @gfp says.
  * Return: 0 or -ENOMEM.
  */
-int pcn_frame_alloc(struct pcn_record *r, struct vm_area_struct *vma)
+int pcn_frame_alloc(struct pcn_record *r, struct vm_area_struct *vma, gfp_t gfp)
 {
 	struct page *page, *old = NULL;
 	bool needed;
@@ -178,7 +179,7 @@ int pcn_frame_alloc(struct pcn_record *r, struct vm_area_struct *vma)
 	spin_unlock(&r->lock);
 	if (!needed)
 		return 0;
-	page = pcn_alloc_frame(vma, pcn_address_of(r), GFP_USER);
+	page = pcn_alloc_frame(vma, pcn_address_of(r), gfp);
 	if (!page)
 		return -ENOMEM;
 	spin_lock(&r->lock);

@@ -115,16 +115,7 @@ static int round_tell(struct pcn_change *c, enum pcn_phase phase, u32 flags)
 	return result;
 }
 
-/**
- * pcn_take_home - have a page's data at the origin
- * @r:		the record, with a reference of the caller's, who may use the page
- * @write:	and nowhere else
- *
- * Context: process, with no lock held; sleeps, killably.
- * Return: 0, also if there is no such page any more; -ENOMEM; -EINTR, -EIO as
- * pcn_access_enter().
- */
-int pcn_take_home(struct pcn_record *r, bool write)
+static int recall_page(struct pcn_record *r)
 {
 	struct pcn_context *c;
 	struct vm_area_struct *vma;
@@ -133,13 +124,13 @@ int pcn_take_home(struct pcn_record *r, bool write)
 	mmap_read_lock(r->space->mm);
 	vma = vma_lookup(r->space->mm, r->page << PAGE_SHIFT);
 	if (vma)
-		err = pcn_frame_alloc(r, vma);
+		err = pcn_frame_alloc(r, vma, GFP_USER);
 	mmap_read_unlock(r->space->mm);
 	if (err || !vma)
 		return err;
 	c = pcn_context_get(r->space);
 	spin_lock(&r->lock);
-	err = pcn_access_enter(r, write, c);
+	err = pcn_access_enter(r, false, c);
 	spin_unlock(&r->lock);
 	pcn_context_put(c);
 	if (!err)
@@ -160,7 +151,7 @@ static int round_recall(struct pcn_space *s, u64 first, u64 last)
 	int err;
 
 	for_each_record(r, shard, s, first, last) {
-		err = is_away(r) ? pcn_take_home(r, false) : 0;
+		err = is_away(r) ? recall_page(r) : 0;
 		if (err) {
 			pcn_record_put(r);
 			return err;

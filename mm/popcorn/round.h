@@ -53,9 +53,6 @@ struct pcn_round_msg {
 
 static_assert(sizeof(struct pcn_round_msg) == 48);
 
-/* round.c */
-int pcn_take_home(struct pcn_record *r, bool write);
-
 /* follow.c */
 int pcn_space_wait_until_quiet(struct pcn_space *s, u64 first, u64 last);
 int pcn_space_fence(struct pcn_space *s);

@@ -9,7 +9,8 @@
  *
  * It takes a page by an access that writes, like that of a thread. Afterwards no other
  * kernel has a copy, and a member frees a frame without data (pcn_frame_drop()). The
- * protocol has no event for this, and needs none.
+ * protocol has no event for this, and needs none. The origin takes what it can have without
+ * harm: it kills no process for memory, and after TAKE_NS it leaves the rest of a batch.
  *
  * A shrinker must not wait for another kernel: its caller may hold a lock that the answer
  * needs. It only chooses the pages of one batch, and a work item sends them. The OOM
@@ -17,8 +18,9 @@
  * regard to what was used, and is waited for, but for OOM_WAIT at most, since such a lock
  * may be held there as well.
  *
- * One batch is under way at a time, so a member cannot flood an origin; the origin takes
- * one of each member at a time, whatever members send.
+ * One batch to each origin is under way at a time: a member does not flood an origin, and
+ * an origin that does not answer keeps nothing from others. An origin takes two
+ * batches of each member at a time, whatever members send.
  */
 #include <linux/errno.h>
 #include <linux/mm.h>
@@ -33,13 +35,18 @@
 
 #include "internal.h"
 #include "map.h"
-#include "round.h"
 
 /** RETURN_MAX - pages of a batch */
 #define RETURN_MAX	64
 
 /* The OOM killer waits so long for a batch. */
 #define OOM_WAIT	HZ
+
+/* A member waits so long for an answer. */
+#define RETURN_LIMIT_MS	(10 * MSEC_PER_SEC)
+
+/* An origin takes no longer for a batch. */
+#define TAKE_NS		NSEC_PER_SEC
 
 /**
  * struct return_msg - a member asks the origin to take pages
@@ -53,34 +60,45 @@ struct return_msg {
 
 /* --- at a member --- */
 
-/*
- * The batch. The task that has set @busy chooses its pages; the work item sends them and clears
- * it.
+/**
+ * struct batch - pages that an origin is asked to take
+ * @busy:	a task chooses the pages, or the work item sends them and clears this
+ * @count:	how many pages
+ * @work:	sends them
+ * @msg:	what is sent
  */
-static struct {
+struct batch {
 	atomic_t		busy;
-	unsigned int		origin;
 	unsigned int		count;
+	struct work_struct	work;
 	struct return_msg	msg;
-} batch;
+};
 
-static DECLARE_WAIT_QUEUE_HEAD(batch_sent);
-static struct workqueue_struct *queue;
+/* By origin */
+static struct batch batches[PCN_KERNELS_MAX];
 
-static void send_batch(struct work_struct *work)
+static DECLARE_WAIT_QUEUE_HEAD(batch_ended);
+/* Counts those that an origin has answered. */
+static atomic_t batches_taken;
+static struct workqueue_struct *send_queue, *take_queue;
+
+static void batch_end(struct batch *b)
 {
-	u32 length = offsetof(struct return_msg, page[batch.count]);
-	unsigned int flags = memalloc_noreclaim_save();
-
-	/* A page that the origin does not take stays: the hand comes by again. */
-	pcn_msg_call(batch.origin, PCN_CONTROL, PCN_TYPE_RETURN, &batch.msg, length,
-		     NULL, NULL, PCN_ROUND_LIMIT_MS);
-	memalloc_noreclaim_restore(flags);
-	atomic_set_release(&batch.busy, 0);
-	wake_up_all(&batch_sent);
+	atomic_set_release(&b->busy, 0);
+	wake_up_all(&batch_ended);
 }
 
-static DECLARE_WORK(batch_work, send_batch);
+static void batch_send(struct work_struct *work)
+{
+	struct batch *b = container_of(work, struct batch, work);
+	u32 length = offsetof(struct return_msg, page[b->count]);
+
+	/* A page that the origin does not take stays: the hand comes by again. */
+	if (!pcn_msg_call(b - batches, PCN_CONTROL, PCN_TYPE_RETURN, &b->msg, length,
+			  NULL, NULL, RETURN_LIMIT_MS))
+		atomic_inc(&batches_taken);
+	batch_end(b);
+}
 
 /* The record under the hand, which moves on; NULL: the space has none. */
 static struct pcn_record *next_record(struct pcn_space *s)
@@ -119,43 +137,55 @@ static bool may_return(struct pcn_record *r, bool any)
 	return may;
 }
 
-static void choose_pages(struct pcn_space *s, unsigned long scan, bool any)
+static void choose_pages(struct batch *b, struct pcn_space *s, unsigned long scan,
+			 bool any)
 {
 	struct pcn_record *r;
 
-	for (; scan && batch.count < RETURN_MAX; scan--) {
+	for (; scan && b->count < RETURN_MAX; scan--) {
 		r = next_record(s);
 		if (!r)
 			return;
 		if (may_return(r, any))
-			batch.msg.page[batch.count++] = r->page;
+			b->msg.page[b->count++] = r->page;
 		pcn_record_put(r);
 	}
 }
 
-/* Choose a batch of one space, and have it sent. Returns how many pages it has. */
-static unsigned int begin_batch(unsigned long scan, bool any)
+/* Choose a batch of a space, and have it sent. NULL: there is none. */
+static struct batch *batch_begin(struct pcn_space *s, unsigned long scan, bool any)
 {
-	struct pcn_space *s;
-	unsigned int count;
+	struct batch *b = &batches[s->group.origin];
 
-	if (atomic_cmpxchg_acquire(&batch.busy, 0, 1))
-		return 0;
-	batch.count = 0;
-	s = pcn_space_next_visiting();
-	if (s) {
-		batch.origin = s->group.origin;
-		batch.msg.space = s->number;
-		choose_pages(s, scan, any);
-		atomic64_add(batch.count, &s->stats.returned);
+	if (atomic_cmpxchg_acquire(&b->busy, 0, 1))
+		return NULL;
+	b->count = 0;
+	b->msg.space = s->number;
+	choose_pages(b, s, scan, any);
+	if (!b->count) {
+		batch_end(b);
+		return NULL;
+	}
+	atomic64_add(b->count, &s->stats.returned);
+	queue_work(send_queue, &b->work);
+	return b;
+}
+
+/* Of the first space that has pages, whether they were used lately or not. */
+static void begin_any_batch(void)
+{
+	/* Most records may have no frame. */
+	long records = pcn_records_in_use(), spaces = pcn_spaces_in_use();
+	struct batch *b = NULL;
+	struct pcn_space *s;
+
+	while (!b && spaces-- > 0) {
+		s = pcn_space_next_visiting();
+		if (!s)
+			break;
+		b = batch_begin(s, records, true);
 		pcn_space_put(s);
 	}
-	count = batch.count;
-	if (count)
-		queue_work(queue, &batch_work);
-	else
-		atomic_set_release(&batch.busy, 0);
-	return count;
 }
 
 static unsigned long count_frames(struct shrinker *shrinker, struct shrink_control *sc)
@@ -163,32 +193,44 @@ static unsigned long count_frames(struct shrinker *shrinker, struct shrink_contr
 	return pcn_frames_visiting() ?: SHRINK_EMPTY;
 }
 
-/* What is chosen counts as freed: it will be soon. */
 static unsigned long scan_frames(struct shrinker *shrinker, struct shrink_control *sc)
 {
-	if (atomic_read(&batch.busy))
+	struct pcn_space *s = pcn_space_next_visiting();
+	struct batch *b;
+
+	if (!s)
 		return SHRINK_STOP;
-	sc->nr_scanned = sc->nr_to_scan;
-	return begin_batch(sc->nr_to_scan, false);
+	b = batch_begin(s, sc->nr_to_scan, false);
+	pcn_space_put(s);
+	/* What is chosen counts as freed: it will be soon. */
+	return b ? READ_ONCE(b->count) : 0;
 }
 
-static void wait_for_batch(void)
+static bool is_sending(void)
 {
-	wait_event_timeout(batch_sent, !atomic_read(&batch.busy), OOM_WAIT);
+	struct batch *b;
+
+	for (b = batches; b < batches + PCN_KERNELS_MAX; b++)
+		if (atomic_read(&b->busy))
+			return true;
+	return false;
 }
 
+/*
+ * Frames that went for other reasons than a batch do not count: a kernel that thrashes may
+ * be short of memory for good, and is to find its OOM killer.
+ */
 static int before_oom(struct notifier_block *nb, unsigned long unused, void *freed)
 {
 	unsigned long before = pcn_frames_visiting(), after;
-	long spaces = pcn_spaces_in_use();
+	int taken = atomic_read(&batches_taken);
 
-	/* The shrinker's may be small. */
-	wait_for_batch();
-	while (spaces-- > 0 && !begin_batch(2 * RETURN_MAX, true))
-		;
-	wait_for_batch();
+	/* If there is none, those of the shrinker are under way. */
+	begin_any_batch();
+	wait_event_timeout(batch_ended, !is_sending() ||
+			   atomic_read(&batches_taken) != taken, OOM_WAIT);
 	after = pcn_frames_visiting();
-	if (after < before)
+	if (atomic_read(&batches_taken) != taken && after < before)
 		*(unsigned long *)freed += before - after;
 	return NOTIFY_OK;
 }
@@ -213,33 +255,95 @@ struct returned {
 	u64			page[RETURN_MAX];
 };
 
-/* Members whose pages are being taken. */
-static unsigned long taking[BITS_TO_LONGS(PCN_KERNELS_MAX)];
+/*
+ * Batches of each member that are not done: one is being taken, or its answer is under way,
+ * when the next one may come.
+ */
+#define TAKING_MAX	2
+static atomic_t taking[PCN_KERNELS_MAX];
 
 /* For the next message. The poll's. */
 static struct returned *spare;
 
-static void take_page(struct pcn_space *s, u64 page)
+/* The page counts as the process's, and Linux sees it, once it is mapped. */
+static void map_taken(struct pcn_record *r)
+{
+	unsigned long address = pcn_address_of(r);
+	struct vm_area_struct *vma = lock_vma_under_rcu(r->space->mm, address);
+
+	if (!vma)
+		return;
+	if (pcn_vma_replicates(vma) && !pcn_page_map_prepare(vma, address, false)) {
+		spin_lock(&r->lock);
+		pcn_page_map(r, vma);
+		spin_unlock(&r->lock);
+	}
+	vma_end_read(vma);
+}
+
+/* Have a frame for the page, without the OOM killer's help. */
+static bool provide_frame(struct pcn_record *r)
+{
+	struct mm_struct *mm = r->space->mm;
+	struct vm_area_struct *vma = lock_vma_under_rcu(mm, pcn_address_of(r));
+	bool provided;
+
+	if (!vma)
+		return false;
+	provided = pcn_vma_replicates(vma) &&
+		   !pcn_frame_alloc(r, vma, GFP_USER | __GFP_RETRY_MAYFAIL | __GFP_NOWARN);
+	vma_end_read(vma);
+	return provided;
+}
+
+/* -ETIMEDOUT: the time of the batch is over. */
+static int take_record(struct pcn_record *r, u64 until)
+{
+	struct pcn_context *c;
+	int err;
+
+	if (READ_ONCE(r->plain) || READ_ONCE(r->absent) || !provide_frame(r))
+		return 0;
+	c = pcn_context_get(r->space);
+	c->until = until;
+	spin_lock(&r->lock);
+	err = pcn_access_enter(r, true, c);
+	spin_unlock(&r->lock);
+	pcn_context_put(c);
+	if (!err) {
+		map_taken(r);
+		pcn_access_leave(r);
+	}
+	return err;
+}
+
+/* A failure changes nothing: the member has the page still. */
+static int take_page(struct pcn_space *s, u64 page, u64 until)
 {
 	struct pcn_record *r = pcn_record_get_open(s, page);
+	int err;
 
 	if (!r)
-		return;
-	/* A failure changes nothing: the member has the page still. */
-	pcn_take_home(r, true);
+		return 0;
+	err = take_record(r, until);
 	pcn_record_put(r);
+	return err;
 }
 
 static void take_pages(struct work_struct *work)
 {
 	struct returned *q = container_of(work, struct returned, work);
+	u64 until = ktime_get_ns() + TAKE_NS;
 	unsigned int i;
 
 	for (i = 0; i < q->count && !pcn_space_ends(q->s); i++)
-		take_page(q->s, q->page[i]);
+		if (ktime_get_ns() >= until ||
+		    take_page(q->s, q->page[i], until) == -ETIMEDOUT)
+			break;
 	pcn_space_put(q->s);
-	clear_bit(q->msg.kid, taking);
+	/* To answer may take long, if the member does not read what it is sent. */
 	pcn_msg_reply(&q->msg, 0, NULL, 0);
+	atomic_dec(&taking[q->msg.kid]);
 	kfree(q);
 }
 
@@ -264,7 +368,7 @@ static int take_return(const struct pcn_message *msg)
 		return -ESRCH;
 	if (!pcn_is_origin(q->s) || !(q->s->group.members & BIT_ULL(msg->kid)))
 		err = -EINVAL;
-	else if (test_and_set_bit(msg->kid, taking))
+	else if (!atomic_add_unless(&taking[msg->kid], 1, TAKING_MAX))
 		err = -EBUSY;
 	if (err) {
 		pcn_space_put(q->s);
@@ -275,7 +379,7 @@ static int take_return(const struct pcn_message *msg)
 	q->count = (msg->length - offsetof(struct return_msg, page)) / sizeof(u64);
 	memcpy(q->page, m->page, q->count * sizeof(u64));
 	INIT_WORK(&q->work, take_pages);
-	queue_work(system_unbound_wq, &q->work);
+	queue_work(take_queue, &q->work);
 	return 0;
 }
 
@@ -311,9 +415,15 @@ static const struct pcn_msg_type return_type = {
 int __init pcn_shrink_init(void)
 {
 	struct shrinker *shrinker = shrinker_alloc(0, "popcorn-pages");
+	struct batch *b;
 
-	queue = alloc_workqueue("popcorn_return", WQ_MEM_RECLAIM, 1);
-	if (!shrinker || !queue)
+	for (b = batches; b < batches + PCN_KERNELS_MAX; b++)
+		INIT_WORK(&b->work, batch_send);
+	send_queue = alloc_workqueue("popcorn_return", WQ_MEM_RECLAIM | WQ_UNBOUND,
+				     PCN_KERNELS_MAX);
+	take_queue = alloc_workqueue("popcorn_take", WQ_UNBOUND,
+				     PCN_KERNELS_MAX * TAKING_MAX);
+	if (!shrinker || !send_queue || !take_queue)
 		return -ENOMEM;
 	shrinker->count_objects = count_frames;
 	shrinker->scan_objects = scan_frames;

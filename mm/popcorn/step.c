@@ -240,7 +240,8 @@ void pcn_frame_drop(struct pcn_record *r)
 	struct page *frame;
 
 	if (!r->frame || !r->space->mm || r->replica.flags & PCN_HELD ||
-	    r->mapped || r->pending || refcount_read(&r->refs) > 2)
+	    r->mapped || r->pending || r->dropped ||
+	    refcount_read(&r->refs) > 2)
 		return;
 	frame = r->frame;
 	pcn_record_set_frame(r, NULL);

@@ -45,7 +45,7 @@ bad_device()
 	loop=$(losetup -f)
 	losetup "$loop" /tmp/bad
 	truncate -s 4M /tmp/bad
-	bounded 60 file "$1" bad "$loop"
+	bounded 240 file "$1" bad "$loop"
 	losetup -d "$loop"
 }
 

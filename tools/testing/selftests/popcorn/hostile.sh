@@ -60,6 +60,8 @@ lie()
 	local victim bystander ok=1
 
 	load_script 1 "$(liar "$1")" && exits 0 popcorn start 1 || return
+	# Until then no program can go there.
+	await 60 exits 0 popcorn ping -c 1 1 || return
 	/programs/contend -n 1000000 -l 1000 ring write mutex 0,1 >/tmp/victim 2>&1 &
 	victim=$!
 	/programs/contend -n 40 -l 300 ring write mutex 0,2 >/tmp/bystander 2>&1 &
