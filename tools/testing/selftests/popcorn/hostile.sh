@@ -33,14 +33,14 @@ liar()
 		echo messages kid=0 count=$messages seed=$1 >garbage
 		echo "<6>lies are out" >/dev/kmsg
 		echo window count=500 seed=$1 >garbage
-		echo "<6>garbage is out" >/dev/kmsg
+		poweroff -f
 	END
 }
 
-# It says so, or has died of what came back.
+# It has ended, or died of what came back. Its log may be garbage.
 liar_is_done()
 {
-	logged 1 "garbage is out" || [ "$(cat $kernels/1/state)" != running ]
+	[ "$(cat $kernels/1/state)" != running ]
 }
 
 # Both peers are well, and can be talked to.
