@@ -48,11 +48,11 @@ bench: build
 
 soak: build build-debug
 	@LONG=1 scripts/check 40-boot 50-cycle 53-corrupt 70-programs 71-progress \
-		guest-litmus guest-growth guest-hostile guest-fuzz guest-storm guest-records
+		guest-litmus guest-growth guest-hostile guest-fuzz guest-storm guest-records guest-shrink
 	@KIND=debug scripts/check messages link-death garbage hostile window pages abi ping threads memory stats \
-		litmus growth cases frames records shrink fuzz storm
+		litmus growth cases frames records fuzz storm
 	@scripts/build kasan
-	@KIND=kasan scripts/check messages garbage pages abi ping cases frames records shrink
+	@KIND=kasan scripts/check messages garbage pages abi ping cases frames records
 
 check-deep:
 	@tools/popcorn/check/deep.sh

@@ -41,6 +41,7 @@
 
 /* The OOM killer waits so long for a batch. */
 #define OOM_WAIT	HZ
+#define OOM_TRIES	3
 
 /* A member waits so long for an answer. */
 #define RETURN_LIMIT_MS	(10 * MSEC_PER_SEC)
@@ -222,14 +223,15 @@ static bool is_sending(void)
  */
 static int before_oom(struct notifier_block *nb, unsigned long unused, void *freed)
 {
-	unsigned long before = pcn_frames_visiting(), after;
-	int taken = atomic_read(&batches_taken);
+	unsigned long before = pcn_frames_visiting(), after = before;
+	int taken = atomic_read(&batches_taken), tries;
 
-	/* If there is none, those of the shrinker are under way. */
-	begin_any_batch();
-	wait_event_timeout(batch_ended, !is_sending() ||
-			   atomic_read(&batches_taken) != taken, OOM_WAIT);
-	after = pcn_frames_visiting();
+	/* One of the shrinker's may have been answered just before. */
+	for (tries = 0; tries < OOM_TRIES && after >= before; tries++) {
+		begin_any_batch();
+		wait_event_timeout(batch_ended, !is_sending(), OOM_WAIT);
+		after = pcn_frames_visiting();
+	}
 	if (atomic_read(&batches_taken) != taken && after < before)
 		*(unsigned long *)freed += before - after;
 	return NOTIFY_OK;
