@@ -585,7 +585,8 @@ void pcn_msg_poll_until(const struct pcn_linger *linger,
 {
 	u64 ns = READ_ONCE(linger->ns), end = ktime_get_ns() + ns;
 
-	if (!ns)
+	/* Handlers of others' messages must not take from the reserves of memory. */
+	if (!ns || current->flags & PF_MEMALLOC)
 		return;
 	while (look_until(end, is_over, arg))
 		cond_resched();

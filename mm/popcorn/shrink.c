@@ -16,7 +16,8 @@
  * needs. It only chooses the pages of one batch, and a work item sends them. The OOM
  * killer asks here before it kills, like it asks a balloon: then a batch is chosen without
  * regard to what was used, and is waited for, but for OOM_WAIT at most, since such a lock
- * may be held there as well.
+ * may be held there as well. The OOM killer holds a lock of its own meanwhile, which an
+ * allocation that finds no memory waits for: so the work item may take from the reserves.
  *
  * One batch to each origin is under way at a time: a member does not flood an origin, and
  * an origin that does not answer keeps nothing from others. An origin takes two
@@ -41,7 +42,6 @@
 
 /* The OOM killer waits so long for a batch. */
 #define OOM_WAIT	HZ
-#define OOM_TRIES	3
 
 /* A member waits so long for an answer. */
 #define RETURN_LIMIT_MS	(10 * MSEC_PER_SEC)
@@ -93,11 +93,13 @@ static void batch_send(struct work_struct *work)
 {
 	struct batch *b = container_of(work, struct batch, work);
 	u32 length = offsetof(struct return_msg, page[b->count]);
+	unsigned int flags = memalloc_noreclaim_save();
 
 	/* A page that the origin does not take stays: the hand comes by again. */
 	if (!pcn_msg_call(b - batches, PCN_CONTROL, PCN_TYPE_RETURN, &b->msg, length,
 			  NULL, NULL, RETURN_LIMIT_MS))
 		atomic_inc(&batches_taken);
+	memalloc_noreclaim_restore(flags);
 	batch_end(b);
 }
 
@@ -217,21 +219,25 @@ static bool is_sending(void)
 	return false;
 }
 
+static void wait_for_batches(void)
+{
+	wait_event_timeout(batch_ended, !is_sending(), OOM_WAIT);
+}
+
 /*
  * Frames that went for other reasons than a batch do not count: a kernel that thrashes may
  * be short of memory for good, and is to find its OOM killer.
  */
 static int before_oom(struct notifier_block *nb, unsigned long unused, void *freed)
 {
-	unsigned long before = pcn_frames_visiting(), after = before;
-	int taken = atomic_read(&batches_taken), tries;
+	unsigned long before = pcn_frames_visiting(), after;
+	int taken = atomic_read(&batches_taken);
 
-	/* One of the shrinker's may have been answered just before. */
-	for (tries = 0; tries < OOM_TRIES && after >= before; tries++) {
-		begin_any_batch();
-		wait_event_timeout(batch_ended, !is_sending(), OOM_WAIT);
-		after = pcn_frames_visiting();
-	}
+	/* Those under way may have freed what they free. What is sent next has not. */
+	wait_for_batches();
+	begin_any_batch();
+	wait_for_batches();
+	after = pcn_frames_visiting();
 	if (atomic_read(&batches_taken) != taken && after < before)
 		*(unsigned long *)freed += before - after;
 	return NOTIFY_OK;
