@@ -48,7 +48,7 @@ bench: build
 
 soak: build build-debug
 	@LONG=1 scripts/check 40-boot 50-cycle 53-corrupt 70-programs 71-progress \
-		guest-litmus guest-growth guest-hostile guest-fuzz guest-storm guest-records guest-shrink
+		guest-litmus guest-growth guest-hostile guest-fuzz guest-storm guest-records
 	@KIND=debug scripts/check messages link-death garbage hostile window pages abi ping threads memory stats \
 		litmus growth cases frames records fuzz storm
 	@scripts/build kasan

@@ -6,14 +6,6 @@
 # A program uses more memory on kernel 1 than that has: pages go back to their origin, and
 # nothing is killed (shrink.c).
 
-# Only with LONG=1: about one run of three still meets the OOM killer, and why is not
-# known.
-
-if [ "${LONG:-}" != 1 ]; then
-	echo "1..0 # SKIP it is not reliable yet: LONG=1 runs it"
-	exit
-fi
-
 . /selftests/lib.sh
 . /selftests/threads-lib.sh
 
