@@ -37,11 +37,11 @@ enum pcn_control_type {
 	PCN_TYPE_PAGE		= 8,	/* coherency: struct pcn_page_msg */
 	PCN_TYPE_VMA		= 9,	/* mm/popcorn/vma.c */
 	PCN_TYPE_ROUND		= 10,	/* mm/popcorn/change.c */
-	PCN_TYPE_PROCESS_NEW	= 11,	/* kernel/popcorn/threads/process.c */
+	PCN_TYPE_PROCESS_NEW	= 11,	/* kernel/popcorn/threads/keeper.c */
 	PCN_TYPE_PROCESS_END	= 12,	/* likewise */
 	PCN_TYPE_ARRIVE		= 13,	/* struct pcn_thread_msg */
 	PCN_TYPE_THREAD		= 14,	/* likewise */
-	PCN_TYPE_PROCESS_LOST	= 15,	/* kernel/popcorn/threads/process.c */
+	PCN_TYPE_PROCESS_LOST	= 15,	/* kernel/popcorn/threads/members.c */
 	PCN_TYPE_STATS		= 16,	/* mm/popcorn/stats.c */
 	PCN_TYPE_USAGE		= 17,	/* kernel/popcorn/threads/usage.c */
 	PCN_TYPE_RETURN		= 18,	/* mm/popcorn/shrink.c */

@@ -197,6 +197,7 @@ void pcn_thread_depart(struct pcn_thread *t, unsigned int kid);
 int pcn_thread_wait(struct pcn_thread *t, unsigned int state);
 void pcn_thread_want_stack(struct pcn_thread *t);
 u64 pcn_thread_hold_ns(u64 page, bool of_use, bool *several);
+long pcn_threads_in_use(void);
 
 /* shadow.c, visitor.c */
 void pcn_shadow_leave(struct pcn_thread *t, struct pt_regs *regs);
@@ -248,14 +249,15 @@ static inline u64 pcn_number_new(u64 n)
 	return (u64)pcn_self() << 56 | (u64)(u16)pcn_life() << 40 | n;
 }
 
-/* process.c */
+/* process.c, share.c, members.c */
 long pcn_processes_in_use(void);
-long pcn_threads_in_use(void);
 int pcn_process_share(u64 *number);
 int pcn_process_host(u64 number, unsigned int kid);
+u64 pcn_process_members(struct task_struct *task);
+
+/* arrival.c */
 int pcn_arrival_end(struct pcn_arrival *a, int err);
 bool pcn_arrival_cancel(const struct pcn_message *msg);
-u64 pcn_process_members(struct task_struct *task);
 
 /* syscall.c */
 int pcn_thread_may_go(unsigned int kid);

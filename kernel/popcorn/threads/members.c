@@ -1,0 +1,250 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * The kernels that share a process, and what becomes of it when one of them is lost.
+ *
+ * The members of a process are the kernels that were up when it came to be shared. A
+ * member that goes down, or whose keeper is killed, has no part of the process any more,
+ * and its next life has none either: no thread can go there. The process goes on without
+ * that member unless it depends on it, as the only copies of some pages may have been
+ * there. With the protocol "owner" it depends on the members that have had threads of it,
+ * with "vote" on all of them, since every member is asked about every page.
+ *
+ * A process that depends on what is lost is *doomed*: all that use its memory are killed.
+ * This takes two steps. The process is marked with pcn_processes_lock held, and its tasks
+ * are killed without it, since there may be many.
+ *
+ * All of that is the origin's. When the origin itself goes down, the keepers of its
+ * processes end.
+ */
+#define pr_fmt(fmt) "popcorn: " fmt
+
+#include <linux/errno.h>
+#include <linux/pid.h>
+#include <linux/sched/mm.h>
+#include <linux/sched/signal.h>
+#include <linux/sched/task.h>
+#include <linux/signal.h>
+
+#include <popcorn/partition.h>
+#include <popcorn/proto.h>
+#include <popcorn/space.h>
+
+#include "internal.h"
+#include "process.h"
+
+/* The members that still have a part of it. With pcn_processes_lock held. */
+static u64 members_present(const struct pcn_process *p)
+{
+	return p->members & ~p->lost;
+}
+
+/**
+ * pcn_process_host - a kernel is about to have a thread of a process
+ * @number:	the process's
+ * @kid:	the kernel
+ *
+ * Context: process.
+ * Return: 0; -EHOSTUNREACH the kernel has no part of the process: it was started, or
+ * started again, after the process was shared, or has lost its part; -ESRCH there is no
+ * such process.
+ */
+int pcn_process_host(u64 number, unsigned int kid)
+{
+	struct pcn_process *p;
+	int err = -ESRCH;
+
+	spin_lock(&pcn_processes_lock);
+	p = pcn_process_find(number);
+	if (p) {
+		err = members_present(p) & BIT_ULL(kid) ? 0 : -EHOSTUNREACH;
+		if (!err)
+			p->hosts |= BIT_ULL(kid);
+	}
+	spin_unlock(&pcn_processes_lock);
+	return err;
+}
+
+/* The number of the space that a task uses, 0 for none. */
+static u64 number_of(struct task_struct *task)
+{
+	struct pcn_space *s;
+	u64 number;
+
+	/* The address space, and its space with it, stays as long as it is the task's. */
+	task_lock(task);
+	s = task->mm ? READ_ONCE(task->mm->popcorn) : NULL;
+	number = s ? pcn_space_number(s) : 0;
+	task_unlock(task);
+	return number;
+}
+
+/**
+ * pcn_process_members - the kernels that share a task's process, which is at home here
+ * @task:	the current task, or one with a reference
+ *
+ * Context: process.
+ * Return: bit kid is set for each that has not gone down since; 0: not shared, or its
+ * home is elsewhere.
+ */
+u64 pcn_process_members(struct task_struct *task)
+{
+	u64 number = number_of(task);
+	struct pcn_process *p;
+	u64 members = 0;
+
+	if (!number)
+		return 0;
+	spin_lock(&pcn_processes_lock);
+	p = pcn_process_find(number);
+	/* The pid of a task that has been reaped is NULL. */
+	if (p && p->tgid && p->tgid == task_tgid(task))
+		members = members_present(p);
+	spin_unlock(&pcn_processes_lock);
+	return members;
+}
+
+/* In "vote" every member is asked about every page. With pcn_processes_lock held. */
+static bool depends_on(const struct pcn_process *p, unsigned int kid)
+{
+	u64 kernels = pcn_proto_chosen() == &pcn_proto_vote ? p->members :
+							      p->hosts;
+
+	return kernels & BIT_ULL(kid);
+}
+
+/*
+ * Kill all processes that use the address space, as the OOM killer does: memory of all of
+ * them is lost. The thread group that was shared may have ended, or have become another
+ * program, while others still use its memory.
+ */
+static void process_kill_users(const struct mm_struct *mm, unsigned int kid,
+			       const char *why)
+{
+	struct task_struct *leader, *p;
+
+	rcu_read_lock();
+	for_each_process(leader) {
+		for_each_thread(leader, p) {
+			if (READ_ONCE(p->mm) != mm || p->flags & PF_KTHREAD)
+				continue;
+			pr_err("process %d is killed: kernel %u %s\n",
+			       task_tgid_nr(leader), kid, why);
+			do_send_sig_info(SIGKILL, SEND_SIG_PRIV, leader,
+					 PIDTYPE_TGID);
+			break;
+		}
+	}
+	rcu_read_unlock();
+}
+
+/* The memory, with a reference, of a process that is doomed and not killed yet. */
+static struct mm_struct *next_doomed(unsigned int *kid, const char **why)
+{
+	struct mm_struct *mm = NULL;
+	struct pcn_process *p;
+
+	spin_lock(&pcn_processes_lock);
+	list_for_each_entry(p, &pcn_processes, node) {
+		if (!p->doomed)
+			continue;
+		*kid = p->doom;
+		*why = p->doomed;
+		p->doomed = NULL;
+		mm = p->mm;
+		mmgrab(mm);
+		break;
+	}
+	spin_unlock(&pcn_processes_lock);
+	return mm;
+}
+
+/* Not with pcn_processes_lock held: there may be many tasks. */
+static void kill_doomed(void)
+{
+	struct mm_struct *mm;
+	unsigned int kid;
+	const char *why;
+
+	while ((mm = next_doomed(&kid, &why))) {
+		process_kill_users(mm, kid, why);
+		mmdrop(mm);
+	}
+}
+
+/* With pcn_processes_lock held. Is the process to be killed? */
+static bool process_lose(struct pcn_process *p, unsigned int kid, const char *why)
+{
+	if (!depends_on(p, kid)) {
+		p->lost |= BIT_ULL(kid);
+		return false;
+	}
+	p->doomed = why;
+	p->doom = kid;
+	pcn_space_break(p->number);
+	return true;
+}
+
+/**
+ * pcn_process_lose_member - a kernel has no part of a process any more
+ * @number:	the process's; nothing is done if its home is elsewhere
+ * @kid:	the kernel
+ * @why:	what has happened, for the log: it follows "kernel 1"
+ *
+ * If the process depends on that kernel it is killed; otherwise it goes on without it.
+ *
+ * Context: process, with no lock held.
+ * Return: is it killed?
+ */
+bool pcn_process_lose_member(u64 number, unsigned int kid, const char *why)
+{
+	struct pcn_process *p;
+	bool killed = false;
+
+	spin_lock(&pcn_processes_lock);
+	p = pcn_process_find(number);
+	if (p && p->tgid && p->members & BIT_ULL(kid))
+		killed = process_lose(p, kid, why);
+	spin_unlock(&pcn_processes_lock);
+	kill_doomed();
+	return killed;
+}
+
+/**
+ * pcn_process_on_lost - handle PCN_TYPE_PROCESS_LOST: the sender's keeper was killed
+ * @msg:	the message; its payload is the number of the process
+ *
+ * Context: the poll; does not sleep.
+ */
+void pcn_process_on_lost(const struct pcn_message *msg)
+{
+	const u64 *number = msg->payload;
+
+	if (msg->length == sizeof(*number))
+		pcn_process_lose_member(*number, msg->kid, "has lost its part of it");
+}
+
+/**
+ * pcn_process_peer_down - a kernel has gone down
+ * @watch:	unused
+ * @kid:	the kernel
+ *
+ * Its own processes end here. Those of this kernel that it had a part of lose that part.
+ *
+ * Context: process.
+ */
+void pcn_process_peer_down(struct pcn_peer_notifier *watch, unsigned int kid)
+{
+	struct pcn_process *p;
+
+	spin_lock(&pcn_processes_lock);
+	list_for_each_entry(p, &pcn_processes, node) {
+		if (!p->tgid && pcn_number_kernel(p->number) == kid) {
+			pcn_keeper_end(p);
+			pcn_space_break(p->number);
+		} else if (p->tgid) {
+			process_lose(p, kid, "is down, with threads or pages of it");
+		}
+	}
+	spin_unlock(&pcn_processes_lock);
+	kill_doomed();
+}

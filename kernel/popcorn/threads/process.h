@@ -1,0 +1,120 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * What these files share about processes that several kernels share:
+ *
+ *	process.c	the table of them, and the messages about them
+ *	share.c		at the origin: how a process comes to be shared, and its end
+ *	members.c	the kernels that share a process, and what the loss of one means
+ *	keeper.c	elsewhere: the task from which visitors are made
+ *	arrival.c	elsewhere: visitors between the message and user mode
+ *
+ * internal.h has what others use of them.
+ */
+#ifndef _KERNEL_POPCORN_THREADS_PROCESS_H
+#define _KERNEL_POPCORN_THREADS_PROCESS_H
+
+#include <linux/build_bug.h>
+#include <linux/list.h>
+#include <linux/spinlock.h>
+#include <linux/types.h>
+#include <linux/wait.h>
+#include <linux/workqueue.h>
+
+#include <popcorn/core.h>
+#include <popcorn/msg.h>
+#include <popcorn/space.h>
+
+struct mm_struct;
+struct pcn_arrival;
+struct pid;
+
+/**
+ * struct pcn_process_msg - a process is shared. On the wire
+ * @number:	of its space
+ * @members:	kernels that share it
+ * @vdso:	where its vDSO is
+ * @vdso_size:	bytes of it, as a check
+ * @uid:	user that it runs as
+ * @gid:	group
+ * @pad:	zero
+ * @comm:	its name
+ */
+struct pcn_process_msg {
+	u64	number;
+	u64	members;
+	u64	vdso;
+	u32	vdso_size;
+	u32	uid;
+	u32	gid;
+	u32	pad;
+	u8	comm[16];
+};
+
+static_assert(sizeof(struct pcn_process_msg) == 56);
+
+/**
+ * struct pcn_process - a shared process
+ * @node:	in pcn_processes
+ * @number:	of its space
+ * @members:	kernels that share it
+ * @lost:	at the origin: those of them that have gone down, which know nothing of
+ *		it any more when they are up again
+ * @tgid:	at the origin: its thread group, with a reference; NULL elsewhere
+ * @mm:		at the origin: its address space, which outlives this structure. Other
+ *		processes may use it too (CLONE_VM), and may use it for longer than the
+ *		thread group exists: compare it, and look for tasks that use it.
+ * @doomed:	at the origin: why all that use @mm are to be killed, or NULL
+ * @doom:	the kernel that @doomed is about
+ * @farewell:	at the origin: tells the others of its end
+ * @hosts:	at the origin: kernels that have had a thread of it, and so may have
+ *		the only copies of pages
+ * @arrivals:	elsewhere: visitors that are to be
+ * @reserve:	elsewhere: memory to tell the origin that this part of it is lost
+ * @wake:	for the keeper
+ * @end:	for the keeper: it has to end
+ */
+struct pcn_process {
+	struct list_head	node;
+	u64			number;
+	u64			members;
+	u64			lost;
+	struct pid		*tgid;
+	struct mm_struct	*mm;
+	const char		*doomed;
+	unsigned int		doom;
+	struct work_struct	farewell;
+	u64			hosts;
+	struct list_head	arrivals;
+	struct pcn_reserve	reserve;
+	wait_queue_head_t	wake;
+	bool			end;
+};
+
+/* process.c */
+extern struct list_head pcn_processes;
+extern spinlock_t pcn_processes_lock;
+extern const struct pcn_space_ops pcn_process_space_ops;
+struct pcn_process *pcn_process_find(u64 number);
+struct pcn_process *pcn_process_new(u64 number, u64 members);
+void pcn_process_free(struct pcn_process *p);
+void pcn_process_enlist(struct pcn_process *p);
+
+/* share.c */
+void pcn_process_end(u64 number);
+
+/* members.c */
+bool pcn_process_lose_member(u64 number, unsigned int kid, const char *why);
+void pcn_process_on_lost(const struct pcn_message *msg);
+void pcn_process_peer_down(struct pcn_peer_notifier *watch, unsigned int kid);
+
+/* keeper.c */
+void pcn_keeper_end(struct pcn_process *p);
+void pcn_process_on_new(const struct pcn_message *msg);
+void pcn_process_on_end(const struct pcn_message *msg);
+
+/* arrival.c */
+struct pcn_arrival *pcn_arrival_next(struct pcn_process *p);
+bool pcn_arrival_ready(void);
+void pcn_arrival_on_message(const struct pcn_message *msg);
+
+#endif /* _KERNEL_POPCORN_THREADS_PROCESS_H */
