@@ -10,7 +10,7 @@
  *   type.c	registered types
  *   link_stats.c	/sys/kernel/popcorn/links, .../poll
  *   dev.c	/dev/popcorn
- *   load.c	load generator
+ *   load*.c	load generator (load.h)
  *   garbage.c	a peer that lies, for tests
  *
  * Locks, outermost first:

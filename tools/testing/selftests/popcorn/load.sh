@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0
 # shellcheck shell=sh
 #
-# For tests that use the load generator (drivers/msg_layer/load.c). On top of
+# For tests that use the load generator (drivers/msg_layer/load*.c). On top of
 # lib.sh.
 
 load=/sys/kernel/debug/popcorn
