@@ -152,7 +152,7 @@ void __init read_persistent_wall_and_boot_offset(struct timespec64 *wall,
 		return;
 	}
 	if (!read_clock(&pcn_secondary_window()->clock, &c))
-		panic("the primary's clock cannot be read");
+		panic("cannot read the clock of the primary");
 	start_tsc = rdtsc_ordered();
 	mono = mono_at(&c, start_tsc);
 	*boot = ns_to_timespec64(mono);

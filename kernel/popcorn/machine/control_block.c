@@ -225,7 +225,7 @@ static int start_beating(unsigned int cpu)
 
 static void power_off(struct work_struct *work)
 {
-	pr_notice("the primary asks for poweroff\n");
+	pr_notice("powering off: the primary asks for it\n");
 	orderly_poweroff(true);
 }
 
@@ -264,7 +264,7 @@ static int __init secondary_init(void)
 
 	if (!pcn_is_secondary())
 		return 0;
-	pr_info("kernel %u (%s) on %u CPUs\n", pcn_handoff()->kid,
+	pr_info("this is kernel %u (%s), CPUs: %u\n", pcn_handoff()->kid,
 		pcn_handoff()->name, pcn_handoff()->cpus);
 	x86_platform_ipi_callback = pcn_on_doorbell;
 	err = cpuhp_setup_state(CPUHP_AP_ONLINE_DYN, "popcorn:beat",

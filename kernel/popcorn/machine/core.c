@@ -328,7 +328,7 @@ static int __init init_self(const struct pcn_handoff *h)
 	generation = h->generation;
 	if (!pcn_facts_copy(&facts, pcn_secondary_window(), h->window_size) ||
 	    !(facts.present & BIT_ULL(h->kid)))
-		panic("the head of the message window cannot be right");
+		panic("the head of the message window is not valid");
 	window = pcn_secondary_window();
 	kernels[h->kid] = k;
 	pcn_cpus_init();

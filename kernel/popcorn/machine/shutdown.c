@@ -89,7 +89,7 @@ static void count_awake(struct pcn_kernel *k)
 	if (READ_ONCE(k->state) < PCN_BOOTING)
 		return;
 	atomic_inc(&awake);
-	pr_err("no suspend: kernel %u (%s) is %s\n", k->kid, k->part.name,
+	pr_err("suspend refused: kernel %u (%s) is %s\n", k->kid, k->part.name,
 	       pcn_kernel_state_name(READ_ONCE(k->state)));
 }
 

@@ -357,7 +357,8 @@ void pcn_arch_unpack(struct pcn_blob *kernel)
 	if (!fault)
 		kernel->vmlinux = kmemdup(&v, sizeof(v), GFP_KERNEL);
 	if (fault)
-		pr_info("an image will unpack itself at each start: %s\n", fault);
+		pr_info("an image is not unpacked in advance, it will unpack itself at each start: %s\n",
+			fault);
 	else if (!kernel->vmlinux)
 		vfree(v.data);
 }
