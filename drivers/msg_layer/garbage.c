@@ -316,7 +316,7 @@ static int send_lies(unsigned int kid, unsigned int count, u64 seed)
 			err = -EINTR;
 	}
 	kfree(s);
-	pr_info("garbage: %u messages for kernel %u, seed %llu: %d\n", sent, kid,
+	pr_info("garbage: sent %u messages to kernel %u, seed %llu: %d\n", sent, kid,
 		seed, err);
 	return err;
 }

@@ -382,7 +382,7 @@ static bool has_handlers(struct pcn_link *link)
 							 WQ_MEM_RECLAIM,
 							 link->kid);
 	if (!link->handlers)
-		pr_err("no memory for a link to kernel %u\n", link->kid);
+		pr_err("no link to kernel %u: out of memory\n", link->kid);
 	return link->handlers;
 }
 
@@ -568,7 +568,8 @@ static int __init pcn_msg_init(void)
 			return 0;
 		}
 	}
-	pr_err("no messages: the layer cannot be set up (%d)\n", err);
+	pr_err("cannot set up the messaging layer, there will be no messages: %d\n",
+	       err);
 	return err;
 }
 device_initcall(pcn_msg_init);

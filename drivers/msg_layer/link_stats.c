@@ -231,7 +231,7 @@ void pcn_link_stats_add(struct pcn_link *link)
 	err = kobject_init_and_add(&dir->kobj, &link_ktype, links_kobj, "%u",
 				   link->kid);
 	if (err) {
-		pr_warn("no statistics of messages with kernel %u: %pe\n",
+		pr_warn("cannot make the statistics of the link to kernel %u: %pe\n",
 			link->kid, ERR_PTR(err));
 		kobject_put(&dir->kobj);
 		return;

@@ -87,7 +87,7 @@ static void load_complain(const struct pcn_message *msg, u64 index, u32 length)
 {
 	u64 told = msg->length >= 16 ? *(u64 *)msg->payload : U64_MAX;
 
-	pr_err("kernel %u, %s: message %llu of %u bytes is due, came %u bytes that say %lld\n",
+	pr_err("kernel %u, channel %s: expected message %llu of %u bytes, received %u bytes that say they are message %lld\n",
 	       msg->kid, pcn_channel_name(msg->channel), index, length,
 	       msg->length, told);
 }
@@ -231,8 +231,8 @@ static void note_end(struct load_sender *s, int err)
 		WRITE_ONCE(s->lost, true);
 	} else if (err) {
 		s->errors++;
-		pr_err("to kernel %u, %s: error %d after %llu messages\n",
-		       s->kid, pcn_channel_name(s->channel), err, s->sent);
+		pr_err("sending to kernel %u, channel %s, failed after %llu messages: %d\n",
+		       s->kid, pcn_channel_name(s->channel), s->sent, err);
 	}
 }
 

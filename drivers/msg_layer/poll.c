@@ -255,7 +255,7 @@ static bool may_defer(struct pcn_link *link, u32 length)
 	if (atomic_long_read(&link->deferred) + deferred_size(length) <=
 	    pcn_peer_bytes_max)
 		return true;
-	pcn_link_break(link, "sends more than can wait");
+	pcn_link_break(link, "it sends more than can wait here");
 	return false;
 }
 
@@ -374,7 +374,7 @@ static bool poll_message(struct pcn_poll_group *group, struct pcn_link *link,
 	}
 	if (h.channel != channel || h.source != link->kid ||
 	    h.flags & ~PCN_MSG_REPLY) {
-		pcn_link_break(link, "header that is not of this link");
+		pcn_link_break(link, "it sends a header that is not of this link");
 		return false;
 	}
 	if (!poll_deliver_for(group, link, port, &h)) {

@@ -112,7 +112,7 @@ static void charge_spilled(struct pcn_spilled *s)
 	if (payer &&
 	    atomic_long_add_return(s->size, &payer->charged[s->group]) >
 	    pcn_peer_bytes_max)
-		pcn_link_break(payer, "does not read the answers that it gets");
+		pcn_link_break(payer, "it does not read the answers that it gets");
 }
 
 /* It waits no more. The group that takes messages of its payer again, as a bit. */
@@ -414,7 +414,7 @@ static int port_spill(struct pcn_link *link, const struct pcn_msg_header *header
 	if (!reserve && port->spilled >= SPILL_MAX)
 		return -ENOBUFS;
 	if (port->spilled_bytes > PORT_SHARES * pcn_peer_bytes_max)
-		return pcn_link_error(link, "does not read");
+		return pcn_link_error(link, "it does not read");
 	s = new_spilled(header->length, GFP_ATOMIC) ?:
 		from_reserve(reserve, header->length);
 	if (!s)
