@@ -189,7 +189,8 @@ void pcn_arrival_on_message(const struct pcn_message *msg)
 
 	/* Not even to be answered: nobody knows whose it is. */
 	if (!has_state(msg)) {
-		pr_err_ratelimited("kernel %u sends a thread in no state\n", msg->kid);
+		pr_err_ratelimited("dropped a malformed arrival from kernel %u\n",
+				   msg->kid);
 		return;
 	}
 	a->kid = msg->kid;

@@ -299,7 +299,7 @@ void pcn_shadow_forget_stay(struct pcn_thread *t)
 
 static void shadow_lost(struct pcn_thread *t, const char *how)
 {
-	pr_err("%s[%d]: killed, its thread on kernel %u %s\n", current->comm,
+	pr_err("%s[%d]: killed: its thread on kernel %u %s\n", current->comm,
 	       current->tgid, t->at, how);
 	force_sig(SIGKILL);
 }
@@ -392,7 +392,7 @@ static void end_absence(struct pcn_thread *t, u32 op)
 		come_home(t);
 	else if (!fatal_signal_pending(current))
 		shadow_lost(t, op == PCN_THREAD_GONE ? "was killed there" :
-					    "is lost, that kernel is down");
+					    "was lost, as that kernel is down");
 }
 
 /* There and back. An error: it has not been there. */
@@ -437,7 +437,7 @@ static void shadow_leave_later(struct pcn_thread *t)
 
 static void shadow_stay(struct pcn_thread *t, unsigned int kid, int err)
 {
-	pr_info_ratelimited("%s[%d]: cannot go to kernel %u: %d\n",
+	pr_info_ratelimited("%s[%d]: stays here, as it cannot go to kernel %u: %d\n",
 			    current->comm, current->pid, kid, err);
 	pcn_affinity_lift(t);
 	t->wanted = pcn_self();

@@ -475,7 +475,7 @@ static void thread_on_message(const struct pcn_message *msg)
 	struct pcn_thread *t;
 
 	if (!thread_msg_is_valid(msg)) {
-		pr_err_ratelimited("kernel %u sends a thread's message that is none\n",
+		pr_err_ratelimited("dropped a malformed thread message from kernel %u\n",
 				   msg->kid);
 		return;
 	}
