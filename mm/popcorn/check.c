@@ -157,7 +157,7 @@ bool pcn_check_mistaken(enum pcn_mistake mistake)
 	if (atomic_dec_if_positive(&mistakes[mistake]) < 0)
 		return false;
 	atomic_inc(&mistakes_made);
-	pr_info_ratelimited("a mistake is made on purpose: %s\n",
+	pr_info_ratelimited("making a mistake on purpose: %s\n",
 			    mistake_names[mistake]);
 	return true;
 }

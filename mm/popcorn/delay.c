@@ -43,7 +43,7 @@ static int __init delay_param(char *arg)
 	u32 us;
 
 	if (!arg || kstrtou32(arg, 0, &us) || us > USEC_PER_SEC) {
-		pr_err("popcorn_delay=%s refused: not microseconds up to a second\n",
+		pr_err("popcorn_delay=%s refused: not a number of microseconds up to 1000000\n",
 		       arg ?: "");
 		return 0;
 	}

@@ -143,7 +143,7 @@ static vm_fault_t fault_complete_unlocked(struct fault *f)
 static vm_fault_t fault_give_up(struct fault *f, int err)
 {
 	if (err == -EIO) {
-		pr_err("%s[%d]: page %lx is lost with the kernel that had it\n",
+		pr_err("%s[%d]: killed: page %lx was lost with the kernel that had it\n",
 		       current->comm, current->pid, f->address & PAGE_MASK);
 		send_sig(SIGKILL, current, 1);
 	}

@@ -248,7 +248,7 @@ static void page_complain(struct pcn_record *r, pte_t entry)
 {
 	struct pcn_space *s = r->space;
 
-	pr_err("page %llx of space %llx: its entry is %llx, its frame %lx: the process is killed\n",
+	pr_err("page %llx of space %llx: killing the process: the page table has %llx, which is not frame %lx\n",
 	       r->page, s->number, (u64)pte_val(entry),
 	       r->frame ? page_to_pfn(r->frame) : 0);
 	space_kill_users(s->mm);

@@ -104,7 +104,7 @@ static void step_post(struct pcn_record *r, unsigned int to, const void *payload
 	if (!err || err == -EHOSTDOWN)
 		return;
 	atomic64_inc(&s->stats.unsent);
-	pr_err_ratelimited("page %llx of space %llx: a message to kernel %u is lost: %d\n",
+	pr_err_ratelimited("page %llx of space %llx: lost a message to kernel %u: %d\n",
 			   r->page, s->number, to, err);
 }
 
@@ -320,7 +320,7 @@ static void step_event(struct pcn_record *r, const struct pcn_proto_event *m,
 	if (pcn_proto_step(s->proto, &s->group, &r->replica, m, &out) ==
 	    PCN_IMPOSSIBLE) {
 		atomic64_inc(&s->stats.impossible);
-		pr_err_ratelimited("page %llx of space %llx: %s from %u in %s: %s\n",
+		pr_err_ratelimited("page %llx of space %llx: refused %s from kernel %u in state %s: %s\n",
 				   r->page, s->number, pcn_event_name(m->type),
 				   m->from, pcn_state_name(state), out.fault);
 		return;
@@ -534,7 +534,7 @@ static void page_on_message(const struct pcn_message *msg)
 	struct pcn_space *s;
 
 	if (!page_msg_is_valid(msg)) {
-		pr_err_ratelimited("kernel %u sends a page message that is none\n",
+		pr_err_ratelimited("dropped a malformed page message from kernel %u\n",
 				   msg->kid);
 		return;
 	}
@@ -543,7 +543,7 @@ static void page_on_message(const struct pcn_message *msg)
 	if (s && s->group.members & BIT_ULL(msg->kid) && has_page(s, w->page))
 		take_message(s, msg);
 	else
-		pr_err_ratelimited("kernel %u sends page %llx of space %llx, which is not here or not its\n",
+		pr_err_ratelimited("dropped a message from kernel %u about page %llx of space %llx: no such page here, or not one of that kernel\n",
 				   msg->kid, w->page, w->space);
 }
 
