@@ -300,7 +300,7 @@ static int __init init_primary(const struct pcn_partitions *all)
 		return err;
 	publish_apicids();
 	/* Nobody else runs yet: this is what was written just now. */
-	if (WARN_ON(!pcn_facts_copy(&facts, window, window->size)))
+	if (WARN_ON_ONCE(!pcn_facts_copy(&facts, window, window->size)))
 		return -EINVAL;
 	pcn_cpus_init();
 	pcn_roster_init();
