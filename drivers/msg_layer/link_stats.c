@@ -240,7 +240,7 @@ void pcn_link_stats_add(struct pcn_link *link)
 }
 
 /**
- * pcn_stats_init - make /sys/kernel/popcorn/links and .../poll
+ * pcn_link_stats_init - make /sys/kernel/popcorn/links and .../poll
  *
  * Context: initcall.
  * Return: 0 or a negative errno.
