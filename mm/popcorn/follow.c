@@ -36,25 +36,36 @@ static bool is_quiet_locked(const struct pcn_record *r)
 	       pcn_replica_is_settled(&r->replica);
 }
 
-/* One reference is the space's, one of the walk through its records. */
+/*
+ * One reference is the space's, and one each of those that wait. There may be several: the
+ * work item of a round that was interrupted, and that of the next.
+ */
 static bool is_quiet(struct pcn_record *r)
 {
 	bool quiet;
 
-	if (refcount_read(&r->refs) > 2)
-		return false;
 	spin_lock(&r->lock);
-	quiet = is_quiet_locked(r);
+	quiet = refcount_read(&r->refs) <= 1 + r->waiters && is_quiet_locked(r);
 	spin_unlock(&r->lock);
 	return quiet;
 }
 
+static void count_waiter(struct pcn_record *r, int change)
+{
+	spin_lock(&r->lock);
+	r->waiters += change;
+	spin_unlock(&r->lock);
+}
+
+/* The caller's reference goes afterwards: that wakes who has counted it. */
 static int wait_for_record(struct pcn_space *s, struct pcn_record *r)
 {
-	if (wait_event_killable(s->quiet, is_quiet(r) || READ_ONCE(s->broken)) ||
-	    READ_ONCE(s->broken))
-		return -EINTR;
-	return 0;
+	int err;
+
+	count_waiter(r, 1);
+	err = wait_event_killable(s->quiet, is_quiet(r) || READ_ONCE(s->broken));
+	count_waiter(r, -1);
+	return err || READ_ONCE(s->broken) ? -EINTR : 0;
 }
 
 /**
@@ -130,9 +141,9 @@ static bool is_ours(const struct vm_area_struct *vma)
 /* Nobody can use it, and a fault asks the origin what is there now. */
 static void make_void(struct vm_area_struct *vma)
 {
-	zap_page_range_single(vma, vma->vm_start, vma->vm_end - vma->vm_start, NULL);
 	vm_flags_clear(vma, VM_ACCESS_FLAGS);
 	vma->vm_ops = &pcn_void_ops;
+	zap_page_range_single(vma, vma->vm_start, vma->vm_end - vma->vm_start, NULL);
 }
 
 static void drop_vma(struct vm_area_struct *vma, unsigned long start,

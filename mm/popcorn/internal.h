@@ -115,6 +115,7 @@ struct pcn_hold {
  * @frame:	the page; there once a thread here has wanted it
  * @active:	accesses that are under way
  * @changes:	counts what threads may wait for: wait_var_event()
+ * @waiters:	walks that wait until nothing is under way, with a reference each
  * @hold:	for how long the page stays
  * @may:	what the protocol lets this kernel do with the page, enum pcn_mapping
  * @mapped:	what the page table lets it do, never more than @may; exact
@@ -147,6 +148,7 @@ struct pcn_record {
 	struct page		*frame;
 	unsigned int		active;
 	unsigned int		changes;
+	unsigned int		waiters;
 	struct pcn_hold		hold;
 	u8			may : 4;
 	u8			mapped : 4;

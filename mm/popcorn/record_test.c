@@ -1,10 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0
 /* Unit tests of records: references, ranges that are shut, and the end of a space. */
 #include <kunit/test.h>
+#include <linux/completion.h>
 #include <linux/ktime.h>
 #include <linux/moduleparam.h>
+#include <linux/workqueue.h>
 
 #include "internal.h"
+#include "round.h"
 
 /* Of kernel memory, and this kernel alone. */
 #define NUMBER	0x7e57
@@ -116,6 +119,60 @@ static void test_plain_fault(struct kunit *test)
 	pcn_record_put(r);
 }
 
+struct walk {
+	struct work_struct	work;
+	struct pcn_space	*space;
+	struct completion	done;
+};
+
+static void walk(struct work_struct *work)
+{
+	struct walk *w = container_of(work, struct walk, work);
+
+	pcn_space_wait_until_quiet(w->space, 0, 100);
+	complete(&w->done);
+}
+
+static void begin_walk(struct walk *w, struct pcn_space *s)
+{
+	w->space = s;
+	init_completion(&w->done);
+	INIT_WORK_ONSTACK(&w->work, walk);
+	queue_work(system_unbound_wq, &w->work);
+}
+
+static bool end_walk(struct walk *w)
+{
+	bool ended = wait_for_completion_timeout(&w->done, 60 * HZ);
+
+	if (!ended) {
+		WRITE_ONCE(w->space->broken, true);
+		wake_up_all(&w->space->quiet);
+		wait_for_completion(&w->done);
+	}
+	destroy_work_on_stack(&w->work);
+	return ended;
+}
+
+/* A round that is interrupted leaves one, and the next makes another. */
+static void test_two_wait(struct kunit *test)
+{
+	struct pcn_space *s = test->priv;
+	struct pcn_record *r = pcn_record_get(s, 7);
+	struct walk one, two;
+
+	begin_walk(&one, s);
+	begin_walk(&two, s);
+	/* The space's, this test's and theirs. */
+	while (refcount_read(&r->refs) < 4)
+		cond_resched();
+	KUNIT_EXPECT_FALSE(test, completion_done(&one.done));
+	KUNIT_EXPECT_FALSE(test, completion_done(&two.done));
+	pcn_record_put(r);
+	KUNIT_EXPECT_TRUE(test, end_walk(&one));
+	KUNIT_EXPECT_TRUE(test, end_walk(&two));
+}
+
 /* Time in the log; as many as a parameter says, for a run by hand. */
 static void test_destroy(struct kunit *test)
 {
@@ -147,6 +204,7 @@ static struct kunit_case cases[] = {
 	KUNIT_CASE(test_frozen),
 	KUNIT_CASE(test_torn),
 	KUNIT_CASE(test_plain_fault),
+	KUNIT_CASE(test_two_wait),
 	KUNIT_CASE(test_destroy),
 	{}
 };
