@@ -161,32 +161,42 @@ static int round_recall(struct pcn_space *s, u64 first, u64 last)
 	return pcn_space_wait_until_quiet(s, first, last);
 }
 
-static void release_record(struct pcn_space *s, struct pcn_record *r, bool everywhere)
+/* -ENOMEM: nothing is lost, pcn_round_finish() does it again. */
+static int release_record(struct pcn_space *s, struct pcn_record *r, bool everywhere)
 {
 	unsigned long address = r->page << PAGE_SHIFT;
 	struct vm_area_struct *vma, *own;
+	int err = 0;
 
 	mmap_read_lock(s->mm);
 	vma = vma_lookup(s->mm, address);
-	own = vma && pcn_vma_replicates(vma) &&
-	      !pcn_page_map_prepare(vma, address, true) ? vma : NULL;
-	if (!pcn_page_release(r, own, everywhere))
+	own = vma && pcn_vma_replicates(vma) ? vma : NULL;
+	if (own)
+		err = pcn_page_map_prepare(own, address, true);
+	if (!err && !pcn_page_release(r, own, everywhere))
 		pcn_page_remove(r, vma);
 	mmap_read_unlock(s->mm);
+	return err;
 }
 
 /* With @everywhere all others have dropped the pages, otherwise they are told next. */
-static void round_release(struct pcn_change *c, bool everywhere)
+static int round_release(struct pcn_change *c, bool everywhere)
 {
 	struct pcn_space *s = c->space;
 	struct pcn_shard *shard;
 	struct pcn_record *r;
+	int err;
 
 	for_each_record(r, shard, s, c->first, c->last) {
-		release_record(s, r, everywhere);
+		err = release_record(s, r, everywhere);
+		if (err) {
+			pcn_record_put(r);
+			return err;
+		}
 		pcn_record_drop(r, everywhere);
 		cond_resched();
 	}
+	return 0;
 }
 
 /* After they have forgotten them. */
@@ -250,8 +260,8 @@ static int round_drop_all(struct pcn_change *c)
 		err = round_tell(c, PCN_ROUND_DROP, 0);
 	if (err)
 		return err;
-	round_release(c, !last);
-	if (last)
+	err = round_release(c, !last);
+	if (!err && last)
 		err = round_tell(c, PCN_ROUND_DROP, PCN_ROUND_LAST);
 	c->dropped = !err;
 	c->thawed = last && !err;
