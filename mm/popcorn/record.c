@@ -628,6 +628,61 @@ static void record_cancel(struct pcn_record *r)
 	spin_unlock(&r->lock);
 }
 
+/* How many records are taken out of a shard while its lock is held */
+#define UNUSED_BATCH	64
+
+/* Only the space refers to them, and no reference comes without the lock. */
+static unsigned int take_unused(struct pcn_shard *shard, u64 page,
+				struct pcn_record **unused)
+{
+	struct pcn_record *r;
+	struct rb_node *node;
+	unsigned int n = 0;
+
+	spin_lock(&shard->lock);
+	r = pcn_record_next(shard, page);
+	while (r && n < UNUSED_BATCH) {
+		node = rb_next(&r->node);
+		if (refcount_read(&r->refs) == 1) {
+			rb_erase(&r->node, &shard->records);
+			unused[n++] = r;
+		}
+		r = rb_entry_safe(node, struct pcn_record, node);
+	}
+	spin_unlock(&shard->lock);
+	return n;
+}
+
+static void free_unused(struct pcn_record *r)
+{
+	struct pcn_space *s = r->space;
+
+	if (r->torn && atomic_dec_and_test(&s->torn))
+		wake_up_all(&s->thawed);
+	pcn_check_end(r, false);
+	free_record(r);
+}
+
+/* Most of them are, and to look each of them up again would take long. */
+static void end_unused(struct pcn_space *s, struct pcn_shard *shard)
+{
+	struct pcn_record *unused[UNUSED_BATCH];
+	unsigned int i, n;
+	u64 page = 0;
+
+	while ((n = take_unused(shard, page, unused))) {
+		page = unused[n - 1]->page;
+		for (i = 0; i < n; i++)
+			free_unused(unused[i]);
+		spin_lock(&shard->lock);
+		shard->alive -= n;
+		if (!shard->alive)
+			wake_up_all(&s->quiet);
+		spin_unlock(&shard->lock);
+		cond_resched();
+	}
+}
+
 /* One reference is the space's, one of the walk through its records. */
 static bool is_idle(const struct pcn_record *r)
 {
@@ -656,6 +711,8 @@ void pcn_records_end(struct pcn_space *s)
 	struct pcn_shard *shard;
 	struct pcn_record *r;
 
+	for (shard = s->shard; shard < s->shard + PCN_SHARDS; shard++)
+		end_unused(s, shard);
 	for_each_record(r, shard, s, 0, U64_MAX) {
 		if (!is_idle(r))
 			record_cancel(r);
