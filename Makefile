@@ -47,7 +47,7 @@ bench: build
 	@scripts/bench-programs
 
 soak: build build-debug
-	@LONG=1 scripts/check 40-boot 50-cycle 53-corrupt 70-programs 71-progress \
+	@LONG=1 scripts/check 30-kunit 40-boot 50-cycle 53-corrupt 70-programs 71-progress \
 		guest-litmus guest-growth guest-hostile guest-fuzz guest-storm guest-records
 	@KIND=debug scripts/check messages link-death garbage hostile window pages abi ping threads memory stats \
 		litmus growth cases frames records fuzz storm
