@@ -131,20 +131,11 @@ static bool test_stopped(void)
 
 /* --- what cannot be shared --- */
 
-static volatile int *strange_page;
-static volatile int strange_step;
 static char strange_stack[2][65536];
 
-/* What it changes is everybody's. */
-static int change_page(void *arg)
+static int sleep_on(void *arg)
 {
 	(void)arg;
-	while (strange_step != 1)
-		usleep(1000);
-	strange_step = mmap((void *)strange_page, PAGE, PROT_READ | PROT_WRITE,
-			    MAP_FIXED | MAP_SHARED | MAP_ANONYMOUS, -1, 0) ==
-		       strange_page ? 2 : -1;
-	*strange_page = 1000;
 	for (;;)
 		pause();
 	return 0;
@@ -153,7 +144,7 @@ static int change_page(void *arg)
 /* Its leader ends, and has no memory any more. */
 static int leave_to_thread(void *arg)
 {
-	clone(change_page, strange_stack[1] + sizeof(strange_stack[1]),
+	clone(sleep_on, strange_stack[1] + sizeof(strange_stack[1]),
 	      CLONE_VM | CLONE_SIGHAND | CLONE_THREAD | CLONE_FS | CLONE_FILES, arg);
 	syscall(SYS_exit, 0);
 	return 0;

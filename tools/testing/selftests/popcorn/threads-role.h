@@ -43,14 +43,6 @@ static void be_crowd(int n)
 		pause();
 }
 
-static int sleep_on(void *arg)
-{
-	(void)arg;
-	for (;;)
-		pause();
-	return 0;
-}
-
 static int go_once(void)
 {
 	if (leave() || go(0))
