@@ -108,14 +108,13 @@ struct pcn_hold {
  *		of threads, work items, the worker and handlers that use it. The last one
  *		frees the record
  * @lock:	protects everything that follows
+ * @backlog:	events wait until nobody uses the page, or for memory; or NULL
+ * @frame:	the page; there once a thread here has wanted it
  * @replica:	the protocol's
  * @poster:	the thread whose access is with the protocol, NULL once it gave up
  * @adopter:	the thread that makes a plain page the protocol's
- * @backlog:	events wait until nobody uses the page, or for memory; or NULL
- * @frame:	the page; there once a thread here has wanted it
  * @active:	accesses that are under way
  * @changes:	counts what threads may wait for: wait_var_event()
- * @waiters:	walks that wait until nothing is under way, with a reference each
  * @hold:	for how long the page stays
  * @may:	what the protocol lets this kernel do with the page, enum pcn_mapping
  * @mapped:	what the page table lets it do, never more than @may; exact
@@ -131,6 +130,8 @@ struct pcn_hold {
  * @granted:	@poster may use the page, whatever @may says
  * @lost:	the content of the page is lost
  * @dropped:	it is in its space no more
+ * @waiters:	walks that wait until nothing is under way, with a reference each; no more
+ *		than work items of rounds run at a time
  *
  * There is one for each page that several kernels use, so it is small: what only
  * contention needs is in @backlog.
@@ -141,14 +142,13 @@ struct pcn_record {
 	u64			page;
 	refcount_t		refs;
 	spinlock_t		lock;
+	struct pcn_backlog	*backlog;
+	struct page		*frame;
 	struct pcn_replica	replica;
 	struct task_struct	*poster;
 	struct task_struct	*adopter;
-	struct pcn_backlog	*backlog;
-	struct page		*frame;
 	unsigned int		active;
 	unsigned int		changes;
-	unsigned int		waiters;
 	struct pcn_hold		hold;
 	u8			may : 4;
 	u8			mapped : 4;
@@ -160,6 +160,7 @@ struct pcn_record {
 	bool			granted : 1;
 	bool			lost : 1;
 	bool			dropped : 1;
+	u16			waiters;
 };
 
 /**

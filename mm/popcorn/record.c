@@ -125,7 +125,7 @@ void pcn_record_discard(struct pcn_record *r)
 	kmem_cache_free(cache, r);
 }
 
-static void free_record(struct pcn_record *r)
+static void free_content(struct pcn_record *r)
 {
 	struct page *frame = r->frame;
 
@@ -134,6 +134,11 @@ static void free_record(struct pcn_record *r)
 		pcn_record_set_frame(r, NULL);
 		put_page(frame);
 	}
+}
+
+static void free_record(struct pcn_record *r)
+{
+	free_content(r);
 	atomic_long_dec(&records_in_use);
 	kmem_cache_free(cache, r);
 }
@@ -628,59 +633,70 @@ static void record_cancel(struct pcn_record *r)
 	spin_unlock(&r->lock);
 }
 
-/* How many records are taken out of a shard while its lock is held */
+/* How many records are freed at a time */
 #define UNUSED_BATCH	64
 
-/* Only the space refers to them, and no reference comes without the lock. */
-static unsigned int take_unused(struct pcn_shard *shard, u64 page,
-				struct pcn_record **unused)
+static void free_unused(struct pcn_space *s, struct pcn_shard *shard,
+			struct pcn_record **unused, unsigned int n)
 {
-	struct pcn_record *r;
-	struct rb_node *node;
-	unsigned int n = 0;
+	unsigned int i;
+
+	for (i = 0; i < n; i++) {
+		pcn_check_end(unused[i], false);
+		free_content(unused[i]);
+	}
+	atomic_long_sub(n, &records_in_use);
+	kmem_cache_free_bulk(cache, n, (void **)unused);
+	spin_lock(&shard->lock);
+	shard->alive -= n;
+	if (!shard->alive)
+		wake_up_all(&s->quiet);
+	spin_unlock(&shard->lock);
+	cond_resched();
+}
+
+static struct rb_root take_all(struct pcn_shard *shard)
+{
+	struct rb_root all;
 
 	spin_lock(&shard->lock);
-	r = pcn_record_next(shard, page);
-	while (r && n < UNUSED_BATCH) {
-		node = rb_next(&r->node);
-		if (refcount_read(&r->refs) == 1) {
-			rb_erase(&r->node, &shard->records);
-			unused[n++] = r;
-		}
-		r = rb_entry_safe(node, struct pcn_record, node);
-	}
+	all = shard->records;
+	shard->records = RB_ROOT;
 	spin_unlock(&shard->lock);
-	return n;
+	return all;
 }
 
-static void free_unused(struct pcn_record *r)
+static void put_back(struct pcn_shard *shard, struct pcn_record *r)
 {
-	struct pcn_space *s = r->space;
-
-	if (r->torn && atomic_dec_and_test(&s->torn))
-		wake_up_all(&s->thawed);
-	pcn_check_end(r, false);
-	free_record(r);
+	spin_lock(&shard->lock);
+	record_insert(shard, r);
+	spin_unlock(&shard->lock);
 }
 
-/* Most of them are, and to look each of them up again would take long. */
+/*
+ * Most records are unused, and to take each one out of the tree would take long. Outside of
+ * it they get no reference any more, and nobody takes one out of a space that ends.
+ */
 static void end_unused(struct pcn_space *s, struct pcn_shard *shard)
 {
-	struct pcn_record *unused[UNUSED_BATCH];
-	unsigned int i, n;
-	u64 page = 0;
+	struct pcn_record *unused[UNUSED_BATCH], *r, *next;
+	struct rb_root all = take_all(shard);
+	unsigned int n = 0;
 
-	while ((n = take_unused(shard, page, unused))) {
-		page = unused[n - 1]->page;
-		for (i = 0; i < n; i++)
-			free_unused(unused[i]);
-		spin_lock(&shard->lock);
-		shard->alive -= n;
-		if (!shard->alive)
-			wake_up_all(&s->quiet);
-		spin_unlock(&shard->lock);
-		cond_resched();
+	rbtree_postorder_for_each_entry_safe(r, next, &all, node) {
+		if (refcount_read(&r->refs) > 1) {
+			put_back(shard, r);
+			continue;
+		}
+		/* Pairs with the release of the reference that went last. */
+		smp_acquire__after_ctrl_dep();
+		unused[n++] = r;
+		if (n == UNUSED_BATCH) {
+			free_unused(s, shard, unused, n);
+			n = 0;
+		}
 	}
+	free_unused(s, shard, unused, n);
 }
 
 /* One reference is the space's, one of the walk through its records. */
