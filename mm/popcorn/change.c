@@ -174,8 +174,12 @@ static void change_finish_work(struct work_struct *work)
 	struct pcn_change *c = container_of(work, struct pcn_change, finish);
 	struct pcn_space *s = c->space;
 
-	while (pcn_round_finish(c))
+	while (pcn_round_finish(c)) {
+		/* Nobody wants the pages, and their end is what makes room for others. */
+		if (atomic_read(&s->mm->mm_users) == 1)
+			pcn_space_break(s->number);
 		schedule_timeout_uninterruptible(1);
+	}
 	forget_change(s, c);
 	pcn_space_put(s);
 }
@@ -189,6 +193,8 @@ static void change_finish_later(struct pcn_space *s, struct pcn_change *c)
 		forget_change(s, c);
 		return;
 	}
+	/* Members may have dropped pages that this task was still allowed to use. */
+	pcn_space_freeze(s, c->first, c->last, NULL);
 	spin_lock(&s->changes_lock);
 	c->owner = NULL;
 	spin_unlock(&s->changes_lock);

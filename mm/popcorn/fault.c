@@ -77,6 +77,9 @@ static vm_fault_t fault_wait_for_thaw(struct fault *f, struct pcn_space *s)
 
 	if (f->flags & FAULT_FLAG_RETRY_NOWAIT)
 		return VM_FAULT_RETRY;
+	/* A thread that ends would come back at once, and for long. */
+	if (READ_ONCE(s->broken))
+		return VM_FAULT_SIGBUS;
 	fault_unlock(f);
 	wait_event_killable(s->thawed, !pcn_page_is_shut(s, page) ||
 				       READ_ONCE(s->broken));

@@ -57,13 +57,19 @@ static void count_waiter(struct pcn_record *r, int change)
 	spin_unlock(&r->lock);
 }
 
+static bool wait_is_over(struct pcn_space *s, u64 round, struct pcn_record *r)
+{
+	return is_quiet(r) || READ_ONCE(s->round_number) != round ||
+	       READ_ONCE(s->broken);
+}
+
 /* The caller's reference goes afterwards: that wakes who has counted it. */
-static int wait_for_record(struct pcn_space *s, struct pcn_record *r)
+static int wait_for_record(struct pcn_space *s, u64 round, struct pcn_record *r)
 {
 	int err;
 
 	count_waiter(r, 1);
-	err = wait_event_killable(s->quiet, is_quiet(r) || READ_ONCE(s->broken));
+	err = wait_event_killable(s->quiet, wait_is_over(s, round, r));
 	count_waiter(r, -1);
 	return err || READ_ONCE(s->broken) ? -EINTR : 0;
 }
@@ -71,6 +77,8 @@ static int wait_for_record(struct pcn_space *s, struct pcn_record *r)
 /**
  * pcn_space_wait_until_quiet - wait until nothing is under way in a frozen range
  * @s:		the space
+ * @round:	number of the round that this is for: once it is over, or another one has
+ *		begun, nobody needs to know
  * @first:	number of the first page
  * @last:	number of the last one
  *
@@ -80,14 +88,14 @@ static int wait_for_record(struct pcn_space *s, struct pcn_record *r)
  * Context: process; sleeps, killably.
  * Return: 0; -EINTR a fatal signal, or the process ends.
  */
-int pcn_space_wait_until_quiet(struct pcn_space *s, u64 first, u64 last)
+int pcn_space_wait_until_quiet(struct pcn_space *s, u64 round, u64 first, u64 last)
 {
 	struct pcn_shard *shard;
 	struct pcn_record *r;
 	int err;
 
 	for_each_record(r, shard, s, first, last) {
-		err = wait_for_record(s, r);
+		err = wait_for_record(s, round, r);
 		if (err) {
 			pcn_record_put(r);
 			return err;
@@ -337,7 +345,7 @@ static bool may_drop(struct pcn_space *s, const struct pcn_round_msg *m)
 /* The origin's thaw comes after the answer: it does not come in between. */
 static int freeze_here(struct pcn_space *s, const struct pcn_round_msg *m)
 {
-	int err = pcn_space_wait_until_quiet(s, m->first, m->last);
+	int err = pcn_space_wait_until_quiet(s, m->round, m->first, m->last);
 
 	if (err)
 		return err;
@@ -349,7 +357,7 @@ static int freeze_here(struct pcn_space *s, const struct pcn_round_msg *m)
 	}
 	up(&s->round);
 	/* Kernels that are not frozen yet may have asked for a page meanwhile. */
-	return pcn_space_wait_until_quiet(s, m->first, m->last);
+	return pcn_space_wait_until_quiet(s, m->round, m->first, m->last);
 }
 
 static void drop_here(struct pcn_space *s, const struct pcn_round_msg *m)
@@ -567,9 +575,10 @@ static bool round_msg_is_valid(const struct pcn_round_msg *m)
 void pcn_space_set_round(struct pcn_space *s, u64 number)
 {
 	spin_lock(&s->changes_lock);
-	s->round_number = number;
+	WRITE_ONCE(s->round_number, number);
 	s->unmapped.on = false;
 	spin_unlock(&s->changes_lock);
+	wake_up_all(&s->quiet);
 }
 
 /* For the next phase. The poll's. */

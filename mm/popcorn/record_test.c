@@ -129,7 +129,7 @@ static void walk(struct work_struct *work)
 {
 	struct walk *w = container_of(work, struct walk, work);
 
-	pcn_space_wait_until_quiet(w->space, 0, 100);
+	pcn_space_wait_until_quiet(w->space, w->space->round_number, 0, 100);
 	complete(&w->done);
 }
 

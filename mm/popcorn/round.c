@@ -101,6 +101,8 @@ static int round_tell(struct pcn_change *c, enum pcn_phase phase, u32 flags)
 
 	trace_pcn_round(s->number, c->first, c->last, m.round, phase);
 	for_each_kernel(kid, c->members) {
+		if (READ_ONCE(s->broken))
+			return -EINTR;
 		m.epoch = epoch_for(s, kid, flags);
 		err = round_tell_one(s, kid, &m);
 		if (!err || err == -EHOSTDOWN)
@@ -158,7 +160,7 @@ static int round_recall(struct pcn_space *s, u64 first, u64 last)
 		}
 		cond_resched();
 	}
-	return pcn_space_wait_until_quiet(s, first, last);
+	return pcn_space_wait_until_quiet(s, s->round_number, first, last);
 }
 
 /* -ENOMEM: nothing is lost, pcn_round_finish() does it again. */
@@ -224,13 +226,13 @@ static int round_freeze_all(struct pcn_change *c)
 	pcn_space_set_round(s, s->round_number + 1);
 	c->thawed = false;
 	pcn_space_freeze(s, c->first, c->last, current);
-	err = pcn_space_wait_until_quiet(s, c->first, c->last) ?:
+	err = pcn_space_wait_until_quiet(s, s->round_number, c->first, c->last) ?:
 	      round_tell(c, PCN_ROUND_FREEZE, c->flags & PCN_CHANGE_VMAS ?
 			 PCN_ROUND_VMAS : 0);
 	if (err)
 		return err;
 	round_unpublish(c);
-	return pcn_space_wait_until_quiet(s, c->first, c->last);
+	return pcn_space_wait_until_quiet(s, s->round_number, c->first, c->last);
 }
 
 /* After the last access of the round, which is a recall: its late answers come here. */

@@ -54,7 +54,7 @@ struct pcn_round_msg {
 static_assert(sizeof(struct pcn_round_msg) == 48);
 
 /* follow.c */
-int pcn_space_wait_until_quiet(struct pcn_space *s, u64 first, u64 last);
+int pcn_space_wait_until_quiet(struct pcn_space *s, u64 round, u64 first, u64 last);
 int pcn_space_fence(struct pcn_space *s);
 void pcn_space_set_round(struct pcn_space *s, u64 number);
 

@@ -410,6 +410,8 @@ void pcn_mm_exit(struct mm_struct *mm)
 	if (!s)
 		return;
 	WRITE_ONCE(mm->popcorn, NULL);
+	/* Of those that need no user of it, as KSM's thread. */
+	break_space(s);
 	s->ops->end(s->number);
 	pcn_space_destroy(s);
 }
