@@ -59,7 +59,7 @@ static bool test_int80(void)
 {
 	int i;
 
-	if (skipped(in_child(calls_int80, 10), "calls of 32-bit programs"))
+	if (skipped(in_child(calls_int80), "calls of 32-bit programs"))
 		return true;
 	for (i = 0; i < 3; i++)
 		if (!away() || int80(GETPID_32) != getpid())
@@ -88,7 +88,7 @@ static bool test_int80_in_32bit_code(void)
 {
 	int i;
 
-	if (skipped(in_child(calls_int80, 10), "calls of 32-bit programs"))
+	if (skipped(in_child(calls_int80), "calls of 32-bit programs"))
 		return true;
 	for (i = 0; i < 3; i++)
 		if (!away() || int80_in_32bit_code(GETPID_32) != getpid())
@@ -196,7 +196,7 @@ static bool test_time_namespace(void)
 	if (!child) {
 		if (skipped(!unshare(CLONE_NEWTIME), "time namespaces"))
 			exit(0);
-		exit(!in_child(in_time_namespace, 10) || !away() || !home());
+		exit(!in_child(in_time_namespace) || !away() || !home());
 	}
 	return ends(child, 30, &status) && !status;
 }
@@ -264,9 +264,9 @@ int main(int argc, char **argv)
 	result(test_x32(), "a call of x32");
 	result(test_32bit_program(), "a 32-bit program");
 	result(test_time_namespace(), "a time namespace");
-	result(in_child(tags_addresses, 10), "tagged addresses");
-	result(in_child(tags_addresses_away, 10), "tagged addresses, asked for away");
-	result(in_child(asks_for_amx, 10), "AMX");
+	result(in_child(tags_addresses), "tagged addresses");
+	result(in_child(tags_addresses_away), "tagged addresses, asked for away");
+	result(in_child(asks_for_amx), "AMX");
 	result(test_shadow_stack(), "a shadow stack");
 	return 0;
 }

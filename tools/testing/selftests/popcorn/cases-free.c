@@ -86,6 +86,6 @@ int main(int argc, char **argv)
 	where = argv[1];
 	scans_file = argv[2];
 	printf("1..1\n");
-	result(in_child(test_merge, 60), "pages that are equal are not written together");
+	result(in_child(test_merge), "pages that are equal are not written together");
 	return 0;
 }

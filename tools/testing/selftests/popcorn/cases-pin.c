@@ -92,8 +92,8 @@ int main(int argc, char **argv)
 		return 2;
 	where = argv[1];
 	printf("1..3\n");
-	result(in_child(registered, 20), "a buffer that was registered before");
-	result(in_child(in_pipe, 20), "a page that was in a pipe before");
-	result(in_child(killed, 40), "a process with such buffers ends");
+	result(in_child(registered), "a buffer that was registered before");
+	result(in_child(in_pipe), "a page that was in a pipe before");
+	result(in_child(killed), "a process with such buffers ends");
 	return 0;
 }

@@ -108,8 +108,8 @@ int main(int argc, char **argv)
 		return 2;
 	where = argv[1];
 	printf("1..3\n");
-	result(in_child(lower_limit, 30), "a limit below what a kernel thread has");
-	result(in_child(higher_limit, 30), "and one above");
-	result(in_child(in_threads, 30), "overflows of threads are found");
+	result(in_child(lower_limit), "a limit below what a kernel thread has");
+	result(in_child(higher_limit), "and one above");
+	result(in_child(in_threads), "overflows of threads are found");
 	return 0;
 }

@@ -141,7 +141,7 @@ int main(int argc, char **argv)
 		return 2;
 	where = argv[1];
 	printf("1..2\n");
-	result(in_child(dispatched_call, 20), "calls after one that was dispatched");
-	result(in_child(held_fork, 90), "a program beside one that is held in fork()");
+	result(in_child(dispatched_call), "calls after one that was dispatched");
+	result(in_child(held_fork), "a program beside one that is held in fork()");
 	return 0;
 }

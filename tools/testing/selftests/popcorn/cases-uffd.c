@@ -171,11 +171,11 @@ int main(int argc, char **argv)
 		return 2;
 	where = argv[1];
 	printf("1..6\n");
-	result(in_child(registered_here, 20), "registered by a thread that is away");
-	result(in_child(registered_at_home, 20), "registered by a thread at home");
-	result(in_child(read_again, 20), "what was written before is there");
-	result(in_child(protected, 20), "and after mprotect()");
-	result(in_child(moved, 20), "and after mremap()");
-	result(in_child(forked, 20), "and in a child");
+	result(in_child(registered_here), "registered by a thread that is away");
+	result(in_child(registered_at_home), "registered by a thread at home");
+	result(in_child(read_again), "what was written before is there");
+	result(in_child(protected), "and after mprotect()");
+	result(in_child(moved), "and after mremap()");
+	result(in_child(forked), "and in a child");
 	return 0;
 }
