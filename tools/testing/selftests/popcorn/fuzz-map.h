@@ -122,6 +122,9 @@ static void do_mprotect(struct job *j)
 	int err = done(j, "", mprotect(at(j), length(j), prot));
 
 	must(j, !err == (n == j->count), "mprotect() was wrong");
+	/* A part may have been changed before there was no memory. */
+	while (err && injecting && n && mprotect(at(j), n * PAGE, prot) && errno == ENOMEM)
+		;
 	for (i = 0; i < n; i++)
 		page(j, i)->prot = prot;
 }
@@ -264,6 +267,16 @@ static void move_page(struct slot *s, struct page *from, struct page *to, bool l
 		set_file(s, from);
 }
 
+/*
+ * If there is no memory to unmap what mremap() has moved, it stays mapped, and empty; the
+ * call does not fail (move_vma() of mm/mremap.c).
+ */
+static void unmap_source(struct job *j)
+{
+	while (injecting && munmap(at(j), length(j)) && errno == ENOMEM)
+		;
+}
+
 static void do_move(struct job *j)
 {
 	bool leave = !(next(&j->rng) & 3);
@@ -282,6 +295,8 @@ static void do_move(struct job *j)
 	}
 	if (p == MAP_FAILED)
 		probe(j, to, j->count);
+	else if (!leave)
+		unmap_source(j);
 	for (i = 0; p != MAP_FAILED && i < j->count; i++)
 		move_page(s, page(j, i), &s->pages[to + i], leave);
 }
