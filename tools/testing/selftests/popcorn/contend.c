@@ -186,14 +186,10 @@ static uint32_t *turn(void)
 	return (uint32_t *)arena;
 }
 
-/* A wake must not be needed any more when the time is over. */
-static bool await_change(uint32_t seen)
+/* Whoever misses a wake stays here, and not all have done what they were to. */
+static void await_change(uint32_t seen)
 {
-	struct timespec long_enough = { .tv_sec = 5 };
-
-	return !futex(turn(), FUTEX_WAIT_PRIVATE, seen, &long_enough) ||
-	       errno != ETIMEDOUT || stopped() ||
-	       __atomic_load_n(turn(), __ATOMIC_ACQUIRE) == seen;
+	futex(turn(), FUTEX_WAIT_PRIVATE, seen, NULL);
 }
 
 static bool pass_turn(struct worker *w)
@@ -201,12 +197,21 @@ static bool pass_turn(struct worker *w)
 	uint32_t at;
 
 	while ((at = __atomic_load_n(turn(), __ATOMIC_ACQUIRE)) % run.count !=
-	       (uint32_t)w->id)
-		if (stopped() || !await_change(at))
-			return stopped();
+	       (uint32_t)w->id) {
+		if (stopped())
+			return true;
+		await_change(at);
+	}
 	__atomic_store_n(turn(), at + 1, __ATOMIC_RELEASE);
 	futex(turn(), FUTEX_WAKE_PRIVATE, INT_MAX, NULL);
 	return true;
+}
+
+/* Nobody waits any more, nor begins to: it is the same worker's turn, by another word. */
+static void end_turns(void)
+{
+	__atomic_fetch_add(turn(), run.count, __ATOMIC_ACQ_REL);
+	futex(turn(), FUTEX_WAKE_PRIVATE, INT_MAX, NULL);
 }
 
 /* --- write: what a worker has put into the buffer is in the file --- */
@@ -408,7 +413,8 @@ static void end(pthread_t *threads)
 	int i, count = calm ? run.count : 2 * run.count;
 
 	__atomic_store_n(&run.stop, true, __ATOMIC_RELEASE);
-	futex(turn(), FUTEX_WAKE_PRIVATE, INT_MAX, NULL);
+	if (run.test->operate == pass_turn)
+		end_turns();
 	for (i = 0; i < count; i++)
 		pthread_join(threads[i], NULL);
 }
