@@ -126,6 +126,7 @@ void pcn_torn_wait(struct mm_struct *mm);
 void pcn_space_put(struct pcn_space *space);
 u64 pcn_space_number(const struct pcn_space *space);
 void pcn_space_break(u64 number);
+void pcn_mm_kill_users(const struct mm_struct *mm, const char *why);
 void pcn_space_destroy(struct pcn_space *space);
 int pcn_vma_fetch(struct mm_struct *mm, unsigned long address);
 bool pcn_vma_is_void(struct mm_struct *mm, unsigned long address);

@@ -39,7 +39,6 @@
 #include <linux/mm.h>
 #include <linux/rmap.h>
 #include <linux/sched.h>
-#include <linux/sched/signal.h>
 #include <linux/swap.h>
 #include <linux/swapops.h>
 #include <linux/userfaultfd_k.h>
@@ -223,23 +222,6 @@ static enum finding look_at_pte(const struct pcn_record *r, pte_t entry)
 	return pcn_is_origin(r->space) ? FOUND_PAGE : FOUND_OTHER;
 }
 
-/* As the OOM killer does: a process may share its memory with others. */
-static void space_kill_users(struct mm_struct *mm)
-{
-	struct task_struct *p, *t;
-
-	rcu_read_lock();
-	for_each_process(p) {
-		for_each_thread(p, t) {
-			if (READ_ONCE(t->mm) != mm || t->flags & PF_KTHREAD)
-				continue;
-			do_send_sig_info(SIGKILL, SEND_SIG_PRIV, p, PIDTYPE_TGID);
-			break;
-		}
-	}
-	rcu_read_unlock();
-}
-
 /*
  * Whatever this is, the frame is used for nothing else, nor is what was found. At a
  * member the keeper is among those that are killed, and tells the origin.
@@ -248,10 +230,10 @@ static void page_complain(struct pcn_record *r, pte_t entry)
 {
 	struct pcn_space *s = r->space;
 
-	pr_err("page %llx of space %llx: killing the process: the page table has %llx, which is not frame %lx\n",
+	pr_err("page %llx of space %llx: the page table has %llx, which is not frame %lx\n",
 	       r->page, s->number, (u64)pte_val(entry),
 	       r->frame ? page_to_pfn(r->frame) : 0);
-	space_kill_users(s->mm);
+	pcn_mm_kill_users(s->mm, "an entry of its page table is not what it must be");
 	pcn_space_break(s->number);
 }
 

@@ -18,6 +18,7 @@
 #include <linux/seq_file.h>
 #include <linux/sched/coredump.h>
 #include <linux/sched/mm.h>
+#include <linux/sched/signal.h>
 #include <linux/slab.h>
 
 #include <popcorn/hooks.h>
@@ -395,6 +396,33 @@ void pcn_space_break(u64 number)
 	if (s)
 		break_space(s);
 	spin_unlock(&spaces_lock);
+}
+
+/**
+ * pcn_mm_kill_users - kill all processes that use an address space
+ * @mm:		the address space; it need not have a user any more
+ * @why:	for the log: it follows "process 1 is killed: "
+ *
+ * As the OOM killer does: memory of all of them is lost. The thread group that was shared may
+ * have ended, or have become another program, while others still use its memory.
+ *
+ * Context: any but hard interrupt; spinlocks may be held.
+ */
+void pcn_mm_kill_users(const struct mm_struct *mm, const char *why)
+{
+	struct task_struct *leader, *p;
+
+	rcu_read_lock();
+	for_each_process(leader) {
+		for_each_thread(leader, p) {
+			if (READ_ONCE(p->mm) != mm || p->flags & PF_KTHREAD)
+				continue;
+			pr_err("process %d is killed: %s\n", task_tgid_nr(leader), why);
+			do_send_sig_info(SIGKILL, SEND_SIG_PRIV, leader, PIDTYPE_TGID);
+			break;
+		}
+	}
+	rcu_read_unlock();
 }
 
 /**

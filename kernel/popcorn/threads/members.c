@@ -16,7 +16,6 @@
  * All of that is the origin's. When the origin itself goes down, the keepers of its
  * processes end.
  */
-#define pr_fmt(fmt) "popcorn: " fmt
 
 #include <linux/errno.h>
 #include <linux/pid.h>
@@ -112,31 +111,6 @@ static bool depends_on(const struct pcn_process *p, unsigned int kid)
 	return kernels & BIT_ULL(kid);
 }
 
-/*
- * Kill all processes that use the address space, as the OOM killer does: memory of all of
- * them is lost. The thread group that was shared may have ended, or have become another
- * program, while others still use its memory.
- */
-static void process_kill_users(const struct mm_struct *mm, unsigned int kid,
-			       const char *why)
-{
-	struct task_struct *leader, *p;
-
-	rcu_read_lock();
-	for_each_process(leader) {
-		for_each_thread(leader, p) {
-			if (READ_ONCE(p->mm) != mm || p->flags & PF_KTHREAD)
-				continue;
-			pr_err("process %d is killed: kernel %u %s\n",
-			       task_tgid_nr(leader), kid, why);
-			do_send_sig_info(SIGKILL, SEND_SIG_PRIV, leader,
-					 PIDTYPE_TGID);
-			break;
-		}
-	}
-	rcu_read_unlock();
-}
-
 /* The memory, with a reference, of a process that is doomed and not killed yet. */
 static struct mm_struct *next_doomed(unsigned int *kid, const char **why)
 {
@@ -164,9 +138,11 @@ static void kill_doomed(void)
 	struct mm_struct *mm;
 	unsigned int kid;
 	const char *why;
+	char reason[96];
 
 	while ((mm = next_doomed(&kid, &why))) {
-		process_kill_users(mm, kid, why);
+		snprintf(reason, sizeof(reason), "kernel %u %s", kid, why);
+		pcn_mm_kill_users(mm, reason);
 		mmdrop(mm);
 	}
 }
