@@ -53,8 +53,6 @@ soak: build build-debug
 		litmus growth cases frames records fuzz storm
 	@scripts/build kasan
 	@KIND=kasan scripts/check messages garbage pages abi ping cases frames records
-	@scripts/build debian
-	@KIND=debian scripts/check ping threads cases
 
 check-deep:
 	@tools/popcorn/check/deep.sh
