@@ -3,8 +3,8 @@
  * Load generator: what a message is.
  *
  * Length and content of the n-th message of a stream follow from the run's seed, the
- * stream (who sends to whom, on which channel) and n. From these a key is made; the key
- * gives the length, and is the state of a generator that gives the words.
+ * stream (who sends to whom, on which channel) and n: pcn_load_key() makes a key of these;
+ * the key gives the length, and is the state of a generator that gives the words.
  *
  * So a receiver needs no more than a count to know exactly what comes next: a message that
  * is lost, doubled, overtaken or damaged is not what is due, and neither is any after it.

@@ -63,7 +63,7 @@ static bool wait_is_over(struct pcn_space *s, u64 round, struct pcn_record *r)
 	       READ_ONCE(s->broken);
 }
 
-/* The caller's reference goes afterwards: that wakes who has counted it. */
+/* The caller puts its reference afterwards, which wakes all that have counted it. */
 static int wait_for_record(struct pcn_space *s, u64 round, struct pcn_record *r)
 {
 	int err;

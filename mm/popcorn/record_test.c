@@ -119,6 +119,12 @@ static void test_plain_fault(struct kunit *test)
 	pcn_record_put(r);
 }
 
+/**
+ * struct walk - a work item that waits until nothing is under way
+ * @work:	the item
+ * @space:	in this space
+ * @done:	it has come to its end
+ */
 struct walk {
 	struct work_struct	work;
 	struct pcn_space	*space;

@@ -186,7 +186,7 @@ static uint32_t *turn(void)
 	return (uint32_t *)arena;
 }
 
-/* Whoever misses a wake stays here, and not all have done what they were to. */
+/* A thread that misses a wake waits here for good, and the test meets its limit. */
 static void await_change(uint32_t seen)
 {
 	futex(turn(), FUTEX_WAIT_PRIVATE, seen, NULL);
@@ -207,7 +207,7 @@ static bool pass_turn(struct worker *w)
 	return true;
 }
 
-/* Nobody waits any more, nor begins to: it is the same worker's turn, by another word. */
+/* The word changes, so no thread begins to wait; it is still the same worker's turn. */
 static void end_turns(void)
 {
 	__atomic_fetch_add(turn(), run.count, __ATOMIC_ACQ_REL);

@@ -124,7 +124,7 @@ static bool own_line(unsigned int *kernel, unsigned long *migrations)
 	return found;
 }
 
-/* Who needs such memory all the time is not moved each time. */
+/* A thread that uses such memory again and again stays at home. */
 static bool test_shared_often(void)
 {
 	volatile int *p = mmap(NULL, PAGE, PROT_READ | PROT_WRITE,
