@@ -315,9 +315,14 @@ static struct pcn_record *get_record(struct fault *f, struct pcn_space *s,
 				  pcn_record_get(s, page);
 }
 
-/* The VMA is as good as gone. It has not been waited for the page yet. */
-static vm_fault_t forget_stale(struct fault *f, struct pcn_space *s)
+/*
+ * The VMA is as good as gone. It has not been waited for the page yet. Of user code
+ * pcn_visitor_bad_area() asks the origin what there is now, which may be the same.
+ */
+static vm_fault_t fault_on_stale(struct fault *f, struct pcn_space *s)
 {
+	if (f->flags & FAULT_FLAG_USER)
+		return VM_FAULT_SIGSEGV;
 	if (f->flags & FAULT_FLAG_RETRY_NOWAIT)
 		return VM_FAULT_RETRY;
 	if (!fault_may_unlock(f))
@@ -364,7 +369,7 @@ vm_fault_t pcn_fault_shared(struct vm_area_struct *vma, unsigned long address,
 						 VM_FAULT_OOM;
 	/* With the record: a round from now on waits for this fault. */
 	if (!pcn_is_origin(s) && pcn_vma_is_stale(s, address))
-		ret = forget_stale(&f, s);
+		ret = fault_on_stale(&f, s);
 	else
 		ret = fault_on(&f);
 	pcn_record_put(f.r);

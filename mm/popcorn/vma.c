@@ -532,6 +532,22 @@ static int make_place(struct mm_struct *mm, unsigned long address)
 	return do_munmap(mm, vma->vm_start, vma->vm_end - vma->vm_start, NULL);
 }
 
+/*
+ * What the origin has changed may be as before, as where memory is unmapped and mapped
+ * again: then the VMA, whose pages have gone, only has to be no longer stale. With the
+ * lock no other range becomes stale.
+ */
+static bool vma_renew(struct pcn_space *s, unsigned long address,
+		      const struct vma_answer *a)
+{
+	struct vm_area_struct *vma = vma_lookup(s->mm, address);
+
+	if (!vma || vma->vm_ops != &pcn_vm_ops || vma->vm_start != a->start ||
+	    vma->vm_end != a->end || (vma->vm_flags ^ a->flags) & KEPT_FLAGS)
+		return false;
+	return !mtree_store_range(&s->stale, a->start, a->end - 1, NULL, GFP_KERNEL);
+}
+
 /* A part of what is answered may be known: the rest is around @address. */
 static int vma_insert(struct pcn_space *s, unsigned long address, struct answer *answer,
 		      struct file *file)
@@ -542,6 +558,8 @@ static int vma_insert(struct pcn_space *s, unsigned long address, struct answer 
 	int err;
 
 	mmap_assert_write_locked(mm);
+	if (!file && vma_renew(s, address, a))
+		return 0;
 	err = make_place(mm, address);
 	if (err)
 		return err;
