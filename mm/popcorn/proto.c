@@ -181,24 +181,44 @@ bool pcn_replica_is_settled(const struct pcn_replica *r)
 
 /* --- rules of both protocols --- */
 
-/** pcn_rule_impossible() - the cell is empty */
+/**
+ * pcn_rule_impossible() - the cell is empty
+ * @s: the step; it fails
+ *
+ * Context: Within pcn_proto_step().
+ */
 void pcn_rule_impossible(struct pcn_step *s)
 {
 	impossible(s, "no such transition");
 }
 
-/** pcn_rule_ignore() - the event changes nothing */
+/**
+ * pcn_rule_ignore() - the event changes nothing
+ * @s: the step
+ *
+ * Context: Within pcn_proto_step().
+ */
 void pcn_rule_ignore(struct pcn_step *s)
 {
 }
 
-/** pcn_rule_hit() - the access finds what it needs here */
+/**
+ * pcn_rule_hit() - the access finds what it needs here
+ * @s: the step
+ *
+ * Context: Within pcn_proto_step().
+ */
 void pcn_rule_hit(struct pcn_step *s)
 {
 	act(s, PCN_DONE);
 }
 
-/** pcn_rule_drop() - as if the page had never been touched; the clock stays */
+/**
+ * pcn_rule_drop() - as if the page had never been touched; the clock stays
+ * @s: the step
+ *
+ * Context: Within pcn_proto_step().
+ */
 void pcn_rule_drop(struct pcn_step *s)
 {
 	u64 clock = s->r->clock;
@@ -227,7 +247,12 @@ static void end_access(struct pcn_step *s, enum pcn_state state)
 	r->via = PCN_NOBODY;
 }
 
-/** pcn_rule_abort_first() - a first touch starts again */
+/**
+ * pcn_rule_abort_first() - a first touch starts again
+ * @s: the step
+ *
+ * Context: Within pcn_proto_step().
+ */
 void pcn_rule_abort_first(struct pcn_step *s)
 {
 	lose_copy(s);
@@ -236,7 +261,12 @@ void pcn_rule_abort_first(struct pcn_step *s)
 	s->r->floor = 0;
 }
 
-/** pcn_rule_abort_void() - an access without a copy starts again */
+/**
+ * pcn_rule_abort_void() - an access without a copy starts again
+ * @s: the step
+ *
+ * Context: Within pcn_proto_step().
+ */
 void pcn_rule_abort_void(struct pcn_step *s)
 {
 	end_access(s, PCN_I);
@@ -244,7 +274,12 @@ void pcn_rule_abort_void(struct pcn_step *s)
 
 /* --- parts of rules of both protocols --- */
 
-/** pcn_make_page() - nobody has the page: zeros, and the access goes on */
+/**
+ * pcn_make_page() - nobody has the page: zeros, and the access goes on
+ * @s: the step
+ *
+ * Context: Within a rule.
+ */
 void pcn_make_page(struct pcn_step *s)
 {
 	act(s, PCN_ZERO);
@@ -254,7 +289,12 @@ void pcn_make_page(struct pcn_step *s)
 	s->r->state = PCN_NR;
 }
 
-/** pcn_forget_kernel() - nothing is owed to a kernel that has died */
+/**
+ * pcn_forget_kernel() - nothing is owed to a kernel that has died
+ * @s: the step, whose event names the kernel
+ *
+ * Context: Within a rule.
+ */
 void pcn_forget_kernel(struct pcn_step *s)
 {
 	u64 rest = ~BIT_ULL(s->ev->who);
@@ -267,14 +307,26 @@ void pcn_forget_kernel(struct pcn_step *s)
 		r->next = PCN_NOBODY;
 }
 
-/** pcn_keep_copy() - an access is aborted whose copy stays, readable */
+/**
+ * pcn_keep_copy() - an access is aborted whose copy stays, readable
+ * @s: the step
+ * @state: the settled state of the replica from now on
+ *
+ * Context: Within a rule.
+ */
 void pcn_keep_copy(struct pcn_step *s, enum pcn_state state)
 {
 	act(s, PCN_RDONLY);
 	end_access(s, state);
 }
 
-/** pcn_rebuild() - the event says where the page is; false: it is lost */
+/**
+ * pcn_rebuild() - learn from the event where the page is
+ * @s: the step
+ *
+ * Context: Within a rule.
+ * Return: true; false: the page is lost, and the replica is as if never touched.
+ */
 bool pcn_rebuild(struct pcn_step *s)
 {
 	if (s->ev->flags & PCN_LOST) {
@@ -287,7 +339,13 @@ bool pcn_rebuild(struct pcn_step *s)
 	return true;
 }
 
-/** pcn_without_leaver() - a kernel has left; hints that lead to it: to @heir */
+/**
+ * pcn_without_leaver() - forget a kernel that has left
+ * @s: the step, whose event names the kernel
+ * @heir: the kernel that hints lead to from now on if they led to that one
+ *
+ * Context: Within a rule.
+ */
 void pcn_without_leaver(struct pcn_step *s, u8 heir)
 {
 	struct pcn_replica *r = s->r;

@@ -60,7 +60,7 @@ extern enum pcn_seed pcn_seed;
 #endif
 
 /**
- * struct pcn_proto_step - one step being made
+ * struct pcn_step - one step being made
  * @g:		the group as the own kernel sees it
  * @r:		the replica, changed in place
  * @ev:		the event

@@ -40,6 +40,7 @@ static atomic_long_t records_in_use;
  * pcn_records_in_use - how many records there are
  *
  * Context: any.
+ * Return: their number, which may change at any time.
  */
 long pcn_records_in_use(void)
 {
@@ -67,6 +68,7 @@ int __init pcn_records_init(void)
  * @page:	number of the page
  *
  * Context: any.
+ * Return: the shard; there always is one.
  */
 struct pcn_shard *pcn_shard_of(struct pcn_space *s, u64 page)
 {

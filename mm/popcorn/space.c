@@ -39,6 +39,7 @@ static atomic_long_t spaces_in_use;
  * pcn_spaces_in_use - how many spaces there are
  *
  * Context: any.
+ * Return: their number, which may change at any time.
  */
 long pcn_spaces_in_use(void)
 {
@@ -145,6 +146,7 @@ struct pcn_space *pcn_space_next_visiting(void)
  * pcn_frames_visiting - frames that pages of other kernels' processes have here
  *
  * Context: process, also in reclaim.
+ * Return: their number, of all spaces together.
  */
 unsigned long pcn_frames_visiting(void)
 {
@@ -329,6 +331,7 @@ struct pcn_space *pcn_space_create_mm(u64 number, u64 members,
  * @s:	the space
  *
  * Context: any.
+ * Return: the number, which stays the same.
  */
 u64 pcn_space_number(const struct pcn_space *s)
 {
@@ -449,6 +452,7 @@ void pcn_mm_exit(struct mm_struct *mm)
  * @s:	the space
  *
  * Context: any.
+ * Return: the counters, as long as there is the space.
  */
 struct pcn_space_stats *pcn_space_stats(struct pcn_space *s)
 {
