@@ -74,6 +74,7 @@ void __init pcn_cpus_init(void)
  * pcn_cpus_limit - the machine's highest CPU number, plus one
  *
  * Context: any.
+ * Return: the first number that no CPU has.
  */
 unsigned int pcn_cpus_limit(void)
 {

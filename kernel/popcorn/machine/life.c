@@ -402,7 +402,8 @@ unsigned long pcn_kernel_stop_limit(void)
  * pcn_kernel_stop - ask a kernel to power off and wait until it has
  * @k:	the kernel
  *
- * Context, return: as pcn_kernel_stop_within().
+ * Context: as pcn_kernel_stop_within().
+ * Return: as pcn_kernel_stop_within().
  */
 int pcn_kernel_stop(struct pcn_kernel *k)
 {

@@ -45,6 +45,7 @@ const struct pcn_space_ops pcn_process_space_ops = {
  * pcn_processes_in_use - how many shared processes this kernel knows of
  *
  * Context: any.
+ * Return: their number, which may change at any time.
  */
 long pcn_processes_in_use(void)
 {

@@ -138,6 +138,7 @@ static bool is_a_kernel(unsigned int kid)
  * @kid:	index of the kernel
  * @flags:	0
  *
+ * Context: process; sleeps.
  * Return: 0; -EINVAL no such kernel, or a flag; -EHOSTDOWN it is not up;
  * -EHOSTUNREACH it was not, all the time since the process was shared; -EBUSY the
  * thread is traced, or its address space used by another process, watched or probed;
@@ -217,6 +218,7 @@ static void replace_placement(struct pcn_thread *t, struct pcn_placement *p)
  * The program that the caller executes next, and those that it makes, place their
  * threads by the list: thread n of a process starts on kernel list[n mod count].
  *
+ * Context: process; sleeps for memory.
  * Return: 0; -EINVAL too long; -EFAULT; -EHOSTDOWN a kernel is not up; -ENOMEM.
  */
 SYSCALL_DEFINE2(popcorn_place, const u8 __user *, list, unsigned int, count)

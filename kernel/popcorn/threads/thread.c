@@ -43,6 +43,7 @@ static atomic_long_t threads_in_use;
  * pcn_threads_in_use - how many threads have to do with other kernels
  *
  * Context: any.
+ * Return: their number, which may change at any time.
  */
 long pcn_threads_in_use(void)
 {
