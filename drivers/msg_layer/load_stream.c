@@ -274,6 +274,7 @@ static void start_sender(unsigned int kid, enum pcn_channel channel)
  * If none, what pcn_load_collect() says of them is final.
  *
  * Context: any.
+ * Return: their number.
  */
 u32 pcn_load_running(void)
 {
