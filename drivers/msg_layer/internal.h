@@ -5,7 +5,11 @@
  *   ring.c	rings and bells in the window (also built in user space)
  *   link.c	links to peers: coming, going, breaking
  *   send.c	what goes out: rings, waiting for room, spills
- *   poll.c	what comes in: doorbell, poll, linger, delivery
+ *   poll.c	what comes in: the groups of channels, and what polls each
+ *   doorbell.c	when a group sleeps, and what wakes it
+ *   linger.c	how long to look for more before sleeping
+ *   task_poll.c	tasks that poll in place of the thread
+ *   deliver.c	what becomes of a message that has come
  *   request.c	requests that wait for their replies
  *   type.c	registered types
  *   link_stats.c	/sys/kernel/popcorn/links, .../poll
@@ -233,6 +237,11 @@ struct pcn_poll_group {
 	struct pcn_poll_stats	stats;
 };
 
+/** PCN_POLL_BATCH - messages of one ring before others have their turn */
+#define PCN_POLL_BATCH		64
+/** PCN_POLL_THREAD_BUDGET - messages between two looks for other uses of the CPU */
+#define PCN_POLL_THREAD_BUDGET	256
+
 extern struct pcn_link *pcn_links[PCN_KERNELS_MAX];
 extern struct pcn_poll_group pcn_poll_groups[PCN_POLL_GROUPS];
 
@@ -277,11 +286,29 @@ extern DECLARE_BITMAP(pcn_ports_waiting, PCN_KERNELS_MAX * PCN_CHANNELS);
 /* poll.c */
 int pcn_poll_init_group(struct pcn_poll_group *group, struct pcn_endpoint *self);
 int pcn_poll_init(struct pcn_endpoint *self);
-void pcn_poll_kick(enum pcn_poll_group_id id);
+unsigned int pcn_poll_locked(struct pcn_poll_group *group, unsigned int budget);
 void pcn_poll_sync(void);
-void pcn_poll_drop(struct pcn_link *link);
 struct pcn_poll_group *pcn_handler_group(void);
 struct pcn_reserve *pcn_handler_reserve(void);
+
+/* doorbell.c */
+bool pcn_poll_may_look(const struct pcn_poll_group *group,
+		       const struct pcn_link *link);
+bool pcn_poll_has_messages(const struct pcn_poll_group *group);
+bool pcn_poll_has_room_news(const struct pcn_poll_group *group);
+bool pcn_poll_flush_ports(const struct pcn_poll_group *group);
+bool pcn_poll_arm_bell(struct pcn_poll_group *group);
+void pcn_poll_kick(enum pcn_poll_group_id id);
+void pcn_poll_on_doorbell(void);
+
+/* linger.c */
+bool pcn_poll_linger(struct pcn_poll_group *group, u64 limit_ns);
+
+/* deliver.c */
+bool pcn_poll_message(struct pcn_poll_group *group, struct pcn_link *link,
+		      enum pcn_channel channel);
+void pcn_poll_end_starving(struct timer_list *timer);
+void pcn_poll_drop(struct pcn_link *link);
 
 /* request.c */
 void pcn_requests_init(void);

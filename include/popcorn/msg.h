@@ -159,6 +159,6 @@ int pcn_msg_reply(const struct pcn_message *msg, int status, const void *payload
 		  u32 length);
 void pcn_msg_poll_until(const struct pcn_linger *linger,
 			bool (*is_over)(const void *arg), const void *arg);
-void pcn_linger_learn(struct pcn_linger *linger, u64 ns);
+void pcn_linger_learn(struct pcn_linger *linger, u64 slept_ns);
 
 #endif /* _POPCORN_MSG_H */

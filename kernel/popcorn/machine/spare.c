@@ -3,7 +3,7 @@
  * Can another task use the CPU?
  *
  * A thread that waits for another kernel spins for a while before it sleeps, if no
- * other task can use the CPU meanwhile (drivers/msg_layer/poll.c).
+ * other task can use the CPU meanwhile (drivers/msg_layer/task_poll.c).
  * single_task_running() tells less than that: since Linux 6.12 a task that has gone to
  * sleep stays in its run queue until its lag is used up (the scheduler's feature
  * DELAY_DEQUEUE), and is counted there for milliseconds. It cannot use the CPU, so it
