@@ -182,22 +182,32 @@ struct pcn_thread {
 };
 
 /* thread.c */
+extern spinlock_t pcn_threads_lock;
 struct pcn_thread *pcn_thread_new(struct task_struct *task);
 struct pcn_thread *pcn_thread_of(struct task_struct *task);
 struct pcn_thread *pcn_thread_self(void);
+struct pcn_thread *pcn_thread_find(u64 number, u64 attempt);
 int pcn_thread_enlist(struct pcn_thread *t, u64 number);
-void pcn_placement_put(struct pcn_placement *p);
+void pcn_thread_depart(struct pcn_thread *t, unsigned int kid);
+long pcn_threads_in_use(void);
+
+/* thread_msg.c */
+extern const struct pcn_msg_type pcn_thread_type;
 void pcn_thread_head(const struct pcn_thread *t, struct pcn_thread_msg *m, u32 op);
 int pcn_thread_send(struct pcn_thread *t, bool whole);
 int pcn_thread_post(struct pcn_thread *t, u32 op);
 void pcn_thread_open(struct pcn_thread *t);
 u32 pcn_thread_take(struct pcn_thread *t);
 bool pcn_thread_has_news(const struct pcn_thread *t);
-void pcn_thread_depart(struct pcn_thread *t, unsigned int kid);
 int pcn_thread_wait(struct pcn_thread *t, unsigned int state);
-void pcn_thread_want_stack(struct pcn_thread *t);
+void pcn_thread_end_messages(struct pcn_thread *t, u32 op);
+
+/* thread_pages.c */
 u64 pcn_thread_hold_ns(u64 page, bool of_use, bool *several);
-long pcn_threads_in_use(void);
+void pcn_thread_want_stack(struct pcn_thread *t);
+
+/* fork.c */
+void pcn_placement_put(struct pcn_placement *p);
 
 /* shadow.c, visitor.c */
 void pcn_shadow_leave(struct pcn_thread *t, struct pt_regs *regs);
