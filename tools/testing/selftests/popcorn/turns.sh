@@ -7,7 +7,7 @@
 # A page that two threads write in turns, which have to be woken up each time, as
 # nobody looks for messages instead of sleeping. Asked for at once, the page has nearly
 # never been used yet, and is held until a timer fires: so each kernel learns for how
-# long to leave it to the other one (pcn_learn_use()).
+# long to leave it to the other one (pcn_hold_learn()).
 
 . /selftests/lib.sh
 . /selftests/threads-lib.sh
