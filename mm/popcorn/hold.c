@@ -214,10 +214,13 @@ void pcn_hold_learn(struct pcn_record *r, u8 from, bool early)
  */
 void pcn_hold_off_rounds(struct pcn_space *s, u64 ns)
 {
-	u64 until = ktime_get_ns() + min_t(u64, ns, REST_MAX_NS);
+	s64 until = ktime_get_ns() + min_t(u64, ns, REST_MAX_NS);
+	s64 old = atomic64_read(&s->rest_until);
 
-	if (until > atomic64_read(&s->rest_until))
-		atomic64_set(&s->rest_until, until);
+	do {
+		if (until <= old)
+			return;
+	} while (!atomic64_try_cmpxchg(&s->rest_until, &old, until));
 }
 
 /**
