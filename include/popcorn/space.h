@@ -100,9 +100,9 @@ struct pcn_space_stats {
  * @share:	the current process comes to be shared: return the number of its job, 0 if
  *		it has none. At the origin; process context
  * @hold_ns:	return for how long, ns, the current thread is to have the page of number
- *		@page, which others want; @of_use: the last time that it was here it was
- *		used, in user mode; @several is set if there is reason to think that the
- *		thread needs other pages with it. Process context, in a page fault
+ *		@page, which others want, if there is reason to think that it needs other
+ *		pages with it, and otherwise 0; @of_use: the last time that it was here it
+ *		was used, in user mode. Process context, in a page fault
  * @lose:	the kernel @kid has no part of space @number any more, because of @why; at
  *		the origin. Return true if the process is killed. Process context, with no
  *		lock held
@@ -112,7 +112,7 @@ struct pcn_space_stats {
  */
 struct pcn_space_ops {
 	u64 (*share)(void);
-	u64 (*hold_ns)(u64 page, bool of_use, bool *several);
+	u64 (*hold_ns)(u64 page, bool of_use);
 	bool (*lose)(u64 number, unsigned int kid, const char *why);
 	void (*end)(u64 number);
 };

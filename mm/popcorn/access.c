@@ -196,12 +196,14 @@ static void let_use(struct pcn_record *r)
 	static const struct pcn_linger enough = { .ns = NSEC_PER_SEC };
 	struct patience p = { .change = { .r = r, .seen = r->changes } };
 
-	if (pcn_hold_leave(r, &p.until)) {
+	lockdep_assert_held(&r->lock);
+	if (pcn_hold_leave(&r->hold, ktime_get_ns(), &p.until)) {
 		spin_unlock(&r->lock);
 		pcn_msg_poll_until(&enough, access_is_over, &p);
 		spin_lock(&r->lock);
 	}
-	pcn_hold_leave_end(r, p.until);
+	if (pcn_hold_leave_end(&r->hold, ktime_get_ns(), p.until))
+		pcn_record_changed(r);
 }
 
 /* What an earlier attempt has used up. */
@@ -293,7 +295,7 @@ void pcn_access_leave(struct pcn_record *r)
 void pcn_access_leave_mapped(struct pcn_record *r, u64 ns)
 {
 	spin_lock(&r->lock);
-	pcn_hold_begin(r, ns);
+	pcn_hold_begin(&r->hold, ktime_get_ns(), ns);
 	spin_unlock(&r->lock);
 	pcn_access_leave(r);
 }

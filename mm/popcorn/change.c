@@ -112,6 +112,30 @@ static u64 members_in(struct pcn_space *s, const struct pcn_change *c)
 
 /* --- begin and end --- */
 
+/**
+ * pcn_space_keep_off_rounds - a thread needs what it has been told of for a while
+ * @s:	the space, at the origin
+ * @ns:	for so long, or 0
+ *
+ * Context: any.
+ */
+void pcn_space_keep_off_rounds(struct pcn_space *s, u64 ns)
+{
+	s64 until = pcn_hold_rounds_until(ktime_get_ns(), ns);
+	s64 old = atomic64_read(&s->rest_until);
+
+	do {
+		if (until <= old)
+			return;
+	} while (!atomic64_try_cmpxchg(&s->rest_until, &old, until));
+}
+
+/* Nanoseconds; 0 or less: a round may begin. */
+static s64 rest_left(struct pcn_space *s)
+{
+	return atomic64_read(&s->rest_until) - ktime_get_ns();
+}
+
 /* They may have to ask for more meanwhile: not with the change in the list. */
 static int let_rest(s64 ns)
 {
@@ -136,7 +160,7 @@ static int change_announce(struct pcn_space *s, struct pcn_change *c)
 			change_delist(s, c);
 			return -EINTR;
 		}
-		rest = pcn_hold_round_wait(s);
+		rest = rest_left(s);
 		if (rest <= 0 || c->flags & PCN_CHANGE_TORN)
 			break;
 		up(&s->round);

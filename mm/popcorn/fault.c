@@ -156,12 +156,12 @@ static vm_fault_t fault_give_up(struct fault *f, int err)
 /* A user fault, and the page was accessed during its last mapping. */
 static bool was_of_use(const struct fault *f)
 {
-	return f->flags & FAULT_FLAG_USER && READ_ONCE(f->r->used);
+	return f->flags & FAULT_FLAG_USER && READ_ONCE(f->r->hold.used);
 }
 
 static vm_fault_t fault_wait_for_page(struct fault *f)
 {
-	bool of_use = was_of_use(f), several;
+	bool of_use = was_of_use(f);
 	struct pcn_context *c;
 	vm_fault_t ret;
 	u64 ns;
@@ -188,8 +188,8 @@ static vm_fault_t fault_wait_for_page(struct fault *f)
 		fault_install(f);
 		ret = 0;
 	}
-	ns = f->r->space->ops->hold_ns(f->r->page, of_use, &several);
-	pcn_access_leave_mapped(f->r, several ? ns : 0);
+	ns = f->r->space->ops->hold_ns(f->r->page, of_use);
+	pcn_access_leave_mapped(f->r, ns);
 	return ret;
 }
 

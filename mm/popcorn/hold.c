@@ -5,12 +5,12 @@
  * The rule:
  *
  *	1. A page stays with a thread that has waited for it until the thread has used
- *	   it, as the accessed bit tells, but for USE_LIMIT_NS at most.
+ *	   it, as the accessed bit tells, but for PCN_HOLD_USE_NS at most.
  *	2. If the instruction of the thread needs other pages too, the page stays for the
- *	   time that pcn_thread_hold_ns() gives, whether it has been used or not. That
- *	   time doubles as long as the same instruction comes back, up to KEEP_MAX_NS.
+ *	   time that pcn_hold_thread_ns() gives, whether it has been used or not. That
+ *	   time doubles as long as the same instruction comes back, up to PCN_HOLD_MAX_NS.
  *	3. A kernel that has lost a page leaves it to the one that has got it for a
- *	   while, USE_MAX_NS at most, before it asks for it again.
+ *	   while, PCN_HOLD_LEAVE_NS at most, before it asks for it again.
  *	4. A thread that asks for a VMA again and again keeps changes of the address space
  *	   off for the time that it needs, REST_MAX_NS at most.
  *
@@ -22,46 +22,43 @@
  *	these times doubles, so that is after a few attempts.
  *
  *	A bound. Requests for a page are served in their order. So with n kernels that want
- *	a page none waits longer for the others than n - 1 times KEEP_MAX_NS and the time to
- *	move the page; a change of the address space waits no longer than REST_MAX_NS for
+ *	a page none waits longer for the others than n - 1 times PCN_HOLD_MAX_NS and the
+ *	time to move the page; a change of the address space waits no longer than REST_MAX_NS for
  *	each of the threads that hold it off, whose instructions are not completed.
  *
- * What it costs: a page that was mapped and is never used comes USE_LIMIT_NS late. A page
- * that is not contended costs no timer and no memory.
+ * What it costs: a page that was mapped and is never used comes PCN_HOLD_USE_NS late. A
+ * page that is not contended costs no timer and no memory.
  *
  * The time of 3 is learnt. A request that comes too early makes the other kernel wait for
  * 1 by a timer, which costs a switch to the thread that the timer wakes, and one back; a
  * late request costs no more than the time itself. Messages with a page say whether it
  * was asked for before it had been used there (pcn_hold_learn()).
  *
- * Times are kept in microseconds where that saves memory.
+ * The functions are pure: an interpreter brings lock and clock. Times are kept in
+ * microseconds where that saves memory.
  */
-#include <linux/atomic.h>
-#include <linux/ktime.h>
-#include <linux/lockdep.h>
 #include <linux/minmax.h>
 #include <linux/time64.h>
 
-#include "internal.h"
+#include <popcorn/hold.h>
+#include <popcorn/proto.h>
 
-/* A thread that is not kept from it has used a page by then, after it was mapped. */
-#define USE_LIMIT_NS	NSEC_PER_MSEC
+/* How long a thread has a page that others want too: at first, and at most. */
+#define HOLD_NS		(20 * NSEC_PER_USEC)
+#define HOLD_SHIFT_MAX	8
 
-/* More than pcn_thread_hold_ns() ever gives. */
-#define KEEP_MAX_NS	(10 * NSEC_PER_MSEC)
-
-/* So long a kernel leaves a page to others at first, and at most. */
-#define USE_NS		(20 * NSEC_PER_USEC)
-#define USE_MAX_NS	(1000 * NSEC_PER_USEC)
-/* It shrinks by such a part each time. */
-#define USE_SHRINK	8
+/* So long a kernel leaves a page to others at first, and it shrinks by such a part. */
+#define LEAVE_NS	(20 * NSEC_PER_USEC)
+#define LEAVE_SHRINK	8
 
 /* As much as a page is kept for a thread, and the way of two messages. */
 #define REST_MAX_NS	(20 * NSEC_PER_MSEC)
+/* For the way of the answer, and that of the page. */
+#define REST_MARGIN	4
 
 static u64 use_ns(const struct pcn_hold *h)
 {
-	return max(h->use_us * NSEC_PER_USEC, USE_NS);
+	return max(h->use_us * NSEC_PER_USEC, LEAVE_NS);
 }
 
 static u64 keep_until(const struct pcn_hold *h)
@@ -71,166 +68,192 @@ static u64 keep_until(const struct pcn_hold *h)
 
 /**
  * pcn_hold_init - nobody has used the page yet
- * @r:	the record
+ * @h:	the hold
  *
- * Context: the record's lock is held, or nobody else knows of the record.
+ * Context: as of all functions here: the caller serialises them for one hold, or for one
+ * thread.
  */
-void pcn_hold_init(struct pcn_record *r)
+void pcn_hold_init(struct pcn_hold *h)
 {
-	r->hold = (struct pcn_hold) { .left_to = PCN_NOBODY, .taker = PCN_NOBODY };
+	*h = (struct pcn_hold) { .left_to = PCN_NOBODY, .taker = PCN_NOBODY };
 }
 
 /**
  * pcn_hold_begin - a page has been mapped for a thread that has waited for it
- * @r:	the record
- * @ns:	the time that the thread has it for if it needs others with it; otherwise 0:
- *	only until it has used it
- *
- * Context: the record's lock is held.
+ * @h:		the hold
+ * @now:	the time
+ * @ns:		what pcn_hold_thread_ns() gives for the thread: it has the page for so
+ *		long, however many want it; 0: only until it has used it
  */
-void pcn_hold_begin(struct pcn_record *r, u64 ns)
+void pcn_hold_begin(struct pcn_hold *h, u64 now, u64 ns)
 {
-	lockdep_assert_held(&r->lock);
-	r->hold.since = ktime_get_ns();
-	r->hold.keep_us = min_t(u64, ns, KEEP_MAX_NS) / NSEC_PER_USEC;
-	r->hold.early = false;
+	h->since = now;
+	h->keep_us = min_t(u64, ns, PCN_HOLD_MAX_NS) / NSEC_PER_USEC;
+	h->early = false;
 }
 
 /**
  * pcn_hold_is_over - may a page that others want be taken away?
- * @r:		the record, mapped
+ * @h:		the hold of a page that is mapped
+ * @now:	the time
  * @accessed:	the page has been used since it was mapped
- * @again:	if not: when to look again, ktime_get_ns()
+ * @again:	if not: when to look again
  *
  * A look takes the CPU from the thread that is to use the page, so the time between two
  * looks doubles.
  *
- * Context: the record's lock is held.
+ * Return: true: it may.
  */
-bool pcn_hold_is_over(struct pcn_record *r, bool accessed, u64 *again)
+bool pcn_hold_is_over(struct pcn_hold *h, u64 now, bool accessed, u64 *again)
 {
-	const struct pcn_hold *h = &r->hold;
-	u64 now = ktime_get_ns(), until = keep_until(h);
+	u64 until = keep_until(h);
 
-	lockdep_assert_held(&r->lock);
-	if (now >= until && (accessed || now >= h->since + USE_LIMIT_NS))
+	if (now >= until && (accessed || now >= h->since + PCN_HOLD_USE_NS))
 		return true;
 	if (now >= until)
 		until = now + max(use_ns(h), now - h->since);
-	r->hold.early = true;
+	h->early = true;
 	*again = until;
 	return false;
 }
 
 /**
- * pcn_hold_end - a page has been taken away
- * @r:	the record
- *
- * Context: the record's lock is held.
+ * pcn_hold_end - a page has been taken away, or made read-only
+ * @h:		the hold
+ * @now:	the time
+ * @gone:	it may not even be read any more
+ * @accessed:	it has been used since it was mapped
  */
-void pcn_hold_end(struct pcn_record *r)
+void pcn_hold_end(struct pcn_hold *h, u64 now, bool gone, bool accessed)
 {
-	lockdep_assert_held(&r->lock);
-	r->hold.since = ktime_get_ns();
-	r->hold.keep_us = 0;
-	r->hold.gone = true;
+	h->used = accessed;
+	if (!gone)
+		return;
+	h->since = now;
+	h->keep_us = 0;
+	h->gone = true;
 }
 
 /**
  * pcn_hold_leave - is a page to be left to others before it is asked for again?
- * @r:		the record
- * @until:	for so long, ktime_get_ns()
+ * @h:		the hold
+ * @now:	the time
+ * @until:	for so long
  *
  * Another kernel has just got the page, and a thread there is about to use it. If it is
  * asked for before that, that kernel has to wait by a timer; to wait here costs less.
+ * pcn_hold_leave_end() has to follow.
  *
- * Context: the record's lock is held. pcn_hold_leave_end() has to follow.
  * Return: true: the caller is to wait, for all threads of this kernel.
  */
-bool pcn_hold_leave(struct pcn_record *r, u64 *until)
+bool pcn_hold_leave(struct pcn_hold *h, u64 now, u64 *until)
 {
-	struct pcn_hold *h = &r->hold;
-
-	lockdep_assert_held(&r->lock);
 	*until = h->since + use_ns(h);
 	h->gone = false;
-	h->leaving = ktime_get_ns() < *until;
+	h->leaving = now < *until;
 	return h->leaving;
 }
 
 /**
  * pcn_hold_leave_end - a page has been left to others, or has come meanwhile
- * @r:		the record
+ * @h:		the hold
+ * @now:	the time
  * @until:	as pcn_hold_leave() has set it
  *
- * Context: the record's lock is held.
+ * Return: true: other threads may have waited for the caller, and have to look again.
  */
-void pcn_hold_leave_end(struct pcn_record *r, u64 until)
+bool pcn_hold_leave_end(struct pcn_hold *h, u64 now, u64 until)
 {
-	struct pcn_hold *h = &r->hold;
+	bool left = h->leaving;
 
-	lockdep_assert_held(&r->lock);
-	if (h->leaving)
-		pcn_record_changed(r);
 	h->leaving = false;
-	h->left_to = ktime_get_ns() >= until ? h->taker : PCN_NOBODY;
+	h->left_to = now >= until ? h->taker : PCN_NOBODY;
+	return left;
 }
 
 /**
  * pcn_hold_learn - learn for how long a page is to be left to the kernel that gets it
- * @r:		the record
+ * @h:		the hold
  * @from:	the kernel that it has come from
  * @early:	it had been asked for before it was used there
  *
  * If even the longest time is too short, none is any use.
- *
- * Context: the record's lock is held.
  */
-void pcn_hold_learn(struct pcn_record *r, u8 from, bool early)
+void pcn_hold_learn(struct pcn_hold *h, u8 from, bool early)
 {
-	struct pcn_hold *h = &r->hold;
 	u64 ns = use_ns(h);
 
-	lockdep_assert_held(&r->lock);
 	/* From others it comes early, or late, for other reasons. */
 	if (from != h->left_to)
 		return;
 	h->left_to = PCN_NOBODY;
 	if (!early)
-		ns = max(ns - ns / USE_SHRINK, USE_NS);
-	else if (ns < USE_MAX_NS)
-		ns = min(ns * 2, USE_MAX_NS);
+		ns = max(ns - ns / LEAVE_SHRINK, LEAVE_NS);
+	else if (ns < PCN_HOLD_LEAVE_NS)
+		ns = min(ns * 2, PCN_HOLD_LEAVE_NS);
 	else
-		ns = USE_NS;
+		ns = LEAVE_NS;
 	h->use_us = ns / NSEC_PER_USEC;
 }
 
 /**
- * pcn_hold_off_rounds - a thread needs what it has been told of for a while
- * @s:	the space, at the origin
- * @ns:	for so long, or 0
+ * pcn_hold_thread_ns - how long a thread is to have a page that it has waited for
+ * @t:		the thread, which has just got the page; or NULL: nothing is known of it
+ * @ip:		the instruction that has faulted, or that of its system call
+ * @page:	number of the page
+ * @of_use:	the last time that it was here, it was used, in user mode
  *
- * Context: any.
+ * It grows while the same instruction, or system call, needs more pages: in the end
+ * it has all at once. Nor is a page of any use that is gone before the thread has
+ * come to use it. But an instruction that again needs the page that it needed last,
+ * and used, has been completed meanwhile: the others that it needs, if any, were
+ * there, or it would have asked for them since. It is in a loop, with each turn in
+ * which time for others has to be.
+ *
+ * Return: nanoseconds; 0: there is no reason to think that it needs other pages with it.
  */
-void pcn_hold_off_rounds(struct pcn_space *s, u64 ns)
+u64 pcn_hold_thread_ns(struct pcn_hold_thread *t, unsigned long ip, u64 page,
+		       bool of_use)
 {
-	s64 until = ktime_get_ns() + min_t(u64, ns, REST_MAX_NS);
-	s64 old = atomic64_read(&s->rest_until);
-
-	do {
-		if (until <= old)
-			return;
-	} while (!atomic64_try_cmpxchg(&s->rest_until, &old, until));
+	if (!t)
+		return HOLD_NS << (HOLD_SHIFT_MAX / 2);
+	if (ip != t->ip || (of_use && page == t->page))
+		t->shift = 0;
+	else if (t->shift < HOLD_SHIFT_MAX)
+		t->shift++;
+	t->ip = ip;
+	t->page = page;
+	return t->shift ? HOLD_NS << t->shift : 0;
 }
 
 /**
- * pcn_hold_round_wait - for how long a round must not begin yet
- * @s:	the space, at the origin
- *
- * Context: any.
- * Return: nanoseconds; 0 or less: it may begin.
+ * pcn_hold_progress - a thread has made progress, even if it faults at the same place
+ * @t:	the thread
  */
-s64 pcn_hold_round_wait(struct pcn_space *s)
+void pcn_hold_progress(struct pcn_hold_thread *t)
 {
-	return atomic64_read(&s->rest_until) - ktime_get_ns();
+	t->ip = 0;
+}
+
+/**
+ * pcn_hold_rounds_ns - how long a thread needs a VMA that it asks for again
+ * @ns:	what pcn_hold_thread_ns() gives for the thread
+ *
+ * Return: nanoseconds, 0: as long as it stays.
+ */
+u64 pcn_hold_rounds_ns(u64 ns)
+{
+	return ns * REST_MARGIN;
+}
+
+/**
+ * pcn_hold_rounds_until - until when a thread that needs a VMA keeps rounds off
+ * @now:	the time
+ * @ns:		what pcn_hold_rounds_ns() gave for it
+ *
+ * Return: the time.
+ */
+u64 pcn_hold_rounds_until(u64 now, u64 ns)
+{
+	return now + min_t(u64, ns, REST_MAX_NS);
 }

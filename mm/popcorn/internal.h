@@ -26,6 +26,7 @@
 #include <linux/wait.h>
 #include <linux/workqueue.h>
 
+#include <popcorn/hold.h>
 #include <popcorn/partition.h>
 #include <popcorn/proto.h>
 #include <popcorn/space.h>
@@ -76,30 +77,6 @@ struct pcn_backlog {
 };
 
 /**
- * struct pcn_hold - for how long a page stays, and is left to others; see hold.c
- * @since:	when it was last mapped for a thread that had waited for it, or taken
- *		away, ktime_get_ns()
- * @keep_us:	a thread keeps it for so long after that, even if others want it
- * @use_us:	for so long it is not asked for after it was taken away
- * @left_to:	the kernel that it has been left to for that time, or PCN_NOBODY
- * @taker:	another kernel that the protocol has last heard of: the page goes there
- * @gone:	it was taken away, and has not been asked for since
- * @leaving:	a thread waits for @use_us, the others wait for that thread
- * @early:	it was asked for before the thread that it is mapped for had used it,
- *		until it is sent
- */
-struct pcn_hold {
-	u64	since;
-	u16	keep_us;
-	u16	use_us;
-	u8	left_to;
-	u8	taker;
-	bool	gone : 1;
-	bool	leaving : 1;
-	bool	early : 1;
-};
-
-/**
  * struct pcn_record - one page here
  * @node:	in pcn_shard.records
  * @space:	whose page it is
@@ -125,7 +102,6 @@ struct pcn_hold {
  *		shard's
  * @absent:	what the protocol has here is not the page: that is Linux's, at the origin,
  *		where alone it can be used. See adopt.c
- * @used:	it has been used since it was last mapped, until something was taken away
  * @pending:	a local access is with the protocol
  * @granted:	@poster may use the page, whatever @may says
  * @lost:	the content of the page is lost
@@ -155,7 +131,6 @@ struct pcn_record {
 	bool			plain;
 	bool			torn;
 	bool			absent;
-	bool			used;
 	bool			pending : 1;
 	bool			granted : 1;
 	bool			lost : 1;
@@ -421,17 +396,6 @@ int pcn_access_enter(struct pcn_record *r, bool write, struct pcn_context *c);
 void pcn_access_leave(struct pcn_record *r);
 void pcn_access_leave_mapped(struct pcn_record *r, u64 ns);
 
-/* hold.c */
-void pcn_hold_init(struct pcn_record *r);
-void pcn_hold_begin(struct pcn_record *r, u64 ns);
-bool pcn_hold_is_over(struct pcn_record *r, bool accessed, u64 *again);
-void pcn_hold_end(struct pcn_record *r);
-void pcn_hold_learn(struct pcn_record *r, u8 from, bool early);
-bool pcn_hold_leave(struct pcn_record *r, u64 *until);
-void pcn_hold_leave_end(struct pcn_record *r, u64 until);
-void pcn_hold_off_rounds(struct pcn_space *s, u64 ns);
-s64 pcn_hold_round_wait(struct pcn_space *s);
-
 /* map.c, adopt.c, worker.c */
 int pcn_worker_init(void);
 int pcn_frame_alloc(struct pcn_record *r, struct vm_area_struct *vma, gfp_t gfp);
@@ -532,6 +496,7 @@ int pcn_change_begin(struct pcn_space *s, u64 start, u64 end, unsigned int flags
 void pcn_change_end_space(struct pcn_space *s, bool failed);
 int pcn_change_recall(struct pcn_space *s);
 void pcn_tell_of_torn(struct work_struct *work);
+void pcn_space_keep_off_rounds(struct pcn_space *s, u64 ns);
 void pcn_space_wait_for_unmappers(struct pcn_space *s);
 
 /* round.c */

@@ -506,6 +506,7 @@ static bool reduce_in(struct pcn_record *r, struct vm_area_struct *vma,
 	bool done = true;
 	pte_t *pte, old;
 
+	lockdep_assert_held(&r->lock);
 	pte = lock_pte(vma->vm_mm, address, &ptl);
 	if (!pte) {
 		r->mapped = PCN_MAP_NONE;
@@ -513,14 +514,13 @@ static bool reduce_in(struct pcn_record *r, struct vm_area_struct *vma,
 	}
 	old = ptep_get(pte);
 	if (look_at_pte(r, old) == FOUND_FRAME &&
-	    !pcn_hold_is_over(r, pte_young(old), &c->again)) {
+	    !pcn_hold_is_over(&r->hold, ktime_get_ns(), pte_young(old), &c->again)) {
 		pte_unmap_unlock(pte, ptl);
 		return false;
 	}
 	old = ptep_clear_flush(vma, address, pte);
-	r->used = pte_present(old) && pte_young(old);
-	if (to == PCN_MAP_NONE)
-		pcn_hold_end(r);
+	pcn_hold_end(&r->hold, ktime_get_ns(), to == PCN_MAP_NONE,
+		     pte_present(old) && pte_young(old));
 	if (pcn_is_origin(r->space))
 		done = reduce_at_origin(r, vma, pte, old, to, c);
 	else
@@ -697,7 +697,7 @@ bool pcn_page_release(struct pcn_record *r, struct vm_area_struct *vma, bool eve
 	pcn_record_set_frame(r, NULL);
 	r->plain = true;
 	r->absent = false;
-	pcn_hold_init(r);
+	pcn_hold_init(&r->hold);
 	r->mapped = PCN_MAP_NONE;
 	spin_unlock(&r->lock);
 	if (given)

@@ -150,7 +150,7 @@ static void init_record(struct pcn_record *r, struct pcn_space *s, u64 page)
 	r->space = s;
 	r->page = page;
 	r->plain = s->mm && pcn_is_origin(s);
-	pcn_hold_init(r);
+	pcn_hold_init(&r->hold);
 	pcn_replica_init(&r->replica, &s->group);
 }
 

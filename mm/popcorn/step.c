@@ -469,7 +469,8 @@ static void end_plain(struct pcn_record *r, struct pcn_context *c)
 /* What comes with a page. Only the origin knows by itself that a page is absent. */
 static void step_learn(struct pcn_record *r, const struct pcn_page_msg *w)
 {
-	pcn_hold_learn(r, w->from, w->early);
+	lockdep_assert_held(&r->lock);
+	pcn_hold_learn(&r->hold, w->from, w->early);
 	if (w->absent && !pcn_is_origin(r->space))
 		WRITE_ONCE(r->absent, true);
 }

@@ -222,7 +222,7 @@ static int vma_look_up(struct pcn_space *s, const struct vma_ask *ask, unsigned 
 	if (!ret)
 		ret = sizeof(a->vma) + pcn_file_describe(s, vma, &a->file);
 	mmap_read_unlock(s->mm);
-	pcn_hold_off_rounds(s, ask->need);
+	pcn_space_keep_off_rounds(s, ask->need);
 	return ret;
 }
 
@@ -391,7 +391,7 @@ static bool vma_answer_at_once(struct pcn_space *s, const struct pcn_message *ms
 	spin_unlock(&s->changes_lock);
 	if (!final)
 		return false;
-	pcn_hold_off_rounds(s, ask->need);
+	pcn_space_keep_off_rounds(s, ask->need);
 	pcn_msg_reply(msg, 0, &a, sizeof(a));
 	return true;
 }
@@ -574,12 +574,6 @@ static int vma_insert(struct pcn_space *s, unsigned long address, struct answer 
 	return insert_frames(mm, a);
 }
 
-/*
- * For the way of the answer, and that of the page. The hold grows as long as the
- * same instruction comes for more, or for the same again without having used it.
- */
-#define MARGIN	4
-
 static bool vma_answer_is_valid(const struct vma_answer *a, u64 address)
 {
 	return a->start <= address && address < a->end && a->end <= TASK_SIZE_MAX &&
@@ -589,11 +583,10 @@ static bool vma_answer_is_valid(const struct vma_answer *a, u64 address)
 /* The length of the answer, or an error. */
 static int vma_ask_origin(struct pcn_space *s, u64 address, struct answer *a)
 {
-	bool several;
-	u64 ns = s->ops->hold_ns(address >> PAGE_SHIFT, false, &several);
+	u64 ns = s->ops->hold_ns(address >> PAGE_SHIFT, false);
 	struct vma_ask ask = {
 		.space = s->number, .address = address,
-		.need = several ? ns * MARGIN : 0,
+		.need = pcn_hold_rounds_ns(ns),
 	};
 	u32 length = sizeof(*a);
 	int err = pcn_msg_call(s->group.origin, PCN_CONTROL, PCN_TYPE_VMA, &ask,

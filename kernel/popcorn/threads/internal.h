@@ -39,6 +39,7 @@
 #include <linux/wait.h>
 
 #include <popcorn/core.h>
+#include <popcorn/hold.h>
 #include <popcorn/msg.h>
 #include <popcorn/partition.h>
 #include <popcorn/thread.h>
@@ -128,9 +129,7 @@ struct pcn_placement {
  * @rseq:	registration of restartable sequences while the thread is away
  * @rseq_len:	its length
  * @rseq_sig:	its signature
- * @hold_ip:	instruction of the last page fault
- * @hold_page:	number of the page that it was about
- * @hold_shift:	how often it has faulted without progress
+ * @hold:	how often it has faulted without progress
  * @migrations:	how often it has left
  * @calls:	system calls done for it while it was away
  * @visits:	how often it came home for one thing, to leave again
@@ -170,9 +169,7 @@ struct pcn_thread {
 	void __user		*rseq;
 	u32			rseq_len;
 	u32			rseq_sig;
-	unsigned long		hold_ip;
-	u64			hold_page;
-	unsigned int		hold_shift;
+	struct pcn_hold_thread	hold;
 	u64			migrations;
 	u64			calls;
 	u64			visits;
@@ -203,7 +200,7 @@ int pcn_thread_wait(struct pcn_thread *t, unsigned int state);
 void pcn_thread_end_messages(struct pcn_thread *t, u32 op);
 
 /* thread_pages.c */
-u64 pcn_thread_hold_ns(u64 page, bool of_use, bool *several);
+u64 pcn_thread_hold_ns(u64 page, bool of_use);
 void pcn_thread_want_stack(struct pcn_thread *t);
 
 /* fork.c */

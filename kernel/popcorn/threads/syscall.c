@@ -45,7 +45,7 @@ long pcn_syscall_enter(struct pt_regs *regs, long nr)
 
 	/* Progress was made, even if the IP is unchanged. */
 	if (t)
-		t->hold_ip = 0;
+		pcn_hold_progress(&t->hold);
 	if (t && t->visitor)
 		return pcn_visitor_call(t, regs, nr);
 	return enter_at_home(regs, nr);
@@ -72,7 +72,7 @@ void pcn_syscall_exit(struct pt_regs *regs)
 	    !pcn_shadow_stays(t))
 		pcn_shadow_leave(t, regs);
 	/* And it has while it was away. */
-	t->hold_ip = 0;
+	pcn_hold_progress(&t->hold);
 }
 
 /* The thread goes from amid its code: a restartable sequence does not go on there. */

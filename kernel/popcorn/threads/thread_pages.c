@@ -9,53 +9,31 @@
  * A thread that has come from another kernel is about to use its stack: it has the page
  * before it goes on, instead of by two faults.
  */
-#include <linux/minmax.h>
 #include <linux/mm.h>
 #include <linux/pagemap.h>
 #include <linux/ptrace.h>
 #include <linux/sched.h>
 #include <linux/sched/task_stack.h>
-#include <linux/time64.h>
 
 #include "internal.h"
-
-/* How long a thread has a page that others want too: at first, and at most. */
-#define HOLD_NS		(20 * NSEC_PER_USEC)
-#define HOLD_SHIFT_MAX	8
 
 /**
  * pcn_thread_hold_ns - how long the current thread is to have a page that others want
  * @page:	number of the page
  * @of_use:	the last time that it was here, it was used, in user mode
- * @several:	set if there is reason to think that it needs other pages with it
  *
- * It grows while the same instruction, or system call, needs more pages: in the end
- * it has all at once. Nor is a page of any use that is gone before the thread has
- * come to use it. But an instruction that again needs the page that it needed last,
- * and used, has been completed meanwhile: the others that it needs, if any, were
- * there, or it would have asked for them since. It is in a loop, with each turn in
- * which time for others has to be.
+ * See pcn_hold_thread_ns().
  *
  * Context: process, in a page fault.
- * Return: nanoseconds.
+ * Return: nanoseconds; 0: there is no reason to think that it needs other pages with it.
  */
-u64 pcn_thread_hold_ns(u64 page, bool of_use, bool *several)
+u64 pcn_thread_hold_ns(u64 page, bool of_use)
 {
 	struct pcn_thread *t = current->popcorn;
-	unsigned long ip;
 
-	*several = true;
-	if (!t)
-		return HOLD_NS << (HOLD_SHIFT_MAX / 2);
-	ip = instruction_pointer(task_pt_regs(current));
-	if (ip != t->hold_ip || (of_use && page == t->hold_page))
-		t->hold_shift = 0;
-	else if (t->hold_shift < HOLD_SHIFT_MAX)
-		t->hold_shift++;
-	t->hold_ip = ip;
-	t->hold_page = page;
-	*several = t->hold_shift > 0;
-	return (u64)HOLD_NS << t->hold_shift;
+	return pcn_hold_thread_ns(t ? &t->hold : NULL,
+				  instruction_pointer(task_pt_regs(current)), page,
+				  of_use);
 }
 
 static bool has_vma(const char __user *p)
@@ -87,7 +65,7 @@ void pcn_thread_want_stack(struct pcn_thread *t)
 	if (!has_vma(stack))
 		return;
 	/* Not an instruction that fails again and again, wherever it is. */
-	t->hold_ip = 0;
+	pcn_hold_progress(&t->hold);
 	fault_in_safe_writeable(stack, 1);
-	t->hold_ip = 0;
+	pcn_hold_progress(&t->hold);
 }

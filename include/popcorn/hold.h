@@ -1,0 +1,77 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * The rule of holding pages as pure functions.
+ *
+ * How long a page stays with a kernel that others want it from, as mm/popcorn/hold.c
+ * says, which has the argument, too. There are no locks, no allocation and no clock in
+ * here; an interpreter brings its own. Times are nanoseconds of any clock that does not
+ * go back.
+ */
+#ifndef _POPCORN_HOLD_H
+#define _POPCORN_HOLD_H
+
+#include <linux/time64.h>
+#include <linux/types.h>
+
+/** PCN_HOLD_USE_NS - a thread that needs a page alone has so long to use it */
+#define PCN_HOLD_USE_NS		NSEC_PER_MSEC
+/** PCN_HOLD_MAX_NS - no page stays longer */
+#define PCN_HOLD_MAX_NS		(10 * NSEC_PER_MSEC)
+/** PCN_HOLD_LEAVE_NS - a kernel leaves a page to others no longer */
+#define PCN_HOLD_LEAVE_NS	NSEC_PER_MSEC
+
+/**
+ * struct pcn_hold - how long a page stays, and is left to others
+ * @since:	when it was last mapped for a thread that had waited for it, or taken
+ *		away
+ * @keep_us:	a thread keeps it for so long after that, even if others want it
+ * @use_us:	for so long it is not asked for after it was taken away
+ * @left_to:	the kernel that it has been left to for that time, or PCN_NOBODY
+ * @taker:	another kernel that the protocol has last heard of: the page goes there;
+ *		the interpreter sets it
+ * @used:	the last time that something was taken away it had been used
+ * @gone:	it was taken away, and has not been asked for since
+ * @leaving:	a thread waits for @use_us, the others wait for that thread
+ * @early:	it was asked for before the thread that it is mapped for had used it,
+ *		until the interpreter has told the kernel that gets the page
+ *
+ * There is one in the record of each page, so it is small.
+ */
+struct pcn_hold {
+	u64	since;
+	u16	keep_us;
+	u16	use_us;
+	u8	left_to;
+	u8	taker;
+	bool	used;
+	bool	gone : 1;
+	bool	leaving : 1;
+	bool	early : 1;
+};
+
+/**
+ * struct pcn_hold_thread - how often a thread has faulted without progress
+ * @ip:		instruction of its last page fault, or 0
+ * @page:	number of the page that it was about
+ * @shift:	how often it has come back since
+ */
+struct pcn_hold_thread {
+	unsigned long	ip;
+	u64		page;
+	unsigned int	shift;
+};
+
+void pcn_hold_init(struct pcn_hold *h);
+void pcn_hold_begin(struct pcn_hold *h, u64 now, u64 ns);
+bool pcn_hold_is_over(struct pcn_hold *h, u64 now, bool accessed, u64 *again);
+void pcn_hold_end(struct pcn_hold *h, u64 now, bool gone, bool accessed);
+bool pcn_hold_leave(struct pcn_hold *h, u64 now, u64 *until);
+bool pcn_hold_leave_end(struct pcn_hold *h, u64 now, u64 until);
+void pcn_hold_learn(struct pcn_hold *h, u8 from, bool early);
+u64 pcn_hold_thread_ns(struct pcn_hold_thread *t, unsigned long ip, u64 page,
+		       bool of_use);
+void pcn_hold_progress(struct pcn_hold_thread *t);
+u64 pcn_hold_rounds_ns(u64 ns);
+u64 pcn_hold_rounds_until(u64 now, u64 ns);
+
+#endif /* _POPCORN_HOLD_H */
