@@ -100,18 +100,18 @@ void pcn_hold_begin(struct pcn_hold *h, u64 now, u64 ns)
  * @again:	if not: when to look again
  *
  * A look takes the CPU from the thread that is to use the page, so the time between two
- * looks doubles.
+ * looks doubles, but the last one comes when the time of rule 1 is over.
  *
  * Return: true: it may.
  */
 bool pcn_hold_is_over(struct pcn_hold *h, u64 now, bool accessed, u64 *again)
 {
-	u64 until = keep_until(h);
+	u64 until = keep_until(h), limit = h->since + PCN_HOLD_USE_NS;
 
-	if (now >= until && (accessed || now >= h->since + PCN_HOLD_USE_NS))
+	if (now >= until && (accessed || now >= limit))
 		return true;
 	if (now >= until)
-		until = now + max(use_ns(h), now - h->since);
+		until = min(now + max(use_ns(h), now - h->since), limit);
 	h->early = true;
 	*again = until;
 	return false;
