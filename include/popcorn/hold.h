@@ -19,6 +19,8 @@
 #define PCN_HOLD_MAX_NS		(10 * NSEC_PER_MSEC)
 /** PCN_HOLD_LEAVE_NS - a kernel leaves a page to others no longer */
 #define PCN_HOLD_LEAVE_NS	NSEC_PER_MSEC
+/** PCN_HOLD_ROUNDS_NS - threads keep rounds off no longer after the last one */
+#define PCN_HOLD_ROUNDS_NS	(100 * NSEC_PER_MSEC)
 
 /**
  * struct pcn_hold - how long a page stays, and is left to others
@@ -73,5 +75,6 @@ u64 pcn_hold_thread_ns(struct pcn_hold_thread *t, unsigned long ip, u64 page,
 void pcn_hold_progress(struct pcn_hold_thread *t);
 u64 pcn_hold_rounds_ns(u64 ns);
 u64 pcn_hold_rounds_until(u64 now, u64 ns);
+u64 pcn_hold_rounds_wait(u64 now, u64 until, u64 last);
 
 #endif /* _POPCORN_HOLD_H */

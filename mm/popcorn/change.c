@@ -25,7 +25,7 @@
  *
  * Threads of members make progress between two rounds. If the VMAs and pages of one
  * instruction went before the thread had them all, it says how long it needs them when it
- * asks again, and the next round waits for so long.
+ * asks again, and the next round waits for so long (hold.c).
  */
 #define pr_fmt(fmt) "popcorn: " fmt
 
@@ -130,14 +130,15 @@ void pcn_space_keep_off_rounds(struct pcn_space *s, u64 ns)
 	} while (!atomic64_try_cmpxchg(&s->rest_until, &old, until));
 }
 
-/* Nanoseconds; 0 or less: a round may begin. */
-static s64 rest_left(struct pcn_space *s)
+/* With pcn_space.round. Nanoseconds; 0: a round may begin. */
+static u64 rest_left(struct pcn_space *s)
 {
-	return atomic64_read(&s->rest_until) - ktime_get_ns();
+	return pcn_hold_rounds_wait(ktime_get_ns(), atomic64_read(&s->rest_until),
+				    s->last_round);
 }
 
 /* They may have to ask for more meanwhile: not with the change in the list. */
-static int let_rest(s64 ns)
+static int let_rest(u64 ns)
 {
 	ktime_t t = ns_to_ktime(ns);
 
@@ -149,7 +150,7 @@ static int let_rest(s64 ns)
 /* With pcn_space.round if members take part, and the change in the list. */
 static int change_announce(struct pcn_space *s, struct pcn_change *c)
 {
-	s64 rest;
+	u64 rest;
 
 	for (;;) {
 		change_enlist(s, c);
@@ -161,7 +162,7 @@ static int change_announce(struct pcn_space *s, struct pcn_change *c)
 			return -EINTR;
 		}
 		rest = rest_left(s);
-		if (rest <= 0 || c->flags & PCN_CHANGE_TORN)
+		if (!rest || c->flags & PCN_CHANGE_TORN)
 			break;
 		up(&s->round);
 		change_delist(s, c);
@@ -185,8 +186,10 @@ static void kick_torn(struct pcn_space *s)
  */
 static void forget_change(struct pcn_space *s, struct pcn_change *c)
 {
-	if (c->round)
+	if (c->round) {
+		s->last_round = ktime_get_ns();
 		up(&s->round);
+	}
 	change_delist(s, c);
 	if (c->round && pcn_space_has_torn(s, c->first, c->last))
 		kick_torn(s);

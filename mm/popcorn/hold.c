@@ -11,8 +11,9 @@
  *	   time doubles as long as the same instruction comes back, up to PCN_HOLD_MAX_NS.
  *	3. A kernel that has lost a page leaves it to the one that has got it for a
  *	   while, PCN_HOLD_LEAVE_NS at most, before it asks for it again.
- *	4. A thread that asks for a VMA again and again keeps changes of the address space
- *	   off for the time that it needs, REST_MAX_NS at most.
+ *	4. A thread that asks for a VMA again and again keeps rounds off for the time that
+ *	   it needs, REST_MAX_NS at most from then on. After PCN_HOLD_ROUNDS_NS without a
+ *	   round the next one begins, whoever asks.
  *
  * What it guarantees:
  *
@@ -23,8 +24,8 @@
  *
  *	A bound. Requests for a page are served in their order. So with n kernels that want
  *	a page none waits longer for the others than n - 1 times PCN_HOLD_MAX_NS and the
- *	time to move the page; a change of the address space waits no longer than REST_MAX_NS for
- *	each of the threads that hold it off, whose instructions are not completed.
+ *	time to move the page. If changes of the address space wait, a round begins
+ *	PCN_HOLD_ROUNDS_NS after the last one at the latest, for any of them.
  *
  * What it costs: a page that was mapped and is never used comes PCN_HOLD_USE_NS late. A
  * page that is not contended costs no timer and no memory.
@@ -256,4 +257,21 @@ u64 pcn_hold_rounds_ns(u64 ns)
 u64 pcn_hold_rounds_until(u64 now, u64 ns)
 {
 	return now + min_t(u64, ns, REST_MAX_NS);
+}
+
+/**
+ * pcn_hold_rounds_wait - for how long a round must not begin yet
+ * @now:	the time
+ * @until:	threads keep rounds off until then
+ * @last:	when the last round was over
+ *
+ * It counts from the last round, and not from when somebody came to wait for this one: if
+ * many wait, the threads still have the time between two rounds.
+ *
+ * Return: nanoseconds; 0: it may begin.
+ */
+u64 pcn_hold_rounds_wait(u64 now, u64 until, u64 last)
+{
+	until = min(until, last + PCN_HOLD_ROUNDS_NS);
+	return now < until ? until - now : 0;
 }

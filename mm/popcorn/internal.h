@@ -230,8 +230,9 @@ struct pcn_shard {
  * @asks_count:	how many are in either
  * @ask_work:	at the origin: answers them
  * @torn_work:	at the origin: tells members of torn pages
- * @rest_until:	at the origin: no round begins before, ns of CLOCK_MONOTONIC. Set for
- *		threads that ask again and again, since their VMAs go before they are used
+ * @rest_until:	at the origin: no round begins before, ktime_get_ns(). Set for threads that
+ *		ask again and again, since their VMAs go before they are used
+ * @last_round:	at the origin: when the last round was over, ktime_get_ns(), or 0; with @round
  * @member:	at the origin: what each member knows
  * @origin_only:	at the origin: addresses that they must not know
  * @stale:	at a member: addresses whose VMAs the origin has changed: they are as good
@@ -274,6 +275,7 @@ struct pcn_space {
 	struct work_struct	ask_work;
 	struct work_struct	torn_work;
 	atomic64_t		rest_until;
+	u64			last_round;
 	struct pcn_member	member[PCN_KERNELS_MAX];
 	struct maple_tree	origin_only;
 	struct maple_tree	stale;
