@@ -4,8 +4,8 @@
  *
  * How long a page stays with a kernel that others want it from, as mm/popcorn/hold.c
  * says, which has the argument, too. There are no locks, no allocation and no clock in
- * here; an interpreter brings its own. Times are nanoseconds of any clock that does not
- * go back.
+ * here; an interpreter brings its own. Times are nanoseconds of a clock that all kernels
+ * have in common and that does not go back.
  */
 #ifndef _POPCORN_HOLD_H
 #define _POPCORN_HOLD_H
@@ -13,9 +13,11 @@
 #include <linux/time64.h>
 #include <linux/types.h>
 
+struct pcn_kernel_group;
+
 /** PCN_HOLD_USE_NS - a thread that needs a page alone has so long to use it */
 #define PCN_HOLD_USE_NS		NSEC_PER_MSEC
-/** PCN_HOLD_MAX_NS - no page stays longer */
+/** PCN_HOLD_MAX_NS - no page stays longer; the time slot of a kernel */
 #define PCN_HOLD_MAX_NS		(10 * NSEC_PER_MSEC)
 /** PCN_HOLD_LEAVE_NS - a kernel leaves a page to others no longer */
 #define PCN_HOLD_LEAVE_NS	NSEC_PER_MSEC
@@ -64,7 +66,8 @@ struct pcn_hold_thread {
 };
 
 void pcn_hold_init(struct pcn_hold *h);
-void pcn_hold_begin(struct pcn_hold *h, u64 now, u64 ns);
+void pcn_hold_begin(struct pcn_hold *h, u64 now, u64 ns,
+		    const struct pcn_kernel_group *g);
 bool pcn_hold_is_over(struct pcn_hold *h, u64 now, bool accessed, u64 *again);
 void pcn_hold_end(struct pcn_hold *h, u64 now, bool gone, bool accessed);
 bool pcn_hold_leave(struct pcn_hold *h, u64 now, u64 *until);

@@ -284,8 +284,7 @@ void pcn_access_leave(struct pcn_record *r)
 /**
  * pcn_access_leave_mapped - an access is over, but the thread has still to use the page
  * @r:	the record
- * @ns:	the time that it has the page for if it needs others with it, however many
- *	want it; otherwise 0: only until it has used it
+ * @ns:	what pcn_space_ops.hold_ns() gives for the thread, see pcn_hold_begin()
  *
  * An instruction may need several pages at once, and threads of all kernels may want
  * them: none would make progress if each page was taken away as soon as it is mapped.
@@ -295,7 +294,7 @@ void pcn_access_leave(struct pcn_record *r)
 void pcn_access_leave_mapped(struct pcn_record *r, u64 ns)
 {
 	spin_lock(&r->lock);
-	pcn_hold_begin(&r->hold, ktime_get_ns(), ns);
+	pcn_hold_begin(&r->hold, ktime_get_ns(), ns, &r->space->group);
 	spin_unlock(&r->lock);
 	pcn_access_leave(r);
 }

@@ -8,24 +8,47 @@
  *	   it, as the accessed bit tells, but for PCN_HOLD_USE_NS at most.
  *	2. If the instruction of the thread needs other pages too, the page stays for the
  *	   time that pcn_hold_thread_ns() gives, whether it has been used or not. That
- *	   time doubles as long as the same instruction comes back, up to PCN_HOLD_MAX_NS.
+ *	   time doubles as long as the same instruction comes back. Once it is the
+ *	   longest, kernels take turns, in time slots of PCN_HOLD_MAX_NS: the page stays
+ *	   to the end of the slot of this kernel, and in that of another one by 1 alone.
  *	3. A kernel that has lost a page leaves it to the one that has got it for a
  *	   while, PCN_HOLD_LEAVE_NS at most, before it asks for it again.
  *	4. A thread that asks for a VMA again and again keeps rounds off for the time that
  *	   it needs, REST_MAX_NS at most from then on. After PCN_HOLD_ROUNDS_NS without a
  *	   round the next one begins, whoever asks.
  *
- * What it guarantees:
+ * What it guarantees, if a thread that is not kept from it uses a page within
+ * PCN_HOLD_USE_NS after it was mapped:
  *
- *	Progress. An instruction that needs one page is completed by 1. One that needs
- *	several finds them all at once when its time by 2 has grown beyond what it takes
- *	to fetch them, with 4 if their VMAs have to be fetched as well: each of
- *	these times doubles, so that is after a few attempts.
+ *	Progress. An instruction that needs one page is completed by 1, the first time
+ *	that the page comes. One that needs several has them all at once when its time
+ *	by 2 has grown beyond what it takes to fetch them. But it grows for the kernels
+ *	that they are fetched from, too: if all of them kept pages for the longest time at
+ *	once, each could lose its first page before it has the last one, for ever. So they
+ *	take turns. After nine faults the time of a thread is the longest, and the slot of
+ *	its kernel comes after those of the other kernels of the process. It keeps what it
+ *	gets then, so it waits for each page once, until those that have asked before have
+ *	had it: each for PCN_HOLD_USE_NS, or if its time still doubles, for another 2 ms
+ *	in all. So with n kernels that want them k pages are there after n - 1 times
+ *	(2 ms + k times (PCN_HOLD_USE_NS + the time to move a page)). If that is less than
+ *	a slot, as it is for four pages of two kernels that are moved in 0.2 ms, the first
+ *	slot is enough. If not, it is a matter of chance, as others seldom take as long as
+ *	they may, and the next slot is another chance. By 4 VMAs that have to be fetched
+ *	as well stay until PCN_HOLD_ROUNDS_NS after the last round.
  *
- *	A bound. Requests for a page are served in their order. So with n kernels that want
- *	a page none waits longer for the others than n - 1 times PCN_HOLD_MAX_NS and the
- *	time to move the page. If changes of the address space wait, a round begins
- *	PCN_HOLD_ROUNDS_NS after the last one at the latest, for any of them.
+ *	A bound. Requests for a page are served in their order, one of each kernel, and
+ *	no page stays longer than PCN_HOLD_MAX_NS. So with n kernels that write a page
+ *	none waits longer for the others than n - 1 times PCN_HOLD_MAX_NS and the time
+ *	to move the page (and to notice that it may go). If they read it as well it is n
+ *	times: all that have a copy, the one that waits among them, may keep it before the
+ *	first of them writes. By 3 a thread asks PCN_HOLD_LEAVE_NS late at most. If changes
+ *	of the address space wait, a round begins PCN_HOLD_ROUNDS_NS after the last one at
+ *	the latest, for any of them.
+ *
+ * What it does not cover: faults that may not let go of mmap_lock go ahead of requests
+ * that wait, and the page stays anew; a page that others refer to, as for I/O, stays
+ * until they do not; and a thread without a struct pcn_hold_thread, which has never left
+ * its origin, has pages for the same time always, which may be too short for several.
  *
  * What it costs: a page that was mapped and is never used comes PCN_HOLD_USE_NS late. A
  * page that is not contended costs no timer and no memory.
@@ -35,18 +58,22 @@
  * late request costs no more than the time itself. Messages with a page say whether it
  * was asked for before it had been used there (pcn_hold_learn()).
  *
- * The functions are pure: an interpreter brings lock and clock. Times are kept in
+ * The functions are pure: an interpreter brings lock and clock. The clock has to be one
+ * for all kernels, or time slots overlap; CLOCK_MONOTONIC is. Times are kept in
  * microseconds where that saves memory.
  */
+#include <linux/bitops.h>
+#include <linux/math64.h>
 #include <linux/minmax.h>
 #include <linux/time64.h>
 
 #include <popcorn/hold.h>
 #include <popcorn/proto.h>
 
-/* How long a thread has a page that others want too: at first, and at most. */
+/* How long a thread has a page that others want too: at first, and at the longest. */
 #define HOLD_NS		(20 * NSEC_PER_USEC)
 #define HOLD_SHIFT_MAX	8
+#define HOLD_LONGEST_NS	(HOLD_NS << HOLD_SHIFT_MAX)
 
 /* So long a kernel leaves a page to others at first, and it shrinks by such a part. */
 #define LEAVE_NS	(20 * NSEC_PER_USEC)
@@ -67,6 +94,17 @@ static u64 keep_until(const struct pcn_hold *h)
 	return h->since + h->keep_us * NSEC_PER_USEC;
 }
 
+/* What is left of the time slot of this kernel; 0: it is that of another one. */
+static u64 time_slot_left(const struct pcn_kernel_group *g, u64 now)
+{
+	unsigned int rank = hweight64(g->members & (BIT_ULL(g->self) - 1));
+	u32 passed, turn;
+	u64 slot = div_u64_rem(now, PCN_HOLD_MAX_NS, &passed);
+
+	div_u64_rem(slot, g->count, &turn);
+	return turn == rank ? PCN_HOLD_MAX_NS - passed : 0;
+}
+
 /**
  * pcn_hold_init - nobody has used the page yet
  * @h:	the hold
@@ -84,12 +122,17 @@ void pcn_hold_init(struct pcn_hold *h)
  * @h:		the hold
  * @now:	the time
  * @ns:		what pcn_hold_thread_ns() gives for the thread: it has the page for so
- *		long, however many want it; 0: only until it has used it
+ *		long, however many want it, or if that is the longest time, to the end of
+ *		its kernel's time slot; 0: only until it has used it
+ * @g:		the kernels that share the page
  */
-void pcn_hold_begin(struct pcn_hold *h, u64 now, u64 ns)
+void pcn_hold_begin(struct pcn_hold *h, u64 now, u64 ns,
+		    const struct pcn_kernel_group *g)
 {
+	if (ns >= HOLD_LONGEST_NS)
+		ns = time_slot_left(g, now);
 	h->since = now;
-	h->keep_us = min_t(u64, ns, PCN_HOLD_MAX_NS) / NSEC_PER_USEC;
+	h->keep_us = ns / NSEC_PER_USEC;
 	h->early = false;
 }
 
