@@ -45,6 +45,11 @@
  *	of the address space wait, a round begins PCN_HOLD_ROUNDS_NS after the last one at
  *	the latest, for any of them.
  *
+ * The simulator in tools/popcorn/check finds both kept ("check hold"). An instruction
+ * that needs four pages which eight kernels contend for takes eight slots of its kernel
+ * at most there, of 16 kernels eleven. With 32 kernels that all need the same four pages
+ * a slot is too short to fetch them: few instructions are completed.
+ *
  * What it does not cover: faults that may not let go of mmap_lock go ahead of requests
  * that wait, and the page stays anew; a page that others refer to, as for I/O, stays
  * until they do not; and a thread without a struct pcn_hold_thread, which has never left
@@ -58,9 +63,9 @@
  * late request costs no more than the time itself. Messages with a page say whether it
  * was asked for before it had been used there (pcn_hold_learn()).
  *
- * The functions are pure: an interpreter brings lock and clock. The clock has to be one
- * for all kernels, or time slots overlap; CLOCK_MONOTONIC is. Times are kept in
- * microseconds where that saves memory.
+ * The functions are pure: the kernel and the simulator run this file, and bring lock and
+ * clock. The clock has to be one for all kernels, or time slots overlap; CLOCK_MONOTONIC
+ * is. Times are kept in microseconds where that saves memory.
  */
 #include <linux/bitops.h>
 #include <linux/math64.h>

@@ -18,6 +18,9 @@ int print_tables(void);
 int print_dot(const char *proto);
 int print_unseen(const char *proto);
 
+/* hold_suite.c */
+int hold_suite(unsigned int seeds);
+
 /* tap.c */
 void tap(bool right, const char *format, ...)
 	__attribute__((format(printf, 2, 3)));

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * The checker of the coherency protocols. It runs the kernel's own code, see
- * model.c for what it assumes about everything else.
+ * The checker of the coherency protocols, and of the rule of holding pages. It runs the
+ * kernel's own code, see model.c and hold_sim.c for what it assumes about everything else.
  */
 #include <getopt.h>
 #include <stdlib.h>
@@ -17,6 +17,8 @@ static const char usage[] =
 "       check [LIMIT...] flaws             flaws of the published protocol\n"
 "       check sim [OPTION...]              random runs; `check sim -h'\n"
 "       check count                        messages per operation\n"
+"       check hold [SEEDS]                 the rule of holding pages, simulated\n"
+"                                          with so many seeds (default 3)\n"
 "       check fuzz                         nonsense is refused by name\n"
 "       check tables | dot NAME            print the transition tables\n"
 "\n"
@@ -127,6 +129,8 @@ static int run_command(int argc, char **argv, const struct limits *l)
 		return suite_flaws(l, !strcmp(arg, "-v"));
 	if (!strcmp(argv[0], "sim"))
 		return simulate(argc, argv);
+	if (!strcmp(argv[0], "hold"))
+		return hold_suite(*arg ? number_in(arg, 1000000) ?: 1 : 3);
 	if (!strcmp(argv[0], "count"))
 		return count_messages();
 	if (!strcmp(argv[0], "fuzz"))
