@@ -75,6 +75,8 @@
 #include <popcorn/hold.h>
 #include <popcorn/proto.h>
 
+#include "hold_seed.h"
+
 /* How long a thread has a page that others want too: at first, and at the longest. */
 #define HOLD_NS		(20 * NSEC_PER_USEC)
 #define HOLD_SHIFT_MAX	8
@@ -134,7 +136,8 @@ void pcn_hold_init(struct pcn_hold *h)
 void pcn_hold_begin(struct pcn_hold *h, u64 now, u64 ns,
 		    const struct pcn_kernel_group *g)
 {
-	if (ns >= HOLD_LONGEST_NS)
+	if (ns >= HOLD_LONGEST_NS && !pcn_hold_without(PCN_HOLD_SEED_SLOT) &&
+	    !pcn_hold_without(PCN_HOLD_SEED_MAX))
 		ns = time_slot_left(g, now);
 	h->since = now;
 	h->keep_us = ns / NSEC_PER_USEC;
@@ -157,10 +160,14 @@ bool pcn_hold_is_over(struct pcn_hold *h, u64 now, bool accessed, u64 *again)
 {
 	u64 until = keep_until(h), limit = h->since + PCN_HOLD_USE_NS;
 
-	if (now >= until && (accessed || now >= limit))
+	if (now >= until && (accessed || now >= limit ||
+			     pcn_hold_without(PCN_HOLD_SEED_USE)))
 		return true;
-	if (now >= until)
-		until = min(now + max(use_ns(h), now - h->since), limit);
+	if (now >= until) {
+		until = now + max(use_ns(h), now - h->since);
+		if (!pcn_hold_without(PCN_HOLD_SEED_LOOK))
+			until = min(until, limit);
+	}
 	h->early = true;
 	*again = until;
 	return false;
@@ -199,7 +206,7 @@ bool pcn_hold_leave(struct pcn_hold *h, u64 now, u64 *until)
 {
 	*until = h->since + use_ns(h);
 	h->gone = false;
-	h->leaving = now < *until;
+	h->leaving = now < *until && !pcn_hold_without(PCN_HOLD_SEED_LEAVE);
 	return h->leaving;
 }
 
@@ -233,7 +240,7 @@ void pcn_hold_learn(struct pcn_hold *h, u8 from, bool early)
 	u64 ns = use_ns(h);
 
 	/* From others it comes early, or late, for other reasons. */
-	if (from != h->left_to)
+	if (from != h->left_to || pcn_hold_without(PCN_HOLD_SEED_LEARN))
 		return;
 	h->left_to = PCN_NOBODY;
 	if (!early)
@@ -243,6 +250,19 @@ void pcn_hold_learn(struct pcn_hold *h, u8 from, bool early)
 	else
 		ns = LEAVE_NS;
 	h->use_us = ns / NSEC_PER_USEC;
+}
+
+/* Has the thread completed its last instruction? It is in a loop if it is the same. */
+static bool was_completed(const struct pcn_hold_thread *t, u64 page, bool of_use)
+{
+	return of_use && page == t->page && !pcn_hold_without(PCN_HOLD_SEED_LOOP);
+}
+
+static unsigned int max_shift(void)
+{
+	if (pcn_hold_without(PCN_HOLD_SEED_GROW))
+		return 1;
+	return pcn_hold_without(PCN_HOLD_SEED_MAX) ? HOLD_SHIFT_MAX + 3 : HOLD_SHIFT_MAX;
 }
 
 /**
@@ -266,9 +286,9 @@ u64 pcn_hold_thread_ns(struct pcn_hold_thread *t, unsigned long ip, u64 page,
 {
 	if (!t)
 		return HOLD_NS << (HOLD_SHIFT_MAX / 2);
-	if (ip != t->ip || (of_use && page == t->page))
+	if (ip != t->ip || was_completed(t, page, of_use))
 		t->shift = 0;
-	else if (t->shift < HOLD_SHIFT_MAX)
+	else if (t->shift < max_shift())
 		t->shift++;
 	t->ip = ip;
 	t->page = page;
@@ -320,6 +340,9 @@ u64 pcn_hold_rounds_until(u64 now, u64 ns)
  */
 u64 pcn_hold_rounds_wait(u64 now, u64 until, u64 last)
 {
-	until = min(until, last + PCN_HOLD_ROUNDS_NS);
+	if (pcn_hold_without(PCN_HOLD_SEED_REST))
+		return 0;
+	if (!pcn_hold_without(PCN_HOLD_SEED_REST_MAX))
+		until = min(until, last + PCN_HOLD_ROUNDS_NS);
 	return now < until ? until - now : 0;
 }

@@ -20,6 +20,7 @@ int print_unseen(const char *proto);
 
 /* hold_suite.c */
 int hold_suite(unsigned int seeds);
+int hold_seeds(void);
 
 /* tap.c */
 void tap(bool right, const char *format, ...)

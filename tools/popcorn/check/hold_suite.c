@@ -2,7 +2,8 @@
 /*
  * What is to be shown of the rule of holding: each instruction is completed in time, no
  * page stays and no request waits longer than the rule says, and what false sharing
- * leaves of the time. One TAP result for each configuration.
+ * leaves of the time. One TAP result for each configuration; a seeded mistake has to be
+ * found by the check that it is named with.
  */
 #include <stdio.h>
 
@@ -13,7 +14,12 @@
 #include <popcorn/hold.h>
 
 #include "check.h"
+#include "hold_seed.h"
 #include "hold_sim.h"
+
+#ifdef PCN_SEEDED
+enum pcn_hold_seed pcn_hold_seed;
+#endif
 
 #define US	NSEC_PER_USEC
 
@@ -172,3 +178,91 @@ int hold_suite(unsigned int seeds)
 	}
 	return tap_end();
 }
+
+/* --- seeds --- */
+
+#ifdef PCN_SEEDED
+
+enum found_by { PROGRESS, BOUND, SHARE };
+
+static const char * const found_by_names[] = {
+	"an instruction is not completed", "a bound is broken", "a page is used less",
+};
+
+struct hold_seeded {
+	enum pcn_hold_seed seed;
+	const char *name;
+	enum found_by by;
+	struct hold_config c;
+};
+
+static const struct hold_seeded seeded[] = {
+	{ PCN_HOLD_SEED_USE, "a page goes before it is used", PROGRESS,
+	  { "one page", 4, 1, 1, 1, QUICK } },
+	{ PCN_HOLD_SEED_LOOK, "looks double without a limit", BOUND,
+	  { "one page", 2, 1, 1, 1, SLOW } },
+	{ PCN_HOLD_SEED_GROW, "the time does not grow", PROGRESS,
+	  { "four of four pages", 4, 1, 4, 4, SLOW } },
+	{ PCN_HOLD_SEED_MAX, "the time grows without a limit", BOUND,
+	  { "two pages", 4, 1, 2, 2, QUICK } },
+	{ PCN_HOLD_SEED_SLOT, "all keep pages for the longest time", PROGRESS,
+	  { "two pages", 4, 1, 2, 2, QUICK } },
+	{ PCN_HOLD_SEED_LOOP, "the time grows in a loop", BOUND,
+	  { "one page", 4, 1, 1, 1, .loop = true, QUICK } },
+	{ PCN_HOLD_SEED_LEAVE, "a page is asked for at once", SHARE,
+	  { "one page", 2, 1, 1, 1, QUICK } },
+	{ PCN_HOLD_SEED_LEARN, "a page is left to others for 20 us", SHARE,
+	  { "one page", 2, 1, 1, 1, QUICK } },
+	{ PCN_HOLD_SEED_REST, "rounds are not kept off", PROGRESS,
+	  { "four of four pages, rounds", 4, 1, 4, 4, .rounds = true, QUICK } },
+	{ PCN_HOLD_SEED_REST_MAX, "rounds are kept off without a limit", BOUND,
+	  { "four of 16 pages in a loop, rounds", 16, 1, 16, 4, .rounds = true,
+	    .loop = true, QUICK } },
+};
+
+static bool is_found(const struct hold_seeded *s, const struct hold_result *sound,
+		     const struct hold_result *r)
+{
+	switch (s->by) {
+	case PROGRESS:
+		return !is_completed(&s->c, r);
+	case BOUND:
+		return !is_bounded(&s->c, r);
+	case SHARE:
+		return r->used < 0.8 * sound->used;
+	}
+	return false;
+}
+
+int hold_seeds(void)
+{
+	const struct hold_seeded *s;
+	u64 planted = 0;
+
+	for (s = seeded; s < seeded + ARRAY_SIZE(seeded); s++) {
+		struct hold_result sound, r;
+
+		pcn_hold_seed = PCN_HOLD_SEED_NONE;
+		sound = run(&s->c, 1);
+		report(&s->c, &sound);
+		pcn_hold_seed = s->seed;
+		r = run(&s->c, 1);
+		report(&s->c, &r);
+		tap(is_completed(&s->c, &sound) && is_bounded(&s->c, &sound) &&
+		    is_found(s, &sound, &r), "hold: %u kernels, %s, %s: %s",
+		    s->c.kernels, s->c.name, s->name, found_by_names[s->by]);
+		planted |= 1ULL << s->seed;
+	}
+	tap(planted == (1ULL << PCN_HOLD_SEEDS) - 2, "hold: every seed has been planted");
+	return tap_end();
+}
+
+#else
+
+int hold_seeds(void)
+{
+	fprintf(stderr, "check: this one was built without seeds\n");
+	return 2;
+}
+
+#endif

@@ -19,6 +19,7 @@ static const char usage[] =
 "       check count                        messages per operation\n"
 "       check hold [SEEDS]                 the rule of holding pages, simulated\n"
 "                                          with so many seeds (default 3)\n"
+"       check hold seeds                   a part of it less is noticed\n"
 "       check fuzz                         nonsense is refused by name\n"
 "       check tables | dot NAME            print the transition tables\n"
 "\n"
@@ -130,7 +131,8 @@ static int run_command(int argc, char **argv, const struct limits *l)
 	if (!strcmp(argv[0], "sim"))
 		return simulate(argc, argv);
 	if (!strcmp(argv[0], "hold"))
-		return hold_suite(*arg ? number_in(arg, 1000000) ?: 1 : 3);
+		return strcmp(arg, "seeds") ?
+		       hold_suite(*arg ? number_in(arg, 1000000) ?: 1 : 3) : hold_seeds();
 	if (!strcmp(argv[0], "count"))
 		return count_messages();
 	if (!strcmp(argv[0], "fuzz"))
