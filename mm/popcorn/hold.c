@@ -116,8 +116,8 @@ static u64 time_slot_left(const struct pcn_kernel_group *g, u64 now)
  * pcn_hold_init - nobody has used the page yet
  * @h:	the hold
  *
- * Context: as of all functions here: the caller serialises them for one hold, or for one
- * thread.
+ * Context: any; serialised by the caller, as all functions here are for one hold, or for
+ * one thread.
  */
 void pcn_hold_init(struct pcn_hold *h)
 {
@@ -132,6 +132,8 @@ void pcn_hold_init(struct pcn_hold *h)
  *		long, however many want it, or if that is the longest time, to the end of
  *		its kernel's time slot; 0: only until it has used it
  * @g:		the kernels that share the page
+ *
+ * Context: any; serialised by the caller.
  */
 void pcn_hold_begin(struct pcn_hold *h, u64 now, u64 ns,
 		    const struct pcn_kernel_group *g)
@@ -154,6 +156,7 @@ void pcn_hold_begin(struct pcn_hold *h, u64 now, u64 ns,
  * A look takes the CPU from the thread that is to use the page, so the time between two
  * looks doubles, but the last one comes when the time of rule 1 is over.
  *
+ * Context: any; serialised by the caller.
  * Return: true: it may.
  */
 bool pcn_hold_is_over(struct pcn_hold *h, u64 now, bool accessed, u64 *again)
@@ -179,6 +182,8 @@ bool pcn_hold_is_over(struct pcn_hold *h, u64 now, bool accessed, u64 *again)
  * @now:	the time
  * @gone:	it may not even be read any more
  * @accessed:	it has been used since it was mapped
+ *
+ * Context: any; serialised by the caller.
  */
 void pcn_hold_end(struct pcn_hold *h, u64 now, bool gone, bool accessed)
 {
@@ -200,6 +205,7 @@ void pcn_hold_end(struct pcn_hold *h, u64 now, bool gone, bool accessed)
  * asked for before that, that kernel has to wait by a timer; to wait here costs less.
  * pcn_hold_leave_end() has to follow.
  *
+ * Context: any; serialised by the caller.
  * Return: true: the caller is to wait, for all threads of this kernel.
  */
 bool pcn_hold_leave(struct pcn_hold *h, u64 now, u64 *until)
@@ -216,6 +222,7 @@ bool pcn_hold_leave(struct pcn_hold *h, u64 now, u64 *until)
  * @now:	the time
  * @until:	as pcn_hold_leave() has set it
  *
+ * Context: any; serialised by the caller.
  * Return: true: other threads may have waited for the caller, and have to look again.
  */
 bool pcn_hold_leave_end(struct pcn_hold *h, u64 now, u64 until)
@@ -234,6 +241,8 @@ bool pcn_hold_leave_end(struct pcn_hold *h, u64 now, u64 until)
  * @early:	it had been asked for before it was used there
  *
  * If even the longest time is too short, none is any use.
+ *
+ * Context: any; serialised by the caller.
  */
 void pcn_hold_learn(struct pcn_hold *h, u8 from, bool early)
 {
@@ -279,6 +288,7 @@ static unsigned int max_shift(void)
  * there, or it would have asked for them since. It is in a loop, with each turn in
  * which time for others has to be.
  *
+ * Context: any; serialised by the caller.
  * Return: nanoseconds; 0: there is no reason to think that it needs other pages with it.
  */
 u64 pcn_hold_thread_ns(struct pcn_hold_thread *t, unsigned long ip, u64 page,
@@ -298,6 +308,8 @@ u64 pcn_hold_thread_ns(struct pcn_hold_thread *t, unsigned long ip, u64 page,
 /**
  * pcn_hold_progress - a thread has made progress, even if it faults at the same place
  * @t:	the thread
+ *
+ * Context: any; serialised by the caller.
  */
 void pcn_hold_progress(struct pcn_hold_thread *t)
 {
@@ -308,6 +320,7 @@ void pcn_hold_progress(struct pcn_hold_thread *t)
  * pcn_hold_rounds_ns - how long a thread needs a VMA that it asks for again
  * @ns:	what pcn_hold_thread_ns() gives for the thread
  *
+ * Context: any.
  * Return: nanoseconds, 0: as long as it stays.
  */
 u64 pcn_hold_rounds_ns(u64 ns)
@@ -320,6 +333,7 @@ u64 pcn_hold_rounds_ns(u64 ns)
  * @now:	the time
  * @ns:		what pcn_hold_rounds_ns() gave for it
  *
+ * Context: any.
  * Return: the time.
  */
 u64 pcn_hold_rounds_until(u64 now, u64 ns)
@@ -336,6 +350,7 @@ u64 pcn_hold_rounds_until(u64 now, u64 ns)
  * It counts from the last round, and not from when somebody came to wait for this one: if
  * many wait, the threads still have the time between two rounds.
  *
+ * Context: any.
  * Return: nanoseconds; 0: it may begin.
  */
 u64 pcn_hold_rounds_wait(u64 now, u64 until, u64 last)
