@@ -11,6 +11,7 @@
 #ifndef _POPCORN_SPACE_H
 #define _POPCORN_SPACE_H
 
+#include <linux/build_bug.h>
 #include <linux/types.h>
 
 #include <popcorn/msg.h>
@@ -117,6 +118,22 @@ struct pcn_space_ops {
 	void (*end)(u64 number);
 };
 
+/**
+ * struct pcn_vma - what a member is told of a VMA. On the wire
+ * @start:	its first address
+ * @end:	the first one behind it
+ * @flags:	VM_READ, VM_WRITE, VM_EXEC, their VM_MAY*, and the protection key
+ * @epoch:	of the address space
+ */
+struct pcn_vma {
+	u64	start;
+	u64	end;
+	u64	flags;
+	u64	epoch;
+};
+
+static_assert(sizeof(struct pcn_vma) == 32);
+
 struct pcn_space *pcn_space_create(u64 number, u64 members, unsigned int origin);
 struct pcn_space *pcn_space_create_mm(u64 number, u64 members,
 				      unsigned int origin, struct mm_struct *mm,
@@ -129,6 +146,10 @@ void pcn_space_break(u64 number);
 void pcn_mm_kill_users(const struct mm_struct *mm, const char *why);
 void pcn_space_destroy(struct pcn_space *space);
 int pcn_vma_fetch(struct mm_struct *mm, unsigned long address);
+bool pcn_vma_tell(struct mm_struct *mm, unsigned long address, unsigned int kid,
+		  struct pcn_vma *told);
+void pcn_vma_told(struct mm_struct *mm, unsigned long address,
+		  const struct pcn_vma *told);
 bool pcn_vma_is_void(struct mm_struct *mm, unsigned long address);
 int pcn_buffers_enter(struct pcn_space *space, struct pt_regs *regs);
 long pcn_records_in_use(void);

@@ -10,9 +10,11 @@
 #include <linux/build_bug.h>
 #include <linux/mm_types.h>
 #include <linux/signal_types.h>
+#include <linux/stddef.h>
 #include <linux/types.h>
 
 #include <popcorn/partition.h>
+#include <popcorn/space.h>
 
 struct pt_regs;
 
@@ -71,7 +73,8 @@ enum pcn_home_reason {
  * @process:	its process's, that is its space's
  * @attempt:	how often it had left, this time included
  * @op:		enum pcn_thread_msg_type
- * @reason:	enum pcn_home_reason; of PCN_THREAD_REFUSED why not, a positive errno
+ * @reason:	enum pcn_home_reason; of PCN_THREAD_REFUSED why not, a positive errno; of
+ *		PCN_THREAD_RESULT whether there is a @vma: 1, or 0
  * @xsize:	bytes of @xstate that are used
  * @trap:	number of the exception
  * @error:	its error code
@@ -79,6 +82,7 @@ enum pcn_home_reason {
  * @comm:	name of the thread
  * @gprs:	general registers
  * @info:	of an exception's signal
+ * @vma:	that the call has made, instead of what follows @gprs otherwise
  * @cpus:	what it is bound to, the machine's numbers; none: not bound
  * @xstate:	extended state in the XSAVE area's standard format
  *
@@ -96,12 +100,16 @@ struct pcn_thread_msg {
 	u64	address;
 	u8	comm[16];
 	u64	gprs[PCN_GPRS];
-	u8	info[sizeof(kernel_siginfo_t)];
+	union {
+		u8		info[sizeof(kernel_siginfo_t)];
+		struct pcn_vma	vma;
+	};
 	u64	cpus[PCN_CPU_LIMIT / 64];
 	u8	xstate[PCN_XSTATE_MAX];
 };
 
 #define PCN_THREAD_MSG_CALL	offsetof(struct pcn_thread_msg, info)
+#define PCN_THREAD_MSG_VMA	offsetofend(struct pcn_thread_msg, vma)
 
 static_assert(sizeof(kernel_siginfo_t) % 8 == 0);
 static_assert(offsetof(struct pcn_thread_msg, gprs) == 72);
@@ -123,5 +131,6 @@ u32 pcn_arch_vdso_size(void);
 bool pcn_arch_vdso_is_valid(unsigned long address);
 bool pcn_arch_call_is_local(long nr);
 bool pcn_arch_call_needs_origin(long nr);
+bool pcn_arch_call_maps(long nr);
 
 #endif /* _POPCORN_THREAD_H */

@@ -53,31 +53,16 @@ struct vma_ask {
 };
 
 /**
- * struct vma_answer - this one. On the wire
- * @start:	its first address
- * @end:	the first one behind it
- * @flags:	VM_READ, VM_WRITE, VM_EXEC, their VM_MAY*, and the protection key
- * @epoch:	of the address space
- */
-struct vma_answer {
-	u64	start;
-	u64	end;
-	u64	flags;
-	u64	epoch;
-};
-
-/**
  * struct answer - all of an answer. On the wire
  * @vma:	the VMA
  * @file:	what is in it, perhaps: no more than what there is to be said is sent
  */
 struct answer {
-	struct vma_answer	vma;
+	struct pcn_vma	vma;
 	struct pcn_file		file;
 };
 
 static_assert(sizeof(struct vma_ask) == 24);
-static_assert(sizeof(struct vma_answer) == 32);
 static_assert(offsetof(struct answer, file) == 32);
 
 #define KEPT_FLAGS	(VM_READ | VM_WRITE | VM_EXEC | VM_MAYREAD |	\
@@ -155,7 +140,7 @@ static bool find_gap(struct pcn_space *s, unsigned long address,
 }
 
 /* What of a VMA around an address is to be known to others. */
-static int vma_clip(struct pcn_space *s, u64 address, struct vma_answer *a)
+static int vma_clip(struct pcn_space *s, u64 address, struct pcn_vma *a)
 {
 	unsigned long first, last;
 
@@ -168,13 +153,13 @@ static int vma_clip(struct pcn_space *s, u64 address, struct vma_answer *a)
 
 /* The kernel that has asked knows of the VMA from now on. */
 static int vma_describe(struct pcn_space *s, struct vm_area_struct *vma,
-			u64 address, unsigned int kid, struct vma_answer *a, gfp_t gfp)
+			u64 address, unsigned int kid, struct pcn_vma *a, gfp_t gfp)
 {
 	int err;
 
 	if (!pcn_vma_replicates(vma))
 		return -ENXIO;
-	*a = (struct vma_answer) {
+	*a = (struct pcn_vma) {
 		.start = vma->vm_start, .end = end_of_file(vma),
 		.flags = vma->vm_flags & KEPT_FLAGS,
 	};
@@ -191,7 +176,7 @@ static int vma_describe(struct pcn_space *s, struct vm_area_struct *vma,
  * since the VMA was looked at (is_final()).
  */
 static int avoid_changes(struct pcn_space *s, u64 address, unsigned int kid,
-			 struct vma_answer *a)
+			 struct pcn_vma *a)
 {
 	u64 page = address >> PAGE_SHIFT;
 	struct pcn_change *c;
@@ -361,7 +346,7 @@ void pcn_vma_end_asks(struct pcn_space *s)
 }
 
 static int vma_describe_at_once(struct pcn_space *s, u64 address, unsigned int kid,
-				struct vma_answer *a)
+				struct pcn_vma *a)
 {
 	struct vm_area_struct *vma;
 	int err = -EAGAIN;
@@ -377,23 +362,49 @@ static int vma_describe_at_once(struct pcn_space *s, u64 address, unsigned int k
 }
 
 /* False: the answer has to wait. */
+static bool vma_look_at_once(struct pcn_space *s, u64 address, unsigned int kid,
+			     struct pcn_vma *a)
+{
+	u64 ended = changes_ended(s);
+	bool final;
+
+	if (vma_describe_at_once(s, address, kid, a))
+		return false;
+	spin_lock(&s->changes_lock);
+	final = s->changes_ended == ended && !avoid_changes(s, address, kid, a);
+	spin_unlock(&s->changes_lock);
+	return final;
+}
+
 static bool vma_answer_at_once(struct pcn_space *s, const struct pcn_message *msg,
 			       const struct vma_ask *ask)
 {
-	u64 ended = changes_ended(s);
-	struct vma_answer a;
-	bool final;
+	struct pcn_vma a;
 
-	if (vma_describe_at_once(s, ask->address, msg->kid, &a))
-		return false;
-	spin_lock(&s->changes_lock);
-	final = s->changes_ended == ended && !avoid_changes(s, ask->address, msg->kid, &a);
-	spin_unlock(&s->changes_lock);
-	if (!final)
+	if (!vma_look_at_once(s, ask->address, msg->kid, &a))
 		return false;
 	pcn_space_keep_off_rounds(s, ask->need);
 	pcn_msg_reply(msg, 0, &a, sizeof(a));
 	return true;
+}
+
+/**
+ * pcn_vma_tell - a thread has mapped memory for itself: say so before it asks
+ * @mm:		the address space
+ * @address:	in the memory
+ * @kid:	the kernel where the thread is
+ * @told:	receives what to tell, by the channel of rounds
+ *
+ * Context: process.
+ * Return: true: it is to be told; false: it may ask.
+ */
+bool pcn_vma_tell(struct mm_struct *mm, unsigned long address, unsigned int kid,
+		  struct pcn_vma *told)
+{
+	struct pcn_space *s = READ_ONCE(mm->popcorn);
+
+	return s && pcn_is_origin(s) && address < TASK_SIZE_MAX &&
+	       vma_look_at_once(s, address, kid, told);
 }
 
 /* *@q is NULL afterwards if it is in the queue. */
@@ -478,7 +489,7 @@ const struct vm_operations_struct pcn_void_ops = {
 };
 
 static struct vm_area_struct *alloc_vma(struct mm_struct *mm,
-					const struct vma_answer *a)
+					const struct pcn_vma *a)
 {
 	const vm_flags_t own = VM_PFNMAP | VM_IO | VM_DONTEXPAND | VM_DONTCOPY |
 			       VM_DONTDUMP;
@@ -495,7 +506,7 @@ static struct vm_area_struct *alloc_vma(struct mm_struct *mm,
 	return vma;
 }
 
-static int insert_frames(struct mm_struct *mm, const struct vma_answer *a)
+static int insert_frames(struct mm_struct *mm, const struct pcn_vma *a)
 {
 	struct vm_area_struct *vma = alloc_vma(mm, a);
 	int err;
@@ -510,7 +521,7 @@ static int insert_frames(struct mm_struct *mm, const struct vma_answer *a)
 	return err;
 }
 
-static unsigned long prot_of(const struct vma_answer *a)
+static unsigned long prot_of(const struct pcn_vma *a)
 {
 	return PROT_READ | (a->flags & VM_EXEC ? PROT_EXEC : 0);
 }
@@ -538,7 +549,7 @@ static int make_place(struct mm_struct *mm, unsigned long address)
  * lock no other range becomes stale.
  */
 static bool vma_renew(struct pcn_space *s, unsigned long address,
-		      const struct vma_answer *a)
+		      const struct pcn_vma *a)
 {
 	struct vm_area_struct *vma = vma_lookup(s->mm, address);
 
@@ -549,10 +560,9 @@ static bool vma_renew(struct pcn_space *s, unsigned long address,
 }
 
 /* A part of what is answered may be known: the rest is around @address. */
-static int vma_insert(struct pcn_space *s, unsigned long address, struct answer *answer,
-		      struct file *file)
+static int vma_insert(struct pcn_space *s, unsigned long address, struct pcn_vma *a,
+		      struct file *file, const struct pcn_file *f)
 {
-	struct vma_answer *a = &answer->vma;
 	struct vm_area_struct *prev, *vma;
 	struct mm_struct *mm = s->mm;
 	int err;
@@ -568,13 +578,12 @@ static int vma_insert(struct pcn_space *s, unsigned long address, struct answer 
 		return 0;
 	a->start = max_t(u64, a->start, prev ? prev->vm_end : 0);
 	a->end = min_t(u64, a->end, vma ? vma->vm_start : TASK_SIZE_MAX);
-	if (file && !pcn_file_map(s, file, &answer->file, a->start, a->end,
-				  prot_of(a)))
+	if (file && !pcn_file_map(s, file, f, a->start, a->end, prot_of(a)))
 		return 0;
 	return insert_frames(mm, a);
 }
 
-static bool vma_answer_is_valid(const struct vma_answer *a, u64 address)
+static bool vma_answer_is_valid(const struct pcn_vma *a, u64 address)
 {
 	return a->start <= address && address < a->end && a->end <= TASK_SIZE_MAX &&
 	       PAGE_ALIGNED(a->start) && PAGE_ALIGNED(a->end);
@@ -608,7 +617,7 @@ static int vma_insert_if_valid(struct pcn_space *s, unsigned long address,
 	if (mmap_write_lock_killable(s->mm))
 		return -EINTR;
 	if (a->vma.epoch == s->epoch)
-		err = vma_insert(s, address, a, file);
+		err = vma_insert(s, address, &a->vma, file, &a->file);
 	mmap_write_unlock(s->mm);
 	return err;
 }
@@ -655,6 +664,31 @@ int pcn_vma_fetch(struct mm_struct *mm, unsigned long address)
 		err = vma_fetch_once(s, address);
 	} while (err == -EAGAIN && !fatal_signal_pending(current));
 	return err;
+}
+
+/**
+ * pcn_vma_told - the origin has told of a VMA that nobody has asked for
+ * @mm:		the address space, shared
+ * @address:	in user space
+ * @told:	the VMA
+ *
+ * If there is no memory, or the address space has changed since, it is asked for when it is
+ * needed.
+ *
+ * Context: process, with no lock held; sleeps, killably.
+ */
+void pcn_vma_told(struct mm_struct *mm, unsigned long address,
+		  const struct pcn_vma *told)
+{
+	struct pcn_space *s = READ_ONCE(mm->popcorn);
+	struct pcn_vma a = *told;
+
+	if (!s || pcn_is_origin(s) || !vma_answer_is_valid(&a, address) ||
+	    mmap_write_lock_killable(mm))
+		return;
+	if (a.epoch == s->epoch)
+		vma_insert(s, address, &a, NULL, NULL);
+	mmap_write_unlock(mm);
 }
 
 /**

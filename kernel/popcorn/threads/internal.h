@@ -191,7 +191,7 @@ long pcn_threads_in_use(void);
 /* thread_msg.c */
 extern const struct pcn_msg_type pcn_thread_type;
 void pcn_thread_head(const struct pcn_thread *t, struct pcn_thread_msg *m, u32 op);
-int pcn_thread_send(struct pcn_thread *t, bool whole);
+int pcn_thread_send(struct pcn_thread *t, u32 length);
 int pcn_thread_post(struct pcn_thread *t, u32 op);
 void pcn_thread_open(struct pcn_thread *t);
 u32 pcn_thread_take(struct pcn_thread *t);

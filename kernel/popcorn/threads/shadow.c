@@ -210,18 +210,30 @@ static bool is_restart(long result)
 	       result == -ERESTARTNOHAND || result == -ERESTART_RESTARTBLOCK;
 }
 
+/* What the thread is about to use it need not ask for. */
+static bool tell_of_vma(struct pcn_thread *t, struct pt_regs *regs)
+{
+	return pcn_arch_call_maps(syscall_get_nr(current, regs)) &&
+	       !syscall_get_error(current, regs) &&
+	       pcn_vma_tell(current->mm, syscall_get_return_value(current, regs),
+			    t->at, &t->msg->vma);
+}
+
 /* What comes of that, or PCN_THREAD_NONE: it goes on there. */
 static u32 shadow_answer(struct pcn_thread *t, struct pt_regs *regs)
 {
 	struct pcn_thread_msg *m = t->msg;
 	bool rejoin = signal_pending(current) || READ_ONCE(t->moved) ||
 		      is_restart(syscall_get_return_value(current, regs));
+	u32 length;
 	int err;
 
 	pcn_thread_head(t, m, rejoin ? PCN_THREAD_REJOIN : PCN_THREAD_RESULT);
 	pcn_arch_gprs_save(m->gprs);
+	m->reason = !rejoin && tell_of_vma(t, regs);
+	length = m->reason ? PCN_THREAD_MSG_VMA : PCN_THREAD_MSG_CALL;
 	pcn_thread_open(t);
-	err = pcn_thread_send(t, false);
+	err = pcn_thread_send(t, length);
 	/* Killed before there was room. */
 	if (err == -EINTR)
 		return call_home(t);

@@ -50,17 +50,15 @@ static unsigned int other_half(const struct pcn_thread *t)
 /**
  * pcn_thread_send - send the thread's message to its other half, waiting for room
  * @t:		the current thread
- * @whole:	all of the message, not only up to the general registers
+ * @length:	of the message, bytes
  *
  * Takes no memory.
  *
  * Context: process; sleeps, killably.
  * Return: 0; errors of pcn_msg_send().
  */
-int pcn_thread_send(struct pcn_thread *t, bool whole)
+int pcn_thread_send(struct pcn_thread *t, u32 length)
 {
-	u32 length = whole ? pcn_thread_msg_size(t->msg) : PCN_THREAD_MSG_CALL;
-
 	return pcn_msg_send(other_half(t), PCN_CONTROL, PCN_TYPE_THREAD, t->msg,
 			    length);
 }
@@ -239,9 +237,12 @@ static bool thread_msg_is_valid(const struct pcn_message *msg)
 	case PCN_THREAD_REFUSED:
 		return msg->length == PCN_THREAD_MSG_CALL && m->reason &&
 		       m->reason <= MAX_ERRNO;
+	case PCN_THREAD_RESULT:
+		return m->reason <= 1 &&
+		       msg->length == (m->reason ? PCN_THREAD_MSG_VMA :
+						   PCN_THREAD_MSG_CALL);
 	case PCN_THREAD_CALL:
 	case PCN_THREAD_GONE:
-	case PCN_THREAD_RESULT:
 	case PCN_THREAD_REJOIN:
 	case PCN_THREAD_RECALL:
 	case PCN_THREAD_DIE:

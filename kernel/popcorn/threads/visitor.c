@@ -45,7 +45,7 @@ static void __noreturn visitor_go_home(struct pcn_thread *t, u32 reason, bool re
 		pcn_arch_rewind(m->gprs);
 	pcn_count_home(t, reason);
 	/* An error: it is being killed, or there is no home any more. */
-	t->left = !pcn_thread_send(t, true);
+	t->left = !pcn_thread_send(t, pcn_thread_msg_size(m));
 	do_exit(0);
 }
 
@@ -173,7 +173,7 @@ long pcn_visitor_call(struct pcn_thread *t, struct pt_regs *regs, long nr)
 	pcn_count_call(t, nr);
 	pcn_arch_gprs_save(m->gprs);
 	pcn_thread_open(t);
-	err = pcn_thread_send(t, false);
+	err = pcn_thread_send(t, PCN_THREAD_MSG_CALL);
 	/* There is no home any more: nor is this to go on. */
 	if (err && err != -EINTR)
 		do_exit(0);
@@ -187,6 +187,9 @@ long pcn_visitor_call(struct pcn_thread *t, struct pt_regs *regs, long nr)
 	pcn_arch_gprs_load(m->gprs);
 	if (op == PCN_THREAD_REJOIN)
 		visitor_go_home(t, PCN_HOME_RESULT, false);
+	if (m->reason)
+		pcn_vma_told(current->mm, syscall_get_return_value(current, regs),
+			     &m->vma);
 	return -1;
 }
 

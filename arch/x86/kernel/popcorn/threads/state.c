@@ -387,6 +387,17 @@ bool pcn_arch_call_is_local(long nr)
 	}
 }
 
+/**
+ * pcn_arch_call_maps - does a system call return the address of memory that is new?
+ * @nr:	its number, one of a 64-bit call
+ *
+ * Context: any.
+ */
+bool pcn_arch_call_maps(long nr)
+{
+	return nr == __NR_mmap;
+}
+
 static bool call_is_foreign(long nr)
 {
 	return in_ia32_syscall() || (IS_ENABLED(CONFIG_X86_X32_ABI) && nr >= 0 &&
