@@ -415,11 +415,12 @@ static bool unmap_records(struct pcn_space *s, const struct pcn_round_msg *m)
 	return true;
 }
 
-/* They are as good as gone. False: there is no memory. */
-static bool make_stale(struct pcn_space *s, const struct pcn_round_msg *m)
+/* The VMAs there, if any, are as good as gone. False: there is no memory. */
+static bool make_stale(struct pcn_space *s, const struct pcn_round_msg *m,
+		       unsigned long start, unsigned long end)
 {
-	if (mtree_store_range(&s->stale, m->first << PAGE_SHIFT,
-			      ((m->last + 1) << PAGE_SHIFT) - 1, xa_mk_value(1),
+	if (find_vma_intersection(s->mm, start, end) &&
+	    mtree_store_range(&s->stale, start, end - 1, xa_mk_value(1),
 			      GFP_NOWAIT | __GFP_NOWARN))
 		return false;
 	s->epoch = max(s->epoch, m->epoch);
@@ -436,7 +437,7 @@ static bool unmap_at_once(struct pcn_space *s, const struct pcn_round_msg *m)
 	if (!mmap_read_trylock(s->mm))
 		return false;
 	done = has_bare_vmas(s->mm, start, end) &&
-	       (!(m->flags & PCN_ROUND_VMAS) || make_stale(s, m)) &&
+	       (!(m->flags & PCN_ROUND_VMAS) || make_stale(s, m, start, end)) &&
 	       unmap_records(s, m);
 	mmap_read_unlock(s->mm);
 	return done;

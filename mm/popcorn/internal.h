@@ -207,8 +207,8 @@ struct pcn_shard {
  * @quiet:	threads and work items that wait until a record is not used
  * @broken:	the process ends: nobody waits any more
  * @ending:	the space is being destroyed: nothing is begun with a record
- * @epoch:	at a member: pcn_member.epoch as it knows it; written with mmap_lock held to
- *		write
+ * @epoch:	at a member: pcn_member.epoch as it knows it; written with mmap_lock held, to
+ *		read in handlers alone
  * @round:	one round at a time: at the origin held from its beginning to its end, at a
  *		member while pages are dropped. Not a mutex: a round that was interrupted is
  *		finished by another task
@@ -236,7 +236,7 @@ struct pcn_shard {
  * @member:	at the origin: what each member knows
  * @origin_only:	at the origin: addresses that they must not know
  * @stale:	at a member: addresses whose VMAs the origin has changed: they are as good
- *		as gone, and are removed when somebody meets them; written with mmap_lock
+ *		as gone, until the origin is asked for them again; written with mmap_lock
  *		held, to read in handlers alone
  * @hand_shard:	at a member: where the shrinker goes on; its batch is claimed
  * @hand_page:	likewise

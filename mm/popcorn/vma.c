@@ -583,9 +583,17 @@ static int vma_insert(struct pcn_space *s, unsigned long address, struct pcn_vma
 	return insert_frames(mm, a);
 }
 
+/* Linux relies on it that what a VMA allows it may allow: VM_MAYREAD for VM_READ etc. */
+static bool flags_are_valid(u64 flags)
+{
+	BUILD_BUG_ON(VM_MAYREAD != VM_READ << 4 || VM_MAYWRITE != VM_WRITE << 4 ||
+		     VM_MAYEXEC != VM_EXEC << 4);
+	return !(flags & ~KEPT_FLAGS) && !(flags & VM_ACCESS_FLAGS & ~(flags >> 4));
+}
+
 static bool vma_answer_is_valid(const struct pcn_vma *a, u64 address)
 {
-	return a->start <= address && address < a->end && a->end <= TASK_SIZE_MAX &&
+	return flags_are_valid(a->flags) && a->start <= address && address < a->end && a->end <= TASK_SIZE_MAX &&
 	       PAGE_ALIGNED(a->start) && PAGE_ALIGNED(a->end);
 }
 
@@ -726,7 +734,8 @@ bool pcn_vma_is_void(struct mm_struct *mm, unsigned long address)
 
 	mmap_read_lock(mm);
 	vma = vma_lookup(mm, address);
-	is_void = vma && (vma->vm_ops == &pcn_void_ops || is_stale_in(mm, address));
+	/* Another thread may have removed it meanwhile. */
+	is_void = !vma || vma->vm_ops == &pcn_void_ops || is_stale_in(mm, address);
 	mmap_read_unlock(mm);
 	return is_void;
 }

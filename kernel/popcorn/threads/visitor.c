@@ -12,6 +12,7 @@
 #include <linux/audit.h>
 #include <linux/errno.h>
 #include <linux/extable.h>
+#include <linux/irqflags.h>
 #include <linux/sched.h>
 #include <linux/sched/signal.h>
 #include <linux/sched/task.h>
@@ -201,16 +202,19 @@ long pcn_visitor_call(struct pcn_thread *t, struct pt_regs *regs, long nr)
  * @address:	where
  * @missing:	there is none, it does not forbid it
  *
- * Context: as do_user_addr_fault(), with no lock held; sleeps.
+ * Context: process, with no lock held; sleeps, with interrupts on.
  * Return: true: try again. May not return.
  */
 bool pcn_visitor_bad_area(struct pt_regs *regs, unsigned long address, bool missing)
 {
 	struct pcn_thread *t = current->popcorn;
 
-	if (!is_visitor(current) || !current->mm || pagefault_disabled() ||
+	if (!is_visitor(current) || !current->mm || faulthandler_disabled() ||
 	    !(user_mode(regs) || search_exception_tables(instruction_pointer(regs))))
 		return false;
+	/* They are off if the address is the kernel's. */
+	if (user_mode(regs))
+		local_irq_enable();
 	if ((missing || pcn_vma_is_void(current->mm, address)) &&
 	    !pcn_vma_fetch(current->mm, address))
 		return true;

@@ -167,6 +167,21 @@ static bool test_segv(void)
 	return !go(0) && ok;
 }
 
+/* on_fault() takes any address but that of @nowhere for another one. */
+static bool test_segv_kernel(void)
+{
+	bool ok;
+
+	catch(SIGSEGV);
+	handled = 0;
+	ok = !leave();
+	if (!sigsetjmp(escape, 1))
+		*(volatile int *)0xffffffff81000000 = 1;
+	ok = ok && handled == -1;
+	signal(SIGSEGV, SIG_DFL);
+	return !go(0) && ok;
+}
+
 static bool test_fpe(void)
 {
 	volatile int zero = 0, one = 1;

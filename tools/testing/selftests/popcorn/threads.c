@@ -119,6 +119,7 @@ static const struct {
 	{ test_restart, "or restarts it" },
 	{ test_raise, "a signal for oneself" },
 	{ test_segv, "a bad access is SIGSEGV with its address" },
+	{ test_segv_kernel, "an access to a kernel's memory is SIGSEGV" },
 	{ test_fpe, "a division by zero is SIGFPE" },
 	{ test_step, "a program steps itself by the trap flag" },
 	{ test_overflow, "a stack that is full is SIGSEGV" },
