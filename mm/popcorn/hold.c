@@ -15,7 +15,7 @@
  *	   while, PCN_HOLD_LEAVE_NS at most, before it asks for it again.
  *	4. A thread that asks for a VMA again and again keeps rounds off for the time that
  *	   it needs, REST_MAX_NS at most from then on. After PCN_HOLD_ROUNDS_NS without a
- *	   round the next one begins, whoever asks.
+ *	   round the next one begins.
  *
  * What it guarantees, if a thread that is not kept from it uses a page within
  * PCN_HOLD_USE_NS after it was mapped:

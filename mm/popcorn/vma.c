@@ -593,7 +593,8 @@ static bool flags_are_valid(u64 flags)
 
 static bool vma_answer_is_valid(const struct pcn_vma *a, u64 address)
 {
-	return flags_are_valid(a->flags) && a->start <= address && address < a->end && a->end <= TASK_SIZE_MAX &&
+	return flags_are_valid(a->flags) && a->start <= address &&
+	       address < a->end && a->end <= TASK_SIZE_MAX &&
 	       PAGE_ALIGNED(a->start) && PAGE_ALIGNED(a->end);
 }
 
@@ -618,14 +619,15 @@ static int vma_ask_origin(struct pcn_space *s, u64 address, struct answer *a)
 
 /* -EAGAIN: the address space has changed since. */
 static int vma_insert_if_valid(struct pcn_space *s, unsigned long address,
-			       struct answer *a, struct file *file)
+			       struct pcn_vma *a, struct file *file,
+			       const struct pcn_file *f)
 {
 	int err = -EAGAIN;
 
 	if (mmap_write_lock_killable(s->mm))
 		return -EINTR;
-	if (a->vma.epoch == s->epoch)
-		err = vma_insert(s, address, &a->vma, file, &a->file);
+	if (a->epoch == s->epoch)
+		err = vma_insert(s, address, a, file, f);
 	mmap_write_unlock(s->mm);
 	return err;
 }
@@ -643,7 +645,7 @@ static int vma_fetch_once(struct pcn_space *s, unsigned long address)
 		file = pcn_file_open(&a->file, ret - sizeof(a->vma),
 				     prot_of(&a->vma));
 	if (ret > 0)
-		ret = vma_insert_if_valid(s, address, a, file);
+		ret = vma_insert_if_valid(s, address, &a->vma, file, &a->file);
 	if (file)
 		fput(file);
 	kfree(a);
@@ -691,12 +693,8 @@ void pcn_vma_told(struct mm_struct *mm, unsigned long address,
 	struct pcn_space *s = READ_ONCE(mm->popcorn);
 	struct pcn_vma a = *told;
 
-	if (!s || pcn_is_origin(s) || !vma_answer_is_valid(&a, address) ||
-	    mmap_write_lock_killable(mm))
-		return;
-	if (a.epoch == s->epoch)
-		vma_insert(s, address, &a, NULL, NULL);
-	mmap_write_unlock(mm);
+	if (s && !pcn_is_origin(s) && vma_answer_is_valid(&a, address))
+		vma_insert_if_valid(s, address, &a, NULL, NULL);
 }
 
 /**
