@@ -16,13 +16,16 @@
  *	messages kid=<kid> count=<n> seed=<n>
  *		send so many messages, of all channels and types that are registered,
  *		and some that are not: mostly samples of which a little was changed,
- *		otherwise random ones. Their rings are in order.
+ *		otherwise random ones. Their rings are in order;
+ *	message kid=<kid> channel=<n> type=<n> <payload>
+ *		send this one. The payload is in hex.
  */
 #define pr_fmt(fmt) "popcorn: " fmt
 
 #include <linux/debugfs.h>
 #include <linux/errno.h>
 #include <linux/fs.h>
+#include <linux/hex.h>
 #include <linux/init.h>
 #include <linux/prandom.h>
 #include <linux/printk.h>
@@ -36,6 +39,9 @@
 #include <popcorn/hooks.h>
 
 #include "internal.h"
+
+/* Bytes of payload of a message that is given word for word. */
+#define FORGED_MAX	64
 
 /* Values at which range checks go wrong, or near what was there before. */
 static u64 odd_value(struct rnd_state *random, u64 was)
@@ -321,9 +327,29 @@ static int send_lies(unsigned int kid, unsigned int count, u64 seed)
 	return err;
 }
 
+/* Without spoiling it: what the peer makes of a message that could be true. */
+static int send_this(unsigned int kid, unsigned int channel, unsigned int type,
+		     const char *hex)
+{
+	struct pcn_link *link = pcn_link_to(kid);
+	struct pcn_msg_header h = {
+		.channel = channel, .type = type, .source = pcn_self(),
+		.length = strlen(hex) / 2,
+	};
+	u8 payload[FORGED_MAX];
+
+	if (!link)
+		return -ENODEV;
+	if (channel >= PCN_CHANNELS || h.length > sizeof(payload) ||
+	    hex2bin(payload, hex, h.length))
+		return -EINVAL;
+	return pcn_link_send(link, &h, payload);
+}
+
 static int garbage_obey(const char *text)
 {
-	unsigned int kid, count;
+	unsigned int kid, count, channel, type;
+	char hex[2 * FORGED_MAX + 1];
 	u64 seed;
 
 	if (sscanf(text, "kid=%u count=%u seed=%llu", &kid, &count, &seed) == 3)
@@ -331,6 +357,9 @@ static int garbage_obey(const char *text)
 	if (sscanf(text, "messages kid=%u count=%u seed=%llu", &kid, &count,
 		   &seed) == 3)
 		return send_lies(kid, count, seed);
+	if (sscanf(text, "message kid=%u channel=%u type=%u %128s", &kid, &channel,
+		   &type, hex) == 4)
+		return send_this(kid, channel, type, hex);
 	if (sscanf(text, "window count=%u seed=%llu", &count, &seed) == 2)
 		return spoil_window(count, seed);
 	if (!sysfs_streq(text, "sample"))
@@ -342,7 +371,7 @@ static int garbage_obey(const char *text)
 static ssize_t garbage_write(struct file *file, const char __user *from,
 			     size_t size, loff_t *offset)
 {
-	char text[80] = "";
+	char text[200] = "";
 	int err;
 
 	if (size >= sizeof(text))

@@ -320,12 +320,14 @@ struct pcn_rule {
  * @name:	"owner" or "vote"
  * @rules:	its rules; number 0 is the empty cell
  * @rule_count:	how many
+ * @asks_all:	every member is asked about every page, whether it has used any or not
  * @table:	rule for each state and event
  */
 struct pcn_proto {
 	const char		*name;
 	const struct pcn_rule	*rules;
 	unsigned int		rule_count;
+	bool			asks_all;
 	u8			table[PCN_STATES][PCN_EVENTS];
 };
 

@@ -142,6 +142,8 @@ struct pcn_space *pcn_space_get(u64 number);
 void pcn_torn_wait(struct mm_struct *mm);
 void pcn_space_put(struct pcn_space *space);
 u64 pcn_space_number(const struct pcn_space *space);
+u64 pcn_space_first_hosts(u64 members, unsigned int origin);
+bool pcn_space_admit(u64 number, u64 hosts);
 void pcn_space_break(u64 number);
 void pcn_mm_kill_users(const struct mm_struct *mm, const char *why);
 void pcn_space_destroy(struct pcn_space *space);

@@ -198,6 +198,8 @@ struct pcn_shard {
  * @node:	in spaces
  * @number:	the same on all of them
  * @group:	the kernels
+ * @hosts:	those of them that have something to do with its pages, and no others are
+ *		listened to: of a process, those that have had threads of it. Grows only
  * @proto:	the protocol
  * @mm:		the address space here, or NULL for pages of kernel memory
  * @ops:	of the process that @mm belongs to; NULL without @mm
@@ -249,6 +251,7 @@ struct pcn_space {
 	struct list_head	node;
 	u64			number;
 	struct pcn_kernel_group	group;
+	u64			hosts;
 	const struct pcn_proto	*proto;
 	struct mm_struct	*mm;
 	const struct pcn_space_ops *ops;
@@ -314,6 +317,12 @@ struct pcn_context {
 static inline bool pcn_is_origin(const struct pcn_space *s)
 {
 	return s->group.self == s->group.origin;
+}
+
+/* Is a kernel listened to when it speaks, or another one speaks of it? */
+static inline bool pcn_is_host(const struct pcn_space *s, unsigned int kid)
+{
+	return READ_ONCE(s->hosts) & BIT_ULL(kid);
 }
 
 static inline bool pcn_record_in_use(const struct pcn_record *r)

@@ -656,6 +656,7 @@ const struct pcn_proto pcn_proto_vote = {
 	.name = "vote",
 	.rules = vote_rules,
 	.rule_count = ARRAY_SIZE(vote_rules),
+	.asks_all = true,
 	.table = {
 		[PCN_U] = {
 			[PCN_FETCH]		= SAY_UNMAPPED,

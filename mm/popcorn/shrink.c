@@ -374,7 +374,7 @@ static int take_return(const struct pcn_message *msg)
 	q->s = pcn_space_get(m->space);
 	if (!q->s)
 		return -ESRCH;
-	if (!pcn_is_origin(q->s) || !(q->s->group.members & BIT_ULL(msg->kid)))
+	if (!pcn_is_origin(q->s) || !pcn_is_host(q->s, msg->kid))
 		err = -EINVAL;
 	else if (!atomic_add_unless(&taking[msg->kid], 1, TAKING_MAX))
 		err = -EBUSY;

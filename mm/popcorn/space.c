@@ -161,6 +161,39 @@ unsigned long pcn_frames_visiting(void)
 	return frames;
 }
 
+/**
+ * pcn_space_first_hosts - the kernels that have to do with a process's pages from the start
+ * @members:	the kernels that share it
+ * @origin:	its home
+ *
+ * Context: any.
+ * Return: bit kid is set for each; others come with pcn_space_admit().
+ */
+u64 pcn_space_first_hosts(u64 members, unsigned int origin)
+{
+	return pcn_proto_chosen()->asks_all ? members : BIT_ULL(origin);
+}
+
+/**
+ * pcn_space_admit - listen to more members
+ * @number:	of the space
+ * @hosts:	the kernels: they are to have threads of the process
+ *
+ * Context: any but hard interrupt.
+ * Return: is there such a space?
+ */
+bool pcn_space_admit(u64 number, u64 hosts)
+{
+	struct pcn_space *s;
+
+	spin_lock(&spaces_lock);
+	s = find_locked(number);
+	if (s)
+		WRITE_ONCE(s->hosts, s->hosts | (hosts & s->group.members));
+	spin_unlock(&spaces_lock);
+	return s;
+}
+
 static struct pcn_space *new_space(u64 number, u64 members, unsigned int origin)
 {
 	struct pcn_space *s;
@@ -173,6 +206,7 @@ static struct pcn_space *new_space(u64 number, u64 members, unsigned int origin)
 	if (!s)
 		return ERR_PTR(-ENOMEM);
 	s->number = number;
+	s->hosts = members;
 	s->proto = pcn_proto_chosen();
 	s->group = (struct pcn_kernel_group) {
 		.members = members, .self = pcn_self(),
@@ -313,6 +347,7 @@ struct pcn_space *pcn_space_create_mm(u64 number, u64 members,
 	if (IS_ERR(s))
 		return s;
 	s->ops = ops;
+	s->hosts = pcn_space_first_hosts(members, origin);
 	err = pcn_tally_new(s, true);
 	if (!err)
 		err = space_attach(s, mm);

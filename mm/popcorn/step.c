@@ -523,6 +523,15 @@ static bool page_msg_is_valid(const struct pcn_message *msg)
 	       w->type < PCN_MESSAGES && w->who < PCN_KERNELS_MAX;
 }
 
+/*
+ * A kernel that the process has never been on may be told of no page of it, and cannot
+ * lose one: the process would go on when that kernel dies, and wait for the page.
+ */
+static bool is_of_hosts(const struct pcn_space *s, const struct pcn_page_msg *w)
+{
+	return pcn_is_host(s, w->from) && pcn_is_host(s, w->who);
+}
+
 /* Two numbers must not be one address. */
 static bool has_page(const struct pcn_space *s, u64 page)
 {
@@ -541,7 +550,7 @@ static void page_on_message(const struct pcn_message *msg)
 	}
 	/* The poll cannot be in here when pcn_space_destroy() is through. */
 	s = pcn_space_find(w->space);
-	if (s && s->group.members & BIT_ULL(msg->kid) && has_page(s, w->page))
+	if (s && is_of_hosts(s, w) && has_page(s, w->page))
 		take_message(s, msg);
 	else
 		pr_err_ratelimited("dropped a message from kernel %u about page %llx of space %llx: no such page here, or not one of that kernel\n",

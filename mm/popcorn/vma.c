@@ -441,7 +441,7 @@ static int take_ask(const struct pcn_message *msg)
 
 	if (!s)
 		return err;
-	if (pcn_is_origin(s) && s->group.members & BIT_ULL(msg->kid))
+	if (pcn_is_origin(s) && pcn_is_host(s, msg->kid))
 		err = vma_answer_at_once(s, msg, &spare_asked->ask) ? 0 :
 		      queue_ask(s, &spare_asked);
 	pcn_space_put(s);

@@ -6,8 +6,12 @@
  * member that goes down, or whose keeper is killed, has no part of the process any more,
  * and its next life has none either: no thread can go there. The process goes on without
  * that member unless it depends on it, as the only copies of some pages may have been
- * there. With the protocol "owner" it depends on the members that have had threads of it,
- * with "vote" on all of them, since every member is asked about every page.
+ * there. It depends on its *hosts*: with the protocol "owner" the members that have had
+ * threads of it, with "vote" all of them, since every member is asked about every page.
+ *
+ * What a process depends on is all that it listens to: the hosts know of each other, and
+ * take messages about its pages from no other kernel. A host is introduced to the others
+ * before its first thread leaves home, so that nothing it sends comes too early.
  *
  * A process that depends on what is lost is *doomed*: all that use its memory are killed.
  * This takes two steps. The process is marked with pcn_processes_lock held, and its tasks
@@ -18,6 +22,8 @@
  */
 
 #include <linux/errno.h>
+#include <linux/minmax.h>
+#include <linux/mutex.h>
 #include <linux/pid.h>
 #include <linux/sched/mm.h>
 #include <linux/sched/signal.h>
@@ -25,11 +31,13 @@
 #include <linux/signal.h>
 
 #include <popcorn/partition.h>
-#include <popcorn/proto.h>
 #include <popcorn/space.h>
 
 #include "internal.h"
 #include "process.h"
+
+/* A host that does not answer within this time has died. */
+#define HOSTS_LIMIT_MS	(30 * MSEC_PER_SEC)
 
 /* The members that still have a part of it. With pcn_processes_lock held. */
 static u64 members_present(const struct pcn_process *p)
@@ -37,30 +45,117 @@ static u64 members_present(const struct pcn_process *p)
 	return p->members & ~p->lost;
 }
 
-/**
- * pcn_process_host - a kernel is about to have a thread of a process
- * @number:	the process's
- * @kid:	the kernel
- *
- * Context: process.
- * Return: 0; -EHOSTUNREACH the kernel has no part of the process: it was started, or
- * started again, after the process was shared, or has lost its part; -ESRCH there is no
- * such process.
- */
-int pcn_process_host(u64 number, unsigned int kid)
+/* The current process, which is there as long as its address space. */
+static struct pcn_process *find_own(u64 number)
 {
 	struct pcn_process *p;
-	int err = -ESRCH;
 
 	spin_lock(&pcn_processes_lock);
 	p = pcn_process_find(number);
-	if (p) {
-		err = members_present(p) & BIT_ULL(kid) ? 0 : -EHOSTUNREACH;
-		if (!err)
-			p->hosts |= BIT_ULL(kid);
+	spin_unlock(&pcn_processes_lock);
+	return p;
+}
+
+/* 1: it is one; 0: it may become one; -EHOSTUNREACH. */
+static int is_host(struct pcn_process *p, unsigned int kid)
+{
+	int ret = -EHOSTUNREACH;
+
+	spin_lock(&pcn_processes_lock);
+	if (members_present(p) & BIT_ULL(kid))
+		ret = !!(p->hosts & BIT_ULL(kid));
+	spin_unlock(&pcn_processes_lock);
+	return ret;
+}
+
+/* From now on the process dies with that kernel. */
+static int add_host(struct pcn_process *p, unsigned int kid)
+{
+	int err = -EHOSTUNREACH;
+
+	spin_lock(&pcn_processes_lock);
+	if (members_present(p) & BIT_ULL(kid)) {
+		p->hosts |= BIT_ULL(kid);
+		pcn_space_admit(p->number, p->hosts);
+		err = 0;
 	}
 	spin_unlock(&pcn_processes_lock);
 	return err;
+}
+
+/* The hosts that there are, and a new one. */
+static u64 hosts_with(struct pcn_process *p, unsigned int new)
+{
+	u64 hosts;
+
+	spin_lock(&pcn_processes_lock);
+	hosts = (p->hosts & members_present(p)) | BIT_ULL(new);
+	spin_unlock(&pcn_processes_lock);
+	return hosts;
+}
+
+/*
+ * All hosts know of each other before the new one has a thread that might ask for a page.
+ * One that has lost its part meanwhile (-EHOSTDOWN, -ESRCH) listens to nobody.
+ */
+static int introduce(struct pcn_process *p, unsigned int new)
+{
+	struct pcn_hosts_msg m = {
+		.number = p->number, .hosts = hosts_with(p, new),
+	};
+	u64 others = m.hosts & ~BIT_ULL(pcn_self());
+	unsigned int kid;
+	int err;
+
+	for_each_kernel(kid, others) {
+		err = pcn_msg_call(kid, PCN_CONTROL, PCN_TYPE_PROCESS_HOSTS, &m,
+				   sizeof(m), NULL, NULL, HOSTS_LIMIT_MS);
+		if (err && (kid == new || (err != -EHOSTDOWN && err != -ESRCH)))
+			return err;
+	}
+	return add_host(p, new);
+}
+
+/**
+ * pcn_process_host - a kernel is about to have a thread of the current process
+ * @number:	the process's
+ * @kid:	the kernel
+ *
+ * Context: process; the first time for each kernel it sleeps, with no lock held.
+ * Return: 0; -EHOSTUNREACH the kernel has no part of the process: it was started, or
+ * started again, after the process was shared, or has lost its part; -ESRCH there is no
+ * such process; -EINTR the thread is being killed; errors of pcn_msg_call().
+ */
+int pcn_process_host(u64 number, unsigned int kid)
+{
+	struct pcn_process *p = find_own(number);
+	int ret = p ? is_host(p, kid) : -ESRCH;
+
+	if (ret)
+		return min(ret, 0);
+	if (mutex_lock_killable(&p->hosting))
+		return -EINTR;
+	ret = is_host(p, kid);
+	if (!ret)
+		ret = introduce(p, kid);
+	mutex_unlock(&p->hosting);
+	return min(ret, 0);
+}
+
+/**
+ * pcn_process_on_hosts - handle PCN_TYPE_PROCESS_HOSTS: listen to these kernels
+ * @msg:	the request; its payload is a struct pcn_hosts_msg
+ *
+ * Context: the poll; does not sleep.
+ */
+void pcn_process_on_hosts(const struct pcn_message *msg)
+{
+	const struct pcn_hosts_msg *m = msg->payload;
+	int err = -EINVAL;
+
+	if (msg->length == sizeof(*m) && pcn_number_kernel(m->number) == msg->kid)
+		err = pcn_space_admit(m->number, m->hosts) ? 0 : -ESRCH;
+	pcn_msg_reply(msg, err, NULL, 0);
 }
 
 /* The number of the space that a task uses, 0 for none. */
@@ -102,13 +197,10 @@ u64 pcn_process_members(struct task_struct *task)
 	return members;
 }
 
-/* In "vote" every member is asked about every page. With pcn_processes_lock held. */
+/* With pcn_processes_lock held. */
 static bool depends_on(const struct pcn_process *p, unsigned int kid)
 {
-	u64 kernels = pcn_proto_chosen() == &pcn_proto_vote ? p->members :
-							      p->hosts;
-
-	return kernels & BIT_ULL(kid);
+	return p->hosts & BIT_ULL(kid);
 }
 
 /* The memory, with a reference, of a process that is doomed and not killed yet. */

@@ -88,6 +88,8 @@ struct pcn_process *pcn_process_new(u64 number, u64 members)
 	atomic_long_inc(&processes_in_use);
 	p->number = number;
 	p->members = members;
+	p->hosts = pcn_space_first_hosts(members, pcn_number_kernel(number));
+	mutex_init(&p->hosting);
 	INIT_LIST_HEAD(&p->arrivals);
 	init_waitqueue_head(&p->wake);
 	return p;
@@ -133,6 +135,9 @@ static const struct pcn_msg_type process_types[] = {
 		.name = "process-end", .channel = PCN_CONTROL,
 		.type = PCN_TYPE_PROCESS_END, .may_sleep = true,
 		.handle = pcn_process_on_end,
+	}, {
+		.name = "process-hosts", .channel = PCN_CONTROL,
+		.type = PCN_TYPE_PROCESS_HOSTS, .handle = pcn_process_on_hosts,
 	}, {
 		.name = "process-lost", .channel = PCN_CONTROL,
 		.type = PCN_TYPE_PROCESS_LOST, .handle = pcn_process_on_lost,

@@ -15,6 +15,7 @@
 
 #include <linux/build_bug.h>
 #include <linux/list.h>
+#include <linux/mutex.h>
 #include <linux/spinlock.h>
 #include <linux/types.h>
 #include <linux/wait.h>
@@ -53,6 +54,18 @@ struct pcn_process_msg {
 static_assert(sizeof(struct pcn_process_msg) == 56);
 
 /**
+ * struct pcn_hosts_msg - kernels that have, or are to have, threads of a process. On the wire
+ * @number:	of its space
+ * @hosts:	bit kid is set for each
+ */
+struct pcn_hosts_msg {
+	u64	number;
+	u64	hosts;
+};
+
+static_assert(sizeof(struct pcn_hosts_msg) == 16);
+
+/**
  * struct pcn_process - a shared process
  * @node:	in pcn_processes
  * @number:	of its space
@@ -67,7 +80,8 @@ static_assert(sizeof(struct pcn_process_msg) == 56);
  * @doom:	the kernel that @doomed is about
  * @farewell:	at the origin: tells the others of its end
  * @hosts:	at the origin: kernels that have had a thread of it, and so may have
- *		the only copies of pages
+ *		the only copies of pages; what pcn_space_admit() has been told
+ * @hosting:	at the origin: one kernel at a time is to become a host
  * @arrivals:	elsewhere: visitors that are to be
  * @reserve:	elsewhere: memory to tell the origin that this part of it is lost
  * @wake:	for the keeper
@@ -84,6 +98,7 @@ struct pcn_process {
 	unsigned int		doom;
 	struct work_struct	farewell;
 	u64			hosts;
+	struct mutex		hosting;
 	struct list_head	arrivals;
 	struct pcn_reserve	reserve;
 	wait_queue_head_t	wake;
@@ -104,6 +119,7 @@ void pcn_process_end(u64 number);
 
 /* members.c */
 bool pcn_process_lose_member(u64 number, unsigned int kid, const char *why);
+void pcn_process_on_hosts(const struct pcn_message *msg);
 void pcn_process_on_lost(const struct pcn_message *msg);
 void pcn_process_peer_down(struct pcn_peer_notifier *watch, unsigned int kid);
 
