@@ -63,6 +63,7 @@ static inline void pcn_mmap_unlock(struct mm_struct *mm, unsigned int flags)
 #define VISIBLE_IF_POPCORN
 
 VISIBLE_IF_POPCORN int exec_mmap(struct mm_struct *mm);
+extern const struct vm_special_mapping vdso_mapping, vvar_mapping;
 
 extern struct page_ext_operations pcn_page_ext_ops;
 extern bool pcn_shared_machine;

@@ -122,7 +122,8 @@ struct pcn_space_ops {
  * struct pcn_vma - what a member is told of a VMA. On the wire
  * @start:	its first address
  * @end:	the first one behind it
- * @flags:	VM_READ, VM_WRITE, VM_EXEC, their VM_MAY*, and the protection key
+ * @flags:	VM_READ, VM_WRITE, VM_EXEC, their VM_MAY*, and the protection key; and
+ *		PCN_VMA_PART
  * @epoch:	of the address space
  */
 struct pcn_vma {
@@ -133,6 +134,9 @@ struct pcn_vma {
 };
 
 static_assert(sizeof(struct pcn_vma) == 32);
+
+/** PCN_VMA_PART - of pcn_vma.flags: which part of the vDSO it is, enum pcn_vdso_part */
+#define PCN_VMA_PART	GENMASK_ULL(63, 62)
 
 struct pcn_space *pcn_space_create(u64 number, u64 members, unsigned int origin);
 struct pcn_space *pcn_space_create_mm(u64 number, u64 members,

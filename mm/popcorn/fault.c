@@ -251,7 +251,7 @@ static vm_fault_t fault_on(struct fault *f)
 
 /*
  * A write where the process must not write, while members may have mapped the file
- * instead: its caller has skipped pcn_remote_access().
+ * instead, or their vDSO: its caller has skipped pcn_remote_access().
  */
 static bool is_intrusion(const struct fault *f, struct pcn_space *s)
 {
@@ -357,10 +357,12 @@ vm_fault_t pcn_fault_shared(struct vm_area_struct *vma, unsigned long address,
 	vm_fault_t ret;
 
 	/* The address space may be at its end. */
-	if (!s || !pcn_vma_replicates(vma))
+	if (!s)
 		return linux_fault(vma, address, flags);
 	if (is_intrusion(&f, s))
 		return VM_FAULT_SIGBUS;
+	if (!pcn_vma_replicates(vma))
+		return linux_fault(vma, address, flags);
 	f.r = get_record(&f, s, &plain);
 	if (!f.r)
 		return fault_on_plain(&f, s, &plain);

@@ -15,6 +15,10 @@
  * same, such as a debugger that sets a breakpoint, first has the members forget
  * all files before (pcn_remote_access()); afterwards they fetch the pages. A member
  * maps the file shared, opened for reading, which allows nobody there to write.
+ *
+ * The vDSO is such a file, which every kernel has, and its data are another one, with
+ * what is different on each. They have no pages to fetch: where a member has none of its
+ * own the thread goes home (arch/x86/kernel/popcorn/vdso.c).
  */
 #include <linux/build_bug.h>
 #include <linux/err.h>
@@ -104,6 +108,21 @@ bool pcn_files_forbid(struct pcn_space *s)
 	/* Pairs with the one in may_give(). */
 	smp_mb();
 	return READ_ONCE(s->files_given);
+}
+
+/**
+ * pcn_file_part - which part of the vDSO is a VMA, if members may have their own?
+ * @s:		the space, at the origin
+ * @vma:	the VMA
+ *
+ * Context: process, also a handler, with mmap_lock held to read.
+ * Return: PCN_VDSO_NONE also if they may not.
+ */
+enum pcn_vdso_part pcn_file_part(struct pcn_space *s, struct vm_area_struct *vma)
+{
+	enum pcn_vdso_part part = pcn_arch_vdso_part(vma);
+
+	return part && may_give(s) ? part : PCN_VDSO_NONE;
 }
 
 static bool get_path(struct file *file, struct pcn_file *f)

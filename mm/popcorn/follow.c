@@ -140,12 +140,6 @@ int pcn_space_fence(struct pcn_space *s)
 
 /* --- at a member --- */
 
-static bool is_ours(const struct vm_area_struct *vma)
-{
-	return vma->vm_ops == &pcn_vm_ops || vma->vm_ops == &pcn_void_ops ||
-	       vma->vm_file;
-}
-
 /* Nobody can use it, and a fault asks the origin what is there now. */
 static void make_void(struct vm_area_struct *vma)
 {
@@ -163,22 +157,13 @@ static void drop_vma(struct vm_area_struct *vma, unsigned long start,
 	end = min(end, vma->vm_end);
 	if (!do_munmap(mm, start, end - start, NULL))
 		return;
-	/* A hole makes two of one VMA, and there may be as many as there can be. */
+	/*
+	 * A hole makes two of one VMA, and there may be as many as there can be; and Linux
+	 * makes no hole in the vDSO.
+	 */
 	start = vma->vm_start;
 	if (do_munmap(mm, start, vma->vm_end - start, NULL))
 		make_void(vma);
-}
-
-static struct vm_area_struct *next_of_ours(struct mm_struct *mm, unsigned long start,
-					   unsigned long end)
-{
-	VMA_ITERATOR(vmi, mm, start);
-	struct vm_area_struct *vma;
-
-	for_each_vma_range(vmi, vma, end)
-		if (is_ours(vma))
-			return vma;
-	return NULL;
 }
 
 static void drop_vmas(struct mm_struct *mm, unsigned long start, unsigned long end)
@@ -186,7 +171,7 @@ static void drop_vmas(struct mm_struct *mm, unsigned long start, unsigned long e
 	struct vm_area_struct *vma;
 	unsigned long behind;
 
-	while (start < end && (vma = next_of_ours(mm, start, end))) {
+	while (start < end && (vma = find_vma_intersection(mm, start, end))) {
 		behind = vma->vm_end;
 		drop_vma(vma, start, end);
 		start = behind;
@@ -374,6 +359,12 @@ static void drop_here(struct pcn_space *s, const struct pcn_round_msg *m)
 #define RECORDS_MAX	32
 #define VMAS_MAX	8
 
+/* What is in it is frames of records, not a file or the vDSO. */
+static bool is_bare(const struct vm_area_struct *vma)
+{
+	return vma->vm_ops == &pcn_vm_ops || vma->vm_ops == &pcn_void_ops;
+}
+
 /* Nobody else's pages are there, and few VMAs. */
 static bool has_bare_vmas(struct mm_struct *mm, unsigned long start, unsigned long end)
 {
@@ -382,7 +373,7 @@ static bool has_bare_vmas(struct mm_struct *mm, unsigned long start, unsigned lo
 	unsigned int n = 0;
 
 	for_each_vma_range(vmi, vma, end)
-		if (++n > VMAS_MAX || vma->vm_file)
+		if (++n > VMAS_MAX || !is_bare(vma))
 			return false;
 	return true;
 }

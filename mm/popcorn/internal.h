@@ -26,6 +26,8 @@
 #include <linux/wait.h>
 #include <linux/workqueue.h>
 
+#include <asm/popcorn.h>
+
 #include <popcorn/hold.h>
 #include <popcorn/partition.h>
 #include <popcorn/proto.h>
@@ -242,7 +244,7 @@ struct pcn_shard {
  *		held, to read in handlers alone
  * @hand_shard:	at a member: where the shrinker goes on; its batch is claimed
  * @hand_page:	likewise
- * @files_given: at the origin: some may have mapped files of their own
+ * @files_given: at the origin: some may have mapped files of their own, or the vDSO
  * @files_forbidden: at the origin: they must not, pages are not what is in the files
  * @stats:	counters
  * @tally:	more of them, which outlive the space
@@ -464,6 +466,7 @@ struct pcn_file {
 };
 
 /* file.c */
+enum pcn_vdso_part pcn_file_part(struct pcn_space *s, struct vm_area_struct *vma);
 u32 pcn_file_describe(struct pcn_space *s, struct vm_area_struct *vma,
 		      struct pcn_file *f);
 bool pcn_files_forbid(struct pcn_space *s);

@@ -4,10 +4,10 @@
  *
  * The origin's VMAs are the truth. A member makes a VMA of its own for what the
  * origin has answered, without file and flags beyond access rights: it holds bare
- * frames, see map.c; or it has the same file and maps that, see file.c. When the
- * origin changes addresses that it has told others of, they forget them (round.c); an
- * answer that has met such a change on its way is known by its epoch, and asked for
- * again.
+ * frames, see map.c; or it has the same file, or the vDSO, and maps its own, see file.c.
+ * When the origin changes addresses that it has told others of, they forget them
+ * (round.c); an answer that has met such a change on its way is known by its epoch, and
+ * asked for again.
  *
  * Questions about a process are answered one after the other, by a work item of its
  * space: a process whose mmap_lock is contended delays no other one. A question about
@@ -16,6 +16,7 @@
  */
 #define pr_fmt(fmt) "popcorn: " fmt
 
+#include <linux/bitfield.h>
 #include <linux/build_bug.h>
 #include <linux/errno.h>
 #include <linux/file.h>
@@ -115,7 +116,7 @@ static u64 end_of_file(struct vm_area_struct *vma)
 {
 	u64 size;
 
-	if (vma_is_anonymous(vma))
+	if (vma_is_anonymous(vma) || !vma->vm_file)
 		return vma->vm_end;
 	size = PAGE_ALIGN(i_size_read(vma->vm_file->f_mapping->host));
 	if (size >> PAGE_SHIFT <= vma->vm_pgoff)
@@ -155,13 +156,15 @@ static int vma_clip(struct pcn_space *s, u64 address, struct pcn_vma *a)
 static int vma_describe(struct pcn_space *s, struct vm_area_struct *vma,
 			u64 address, unsigned int kid, struct pcn_vma *a, gfp_t gfp)
 {
+	u64 part = pcn_file_part(s, vma);
 	int err;
 
-	if (!pcn_vma_replicates(vma))
+	if (!part && !pcn_vma_replicates(vma))
 		return -ENXIO;
 	*a = (struct pcn_vma) {
 		.start = vma->vm_start, .end = end_of_file(vma),
-		.flags = vma->vm_flags & KEPT_FLAGS,
+		.flags = (vma->vm_flags & KEPT_FLAGS) |
+			 FIELD_PREP(PCN_VMA_PART, part),
 	};
 	err = vma_clip(s, address, a);
 	if (err)
@@ -554,7 +557,8 @@ static bool vma_renew(struct pcn_space *s, unsigned long address,
 	struct vm_area_struct *vma = vma_lookup(s->mm, address);
 
 	if (!vma || vma->vm_ops != &pcn_vm_ops || vma->vm_start != a->start ||
-	    vma->vm_end != a->end || (vma->vm_flags ^ a->flags) & KEPT_FLAGS)
+	    vma->vm_end != a->end ||
+	    (vma->vm_flags ^ a->flags) & (KEPT_FLAGS | PCN_VMA_PART))
 		return false;
 	return !mtree_store_range(&s->stale, a->start, a->end - 1, NULL, GFP_KERNEL);
 }
@@ -563,6 +567,7 @@ static bool vma_renew(struct pcn_space *s, unsigned long address,
 static int vma_insert(struct pcn_space *s, unsigned long address, struct pcn_vma *a,
 		      struct file *file, const struct pcn_file *f)
 {
+	u64 part = FIELD_GET(PCN_VMA_PART, a->flags);
 	struct vm_area_struct *prev, *vma;
 	struct mm_struct *mm = s->mm;
 	int err;
@@ -580,6 +585,8 @@ static int vma_insert(struct pcn_space *s, unsigned long address, struct pcn_vma
 	a->end = min_t(u64, a->end, vma ? vma->vm_start : TASK_SIZE_MAX);
 	if (file && !pcn_file_map(s, file, f, a->start, a->end, prot_of(a)))
 		return 0;
+	if (part)
+		return pcn_arch_vdso_map(mm, part, a->start, a->end - a->start);
 	return insert_frames(mm, a);
 }
 
@@ -588,7 +595,8 @@ static bool flags_are_valid(u64 flags)
 {
 	BUILD_BUG_ON(VM_MAYREAD != VM_READ << 4 || VM_MAYWRITE != VM_WRITE << 4 ||
 		     VM_MAYEXEC != VM_EXEC << 4);
-	return !(flags & ~KEPT_FLAGS) && !(flags & VM_ACCESS_FLAGS & ~(flags >> 4));
+	return !(flags & ~(KEPT_FLAGS | PCN_VMA_PART)) &&
+	       !(flags & VM_ACCESS_FLAGS & ~(flags >> 4));
 }
 
 static bool vma_answer_is_valid(const struct pcn_vma *a, u64 address)

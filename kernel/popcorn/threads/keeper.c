@@ -4,9 +4,9 @@
  *
  * When the origin shares a process, each other kernel makes a keeper for it. The keeper
  * has what visitors inherit: the user and the name of the process, all signals blocked
- * but SIGKILL, and an address space, which is a space of the coherency protocol and at
- * first has nothing but the vDSO. It never enters user mode. It waits for arrivals
- * (arrival.c) and makes a thread of itself for each: the visitor.
+ * but SIGKILL, and an address space, which is a space of the coherency protocol and
+ * empty at first. It never enters user mode. It waits for arrivals (arrival.c) and makes a
+ * thread of itself for each: the visitor.
  *
  * It ends when the origin says that the process has ended, or goes down. The visitors
  * that are left end with it, as they are its thread group. If it is killed instead, it
@@ -81,9 +81,6 @@ static int make_mm(const struct birth *b)
 	}
 	/* exec holds it until it has set everything; here there is nobody yet. */
 	up_write(&current->signal->exec_update_lock);
-	err = pcn_arch_map_vdso(b->msg->vdso);
-	if (err)
-		return err;
 	s = pcn_space_create_mm(b->msg->number, b->msg->members, b->origin,
 				current->mm, &pcn_process_space_ops);
 	return PTR_ERR_OR_ZERO(s);
@@ -203,9 +200,7 @@ static bool process_msg_is_valid(const struct pcn_message *msg)
 	       (m->members & ends) == ends &&
 	       uid_valid(make_kuid(&init_user_ns, m->uid)) &&
 	       gid_valid(make_kgid(&init_user_ns, m->gid)) &&
-	       strnlen(m->comm, sizeof(m->comm)) < sizeof(m->comm) &&
-	       m->vdso_size == pcn_arch_vdso_size() &&
-	       pcn_arch_vdso_is_valid(m->vdso);
+	       strnlen(m->comm, sizeof(m->comm)) < sizeof(m->comm);
 }
 
 /**

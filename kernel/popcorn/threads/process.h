@@ -33,25 +33,19 @@ struct pid;
  * struct pcn_process_msg - a process is shared. On the wire
  * @number:	of its space
  * @members:	kernels that share it
- * @vdso:	where its vDSO is
- * @vdso_size:	bytes of it, as a check
  * @uid:	user that it runs as
  * @gid:	group
- * @pad:	zero
  * @comm:	its name
  */
 struct pcn_process_msg {
 	u64	number;
 	u64	members;
-	u64	vdso;
-	u32	vdso_size;
 	u32	uid;
 	u32	gid;
-	u32	pad;
 	u8	comm[16];
 };
 
-static_assert(sizeof(struct pcn_process_msg) == 56);
+static_assert(sizeof(struct pcn_process_msg) == 40);
 
 /**
  * struct pcn_hosts_msg - kernels that have, or are to have, threads of a process. On the wire

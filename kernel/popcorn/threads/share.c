@@ -53,8 +53,6 @@ static int begin_elsewhere(struct pcn_process *p)
 {
 	struct pcn_process_msg m = {
 		.number = p->number, .members = p->members,
-		.vdso = pcn_arch_vdso(current->mm),
-		.vdso_size = pcn_arch_vdso_size(),
 		.uid = from_kuid(&init_user_ns, current_euid()),
 		.gid = from_kgid(&init_user_ns, current_egid()),
 	};

@@ -110,9 +110,23 @@ struct pcn_mailbox {
 	u64	pad1[5];
 };
 
+/**
+ * enum pcn_vdso_part - what of the vDSO a mapping is. On the wire
+ * @PCN_VDSO_NONE:	nothing of it
+ * @PCN_VDSO_DATA:	its data
+ * @PCN_VDSO_CODE:	its code
+ */
+enum pcn_vdso_part {
+	PCN_VDSO_NONE,
+	PCN_VDSO_DATA,
+	PCN_VDSO_CODE,
+};
+
+struct mm_struct;
 struct pcn_blob;
 struct pcn_image;
 struct pcn_kernel;
+struct vm_area_struct;
 
 /* boot.c: what was carved out of the machine */
 const struct pcn_partitions *pcn_arch_partitions(void);
@@ -131,6 +145,11 @@ int pcn_arch_start(struct pcn_kernel *k);
 int pcn_arch_fence(struct pcn_kernel *k);
 void pcn_arch_stop_cpus(struct pcn_kernel *k);
 void pcn_arch_doorbell(u32 apicid);
+
+/* vdso.c: of processes that several kernels share */
+enum pcn_vdso_part pcn_arch_vdso_part(struct vm_area_struct *vma);
+int pcn_arch_vdso_map(struct mm_struct *mm, enum pcn_vdso_part part, unsigned long start,
+		      unsigned long size);
 
 /* platform.c: this kernel is one */
 const struct pcn_handoff *pcn_handoff(void);

@@ -32,7 +32,6 @@
 #include <asm/proto.h>
 #include <asm/syscall.h>
 #include <asm/unistd.h>
-#include <asm/vdso.h>
 
 #include <popcorn/thread.h>
 
@@ -305,63 +304,6 @@ void pcn_arch_trap_load(const struct pcn_thread_msg *m)
 	current->thread.trap_nr = m->trap;
 	current->thread.error_code = m->error;
 	current->thread.cr2 = m->address;
-}
-
-/**
- * pcn_arch_vdso - where the vDSO is mapped
- * @mm:	the address space
- *
- * Context: any.
- * Return: its address, 0 if there is none.
- */
-unsigned long pcn_arch_vdso(struct mm_struct *mm)
-{
-	return (unsigned long)mm->context.vdso;
-}
-
-/**
- * pcn_arch_vdso_size - bytes of the vDSO
- *
- * Context: any.
- * Return: equal on kernels whose vDSOs are.
- */
-u32 pcn_arch_vdso_size(void)
-{
-	return vdso_image_64.size - vdso_image_64.sym_vvar_start;
-}
-
-/**
- * pcn_arch_vdso_is_valid - can there be a vDSO at an address?
- * @address:	as from pcn_arch_vdso() on another kernel
- *
- * Context: any.
- */
-bool pcn_arch_vdso_is_valid(unsigned long address)
-{
-	unsigned long before = -vdso_image_64.sym_vvar_start;
-
-	return !address || (PAGE_ALIGNED(address) && address >= before &&
-			    address < TASK_SIZE_MAX - vdso_image_64.size);
-}
-
-/**
- * pcn_arch_map_vdso - map the vDSO in the current address space
- * @address:	where, as from pcn_arch_vdso() on another kernel
- *
- * Context: process.
- * Return: 0; -EEXIST it cannot be there; errors of mmap().
- */
-int pcn_arch_map_vdso(unsigned long address)
-{
-	int err;
-
-	if (!address)
-		return 0;
-	err = map_vdso_once(&vdso_image_64,
-			    address + vdso_image_64.sym_vvar_start);
-	if (err)
-		return err;
-	return pcn_arch_vdso(current->mm) == address ? 0 : -EEXIST;
 }
 
 /**
