@@ -202,6 +202,10 @@ long pcn_visitor_call(struct pcn_thread *t, struct pt_regs *regs, long nr)
  * @address:	where
  * @missing:	there is none, it does not forbid it
  *
+ * The vsyscall page has no VMA anywhere: Linux does what is called there in the page
+ * fault, where it cannot wait for memory that only home has, and as home's command line
+ * says.
+ *
  * Context: process, with no lock held; sleeps, with interrupts on.
  * Return: true: try again. May not return.
  */

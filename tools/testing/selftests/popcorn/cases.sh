@@ -162,6 +162,7 @@ wanted trace && both trace
 wanted share && both share
 wanted foreign && both foreign
 wanted vdso && both vdso
+wanted vsyscall && both vsyscall
 wanted audit && both audit
 check "no thread is left" await 10 no_thread
 check "no space is left" await 10 no_space
