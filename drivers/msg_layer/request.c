@@ -10,6 +10,7 @@
  * replies after the requester has died may meet its next life, and does not complete
  * a request there. Within a life an id comes again after 2^32 others.
  */
+#include <kunit/static_stub.h>
 #include <linux/completion.h>
 #include <linux/errno.h>
 #include <linux/jiffies.h>
@@ -341,8 +342,11 @@ int pcn_msg_call(unsigned int kid, enum pcn_channel channel, u16 type,
 	};
 	struct pcn_link *link;
 	u32 key;
-	int err = find_link_for(kid, channel, type, length, &link);
+	int err;
 
+	KUNIT_STATIC_STUB_REDIRECT(pcn_msg_call, kid, channel, type, payload, length, reply,
+				   reply_length, limit_ms);
+	err = find_link_for(kid, channel, type, length, &link);
 	if (err)
 		return err;
 	init_completion(&r.done);

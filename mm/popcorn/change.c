@@ -101,7 +101,7 @@ static bool is_published(struct pcn_space *s, unsigned int kid, const struct pcn
  */
 static u64 members_in(struct pcn_space *s, const struct pcn_change *c)
 {
-	u64 others = s->group.members & ~BIT_ULL(s->group.self), found = 0;
+	u64 others = pcn_other_members(s), found = 0;
 	unsigned int kid;
 
 	for_each_kernel(kid, others)

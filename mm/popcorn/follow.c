@@ -105,39 +105,6 @@ int pcn_space_wait_until_quiet(struct pcn_space *s, u64 round, u64 first, u64 la
 	return 0;
 }
 
-static u64 other_members(const struct pcn_space *s)
-{
-	return s->group.members & ~BIT_ULL(s->group.self);
-}
-
-/**
- * pcn_space_fence - wait until no late answer about a page is under way to this kernel
- * @s:	the space
- *
- * Page messages go by the same channel, and overtake nothing. From a kernel that is down,
- * or whose link is broken, nothing comes.
- *
- * Context: process; sleeps, killably.
- * Return: 0; -EINTR; -ENOMEM.
- */
-int pcn_space_fence(struct pcn_space *s)
-{
-	u64 members = other_members(s);
-	unsigned int kid;
-	u64 word = 0;
-	u32 length;
-	int err;
-
-	for_each_kernel(kid, members) {
-		length = sizeof(word);
-		err = pcn_msg_call(kid, PCN_COHERENCY, PCN_TYPE_PING, &word,
-				   sizeof(word), &word, &length, PCN_ROUND_LIMIT_MS);
-		if (err == -EINTR || err == -ENOMEM)
-			return err;
-	}
-	return 0;
-}
-
 /* --- at a member --- */
 
 /* Nobody can use it, and a fault asks the origin what is there now. */
@@ -510,13 +477,14 @@ static bool is_from_origin(struct pcn_space *s, const struct pcn_message *msg)
 	return s->group.origin == msg->kid && !pcn_is_origin(s);
 }
 
-static int follow_obey(struct pcn_space *s, const struct pcn_round_msg *m)
+/* @silent: what is to be replied to PCN_ROUND_FENCE */
+static int follow_obey(struct pcn_space *s, const struct pcn_round_msg *m, u64 *silent)
 {
 	switch (m->phase) {
 	case PCN_ROUND_FREEZE:
 		return freeze_here(s, m);
 	case PCN_ROUND_FENCE:
-		return pcn_space_fence(s);
+		return pcn_space_fence(s, silent);
 	case PCN_ROUND_DROP:
 		drop_here(s, m);
 		return 0;
@@ -541,13 +509,15 @@ static void do_phase(struct work_struct *work)
 {
 	struct phase *p = container_of(work, struct phase, work);
 	struct pcn_space *s = pcn_space_get(p->round.space);
+	u64 silent = 0;
 	int err = -ESRCH;
 
 	if (s && is_from_origin(s, &p->msg))
-		err = follow_obey(s, &p->round);
+		err = follow_obey(s, &p->round, &silent);
 	if (s)
 		pcn_space_put(s);
-	pcn_msg_reply(&p->msg, err, NULL, 0);
+	pcn_msg_reply(&p->msg, err, &silent,
+		      p->round.phase == PCN_ROUND_FENCE ? sizeof(silent) : 0);
 	kfree(p);
 }
 

@@ -327,6 +327,12 @@ static inline bool pcn_is_host(const struct pcn_space *s, unsigned int kid)
 	return READ_ONCE(s->hosts) & BIT_ULL(kid);
 }
 
+/* Bit kid is set for each member but this kernel. */
+static inline u64 pcn_other_members(const struct pcn_space *s)
+{
+	return s->group.members & ~BIT_ULL(s->group.self);
+}
+
 static inline bool pcn_record_in_use(const struct pcn_record *r)
 {
 	return r->active || r->granted;

@@ -46,15 +46,28 @@
 #include "internal.h"
 #include "round.h"
 
-static int round_tell_one(struct pcn_space *s, unsigned int kid, struct pcn_round_msg *m)
+/* @silent, which is 0, receives the kernel that has not answered the member's fence. */
+static int round_call(struct pcn_space *s, unsigned int kid, struct pcn_round_msg *m,
+		      u64 *silent)
+{
+	u32 length = sizeof(*silent);
+
+	if (m->phase != PCN_ROUND_FENCE)
+		return pcn_msg_call(kid, PCN_CONTROL, PCN_TYPE_ROUND, m, sizeof(*m),
+				    NULL, NULL, PCN_ROUND_LIMIT_MS);
+	return pcn_msg_call(kid, PCN_CONTROL, PCN_TYPE_ROUND, m, sizeof(*m), silent,
+			    &length, pcn_fence_limit_ms(s));
+}
+
+static int round_tell_one(struct pcn_space *s, unsigned int kid, struct pcn_round_msg *m,
+			  u64 *silent)
 {
 	int err;
 
 	if (m->phase == PCN_ROUND_THAW || m->flags & PCN_ROUND_LAST)
 		return pcn_msg_send(kid, PCN_CONTROL, PCN_TYPE_ROUND, m, sizeof(*m));
 	do {
-		err = pcn_msg_call(kid, PCN_CONTROL, PCN_TYPE_ROUND, m, sizeof(*m),
-				   NULL, NULL, PCN_ROUND_LIMIT_MS);
+		err = round_call(s, kid, m, silent);
 		/* No memory for the request: nothing has been done there. */
 		if (err == -ENOMEM)
 			schedule_timeout_killable(1);
@@ -82,11 +95,32 @@ static u64 epoch_for(struct pcn_space *s, unsigned int kid, u32 flags)
 }
 
 /*
- * A member that is down uses no pages; what was lost with it is known elsewhere. One
- * that lives and has not done its part may still use what is to change, if there ever
- * was a thread: then the process is killed. If not it is a member no more, as one that
- * has started again and knows nothing of the process. -EINTR: the current task is killed,
- * or the process.
+ * A member that lives and has not done its part may still use what is to change, if there
+ * ever was a thread: then the process is killed. If not it is a member no more, as one
+ * that has started again and knows nothing of the process. -EINTR: the process is killed.
+ */
+static int round_lose(struct pcn_space *s, u64 kernels, const char *why)
+{
+	unsigned int kid;
+	int result = 0;
+
+	for_each_kernel(kid, kernels)
+		if (READ_ONCE(s->broken) || s->ops->lose(s->number, kid, why))
+			result = -EINTR;
+	return result;
+}
+
+/* One that has had no answer from this kernel, which lives, is wrong itself. */
+static int round_lose_silent(struct pcn_space *s, unsigned int kid, u64 silent)
+{
+	if (silent & ~pcn_other_members(s))
+		silent = BIT_ULL(kid);
+	return round_lose(s, silent, "is up and does not answer other kernels");
+}
+
+/*
+ * A member that is down uses no pages; what was lost with it is known elsewhere. -EINTR:
+ * the current task is killed, or the process.
  */
 static int round_tell(struct pcn_change *c, enum pcn_phase phase, u32 flags)
 {
@@ -98,21 +132,24 @@ static int round_tell(struct pcn_change *c, enum pcn_phase phase, u32 flags)
 	};
 	unsigned int kid;
 	int err, result = 0;
+	u64 silent;
 
 	trace_pcn_round(s->number, c->first, c->last, m.round, phase);
 	for_each_kernel(kid, c->members) {
 		if (READ_ONCE(s->broken))
 			return -EINTR;
 		m.epoch = epoch_for(s, kid, flags);
-		err = round_tell_one(s, kid, &m);
-		if (!err || err == -EHOSTDOWN)
-			continue;
+		silent = 0;
+		err = round_tell_one(s, kid, &m, &silent);
 		if (err == -EINTR)
 			return err;
-		if (READ_ONCE(s->broken) ||
-		    s->ops->lose(s->number, kid,
-				 "is up and does not follow a change of the memory layout"))
-			result = -EINTR;
+		if (!err)
+			err = round_lose_silent(s, kid, silent);
+		else if (err != -EHOSTDOWN)
+			err = round_lose(s, BIT_ULL(kid),
+					 "is up and does not follow a change of the memory layout");
+		if (err == -EINTR)
+			result = err;
 	}
 	return result;
 }
@@ -235,12 +272,25 @@ static int round_freeze_all(struct pcn_change *c)
 	return pcn_space_wait_until_quiet(s, s->round_number, c->first, c->last);
 }
 
-/* After the last access of the round, which is a recall: its late answers come here. */
-static int round_fence_all(struct pcn_change *c)
+/**
+ * pcn_round_fence - wait until nothing late is under way between the members
+ * @c:	the change
+ *
+ * After the last access of the round, which is a recall: its late answers come here.
+ *
+ * Context: process, with &pcn_space.round held, and no other lock; sleeps, killably.
+ * Return: 0; -EINTR, also if the process is killed as a kernel has not answered; -ENOMEM.
+ */
+int pcn_round_fence(struct pcn_change *c)
 {
-	if (c->space->proto != &pcn_proto_vote)
+	struct pcn_space *s = c->space;
+	u64 silent;
+	int err;
+
+	if (s->proto != &pcn_proto_vote)
 		return 0;
-	return round_tell(c, PCN_ROUND_FENCE, 0) ?: pcn_space_fence(c->space);
+	err = round_tell(c, PCN_ROUND_FENCE, 0) ?: pcn_space_fence(s, &silent);
+	return err ?: round_lose_silent(s, s->group.self, silent);
 }
 
 /*
@@ -256,7 +306,7 @@ static bool is_last(const struct pcn_change *c)
 static int round_drop_all(struct pcn_change *c)
 {
 	bool last = is_last(c);
-	int err = round_recall(c->space, c->first, c->last) ?: round_fence_all(c);
+	int err = round_recall(c->space, c->first, c->last) ?: pcn_round_fence(c);
 
 	if (!err && !last)
 		err = round_tell(c, PCN_ROUND_DROP, 0);

@@ -11,11 +11,14 @@
 
 /* A kernel that does not answer for so long has died, and is declared dead. */
 #define PCN_ROUND_LIMIT_MS	(60 * MSEC_PER_SEC)
+/* Likewise, one that does not answer a fence, where nothing has to be waited for. */
+#define PCN_FENCE_LIMIT_MS	(30 * MSEC_PER_SEC)
 
 /**
  * enum pcn_phase - phases of a round that members are told of
  * @PCN_ROUND_FREEZE:	let no access begin, wait for those that have, unmap the range
- * @PCN_ROUND_FENCE:	wait until nothing late is under way
+ * @PCN_ROUND_FENCE:	wait until nothing late is under way. The reply has 64 bits: a kernel
+ *			that has not answered as bit kid, or 0
  * @PCN_ROUND_DROP:		forget the pages
  * @PCN_ROUND_THAW:		go on
  */
@@ -53,9 +56,15 @@ struct pcn_round_msg {
 
 static_assert(sizeof(struct pcn_round_msg) == 48);
 
+/* round.c */
+int pcn_round_fence(struct pcn_change *c);
+
+/* fence.c */
+int pcn_space_fence(struct pcn_space *s, u64 *silent);
+unsigned int pcn_fence_limit_ms(const struct pcn_space *s);
+
 /* follow.c */
 int pcn_space_wait_until_quiet(struct pcn_space *s, u64 round, u64 first, u64 last);
-int pcn_space_fence(struct pcn_space *s);
 void pcn_space_set_round(struct pcn_space *s, u64 number);
 
 #endif /* _MM_POPCORN_ROUND_H */
