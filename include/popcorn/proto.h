@@ -109,6 +109,7 @@ enum pcn_event_type {
 #define PCN_MAPPED	BIT(2)	/* Copy_Void: the sender knows that the page exists */
 #define PCN_BOUNCE	BIT(3)	/* Copy_Void: the Fetch went astray, queue as a writer */
 #define PCN_LOST	BIT(4)	/* Rebuild: no valid copy has survived */
+#define PCN_FRAME	BIT(5)	/* Copy: names the frame that the page is in; "direct" only */
 
 /**
  * struct pcn_proto_event - a message or a local event
@@ -125,6 +126,7 @@ enum pcn_event_type {
  *		copies that survived
  * @floor:	Fetch, Fetch_Write: lowest version the requester accepts;
  *		Copy, Copy_Void: lowest version the sender would accept
+ * @frame:	Copy of "direct": number of the page frame
  */
 struct pcn_proto_event {
 	u8	type;
@@ -134,7 +136,10 @@ struct pcn_proto_event {
 	u8	flags;
 	u8	heir;
 	u64	cs;
-	u64	stamp;
+	union {
+		u64	stamp;
+		u64	frame;
+	};
 	u64	version;
 	u64	floor;
 };
@@ -166,6 +171,8 @@ struct pcn_proto_event {
  * @joiners:	deferred Joins
  * @clock:	"vote": Lamport clock, the latest time sent or seen
  * @stamp:	"vote": time of the own Join or Invalid that is under way
+ * @frame:	"direct": number of the page frame that is mapped, which is the origin's; 0
+ *		at the origin
  * @version:	"vote": of the data; 0 when there is none
  * @floor:	"vote": lowest version that is still acceptable
  *
@@ -185,7 +192,10 @@ struct pcn_replica {
 	u64	writers;
 	u64	joiners;
 	u64	clock;
-	u64	stamp;
+	union {
+		u64	stamp;
+		u64	frame;
+	};
 	u64	version;
 	u64	floor;
 };
@@ -193,7 +203,8 @@ struct pcn_replica {
 /**
  * enum pcn_action_type - what an interpreter is to do
  * @PCN_SEND:	send &pcn_action.msg to every kernel of &pcn_action.to; with
- *		PCN_DATA together with the page as it is now
+ *		PCN_DATA together with the page as it is now, with PCN_FRAME together with
+ *		the number of the frame that it is in
  * @PCN_INSTALL: the data of the message that is the event becomes the page
  * @PCN_ZERO:	the page is new: zeros
  * @PCN_NONE:	make the page inaccessible on this kernel; TLBs flushed
@@ -317,7 +328,7 @@ struct pcn_rule {
 
 /**
  * struct pcn_proto - a protocol
- * @name:	"owner" or "vote"
+ * @name:	"owner", "vote" or "direct"
  * @rules:	its rules; number 0 is the empty cell
  * @rule_count:	how many
  * @asks_all:	every member is asked about every page, whether it has used any or not
@@ -333,6 +344,7 @@ struct pcn_proto {
 
 extern const struct pcn_proto pcn_proto_owner;
 extern const struct pcn_proto pcn_proto_vote;
+extern const struct pcn_proto pcn_proto_direct;
 
 const struct pcn_proto *pcn_proto_find(const char *name);
 const struct pcn_proto *pcn_proto_chosen(void);

@@ -121,7 +121,8 @@ void pcn_check_change(struct pcn_record *r, enum pcn_mapping to)
 {
 	struct pcn_check_change c;
 
-	if (r->may == to)
+	/* All may write a page that has one frame. */
+	if (r->may == to || pcn_is_direct(r->space))
 		return;
 	c = change_of(r, to);
 	check_look(&c);
@@ -136,8 +137,11 @@ void pcn_check_change(struct pcn_record *r, enum pcn_mapping to)
  */
 void pcn_check_ended(struct pcn_record *r, bool everywhere)
 {
-	struct pcn_check_change c = change_of(r, PCN_MAP_NONE);
+	struct pcn_check_change c;
 
+	if (pcn_is_direct(r->space))
+		return;
+	c = change_of(r, PCN_MAP_NONE);
 	c.ends = true;
 	c.alone = everywhere;
 	check_look(&c);

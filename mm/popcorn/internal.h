@@ -333,6 +333,42 @@ static inline u64 pcn_other_members(const struct pcn_space *s)
 	return s->group.members & ~BIT_ULL(s->group.self);
 }
 
+/**
+ * pcn_is_direct - do the kernels of a space map the same frames?
+ * @s:	the space
+ *
+ * Context: any.
+ */
+static inline bool pcn_is_direct(const struct pcn_space *s)
+{
+	return s->proto == &pcn_proto_direct;
+}
+
+/**
+ * pcn_maps_others - does this kernel map frames of the origin's?
+ * @s:	the space
+ *
+ * Context: any.
+ */
+static inline bool pcn_maps_others(const struct pcn_space *s)
+{
+	return pcn_is_direct(s) && !pcn_is_origin(s);
+}
+
+/**
+ * pcn_record_pfn - the number of the frame that a page is in
+ * @r:	the record
+ *
+ * Context: the record's lock is held.
+ * Return: the number, or 0.
+ */
+static inline unsigned long pcn_record_pfn(const struct pcn_record *r)
+{
+	if (pcn_maps_others(r->space))
+		return r->replica.frame;
+	return r->frame ? page_to_pfn(r->frame) : 0;
+}
+
 static inline bool pcn_record_in_use(const struct pcn_record *r)
 {
 	return r->active || r->granted;

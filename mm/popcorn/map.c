@@ -153,6 +153,8 @@ struct page *pcn_alloc_frame(struct vm_area_struct *vma, unsigned long address,
 static bool needs_frame(const struct pcn_record *r)
 {
 	lockdep_assert_held(&r->lock);
+	if (pcn_maps_others(r->space))
+		return false;
 	if (!r->frame)
 		return true;
 	return !r->mapped && !r->backlog && !(r->replica.flags & PCN_HELD) &&
@@ -217,7 +219,7 @@ static enum finding look_at_pte(const struct pcn_record *r, pte_t entry)
 		return FOUND_NOTHING;
 	if (!pte_present(entry))
 		return FOUND_OTHER;
-	if (r->frame && pte_pfn(entry) == page_to_pfn(r->frame))
+	if (pte_pfn(entry) == pcn_record_pfn(r))
 		return FOUND_FRAME;
 	return pcn_is_origin(r->space) ? FOUND_PAGE : FOUND_OTHER;
 }
@@ -231,8 +233,7 @@ static void page_complain(struct pcn_record *r, pte_t entry)
 	struct pcn_space *s = r->space;
 
 	pr_err("page %llx of space %llx: the page table has %llx, which is not frame %lx\n",
-	       r->page, s->number, (u64)pte_val(entry),
-	       r->frame ? page_to_pfn(r->frame) : 0);
+	       r->page, s->number, (u64)pte_val(entry), pcn_record_pfn(r));
 	pcn_mm_kill_users(s->mm, "an entry of its page table is not what it must be");
 	pcn_space_break(s->number);
 }
@@ -275,7 +276,7 @@ static void remove_page(struct vm_area_struct *vma, unsigned long address, pte_t
 
 static pte_t make_pte(struct pcn_record *r, struct vm_area_struct *vma)
 {
-	pte_t pte = pfn_pte(page_to_pfn(r->frame), vma->vm_page_prot);
+	pte_t pte = pfn_pte(pcn_record_pfn(r), vma->vm_page_prot);
 
 	/*
 	 * Old, so that it tells later whether the page has been used. Dirty, as the

@@ -108,7 +108,7 @@ static bool same_text(const char *a, const char *b)
 
 /**
  * pcn_proto_find() - find a protocol by its name
- * @name: "owner" or "vote"
+ * @name: "owner", "vote" or "direct"
  *
  * Context: Any context.
  * Return: The protocol, or NULL if there is none of that name.
@@ -119,6 +119,8 @@ const struct pcn_proto *pcn_proto_find(const char *name)
 		return &pcn_proto_owner;
 	if (same_text(name, pcn_proto_vote.name))
 		return &pcn_proto_vote;
+	if (same_text(name, pcn_proto_direct.name))
+		return &pcn_proto_direct;
 	return NULL;
 }
 

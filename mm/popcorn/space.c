@@ -283,6 +283,9 @@ struct pcn_space *pcn_space_create(u64 number, u64 members, unsigned int origin)
 
 	if (IS_ERR(s))
 		return s;
+	/* Its pages have no frame that others could map. */
+	if (pcn_is_direct(s))
+		s->proto = &pcn_proto_owner;
 	err = pcn_tally_new(s, false);
 	if (!err)
 		err = space_enlist(s);

@@ -117,11 +117,13 @@ static void step_send(struct pcn_record *r, const struct pcn_proto_event *m,
 
 	pcn_count_send(r, m, to);
 	to_wire(r, m, &copy->head);
+	if (m->flags & PCN_FRAME)
+		copy->head.stamp = pcn_record_pfn(r);
+	copy->head.absent = m->flags & (PCN_DATA | PCN_FRAME) && r->absent;
 	if (!(m->flags & PCN_DATA))
 		return step_post(r, to, &copy->head, sizeof(copy->head), reserve);
 	atomic64_inc(&r->space->stats.copies);
 	copy->head.early = r->hold.early;
-	copy->head.absent = r->absent;
 	memcpy(copy->data, page_address(r->frame), PAGE_SIZE);
 	step_post(r, to, copy, sizeof(*copy), reserve);
 }
@@ -470,7 +472,8 @@ static void end_plain(struct pcn_record *r, struct pcn_context *c)
 static void step_learn(struct pcn_record *r, const struct pcn_page_msg *w)
 {
 	lockdep_assert_held(&r->lock);
-	pcn_hold_learn(&r->hold, w->from, w->early);
+	if (w->flags & PCN_DATA)
+		pcn_hold_learn(&r->hold, w->from, w->early);
 	if (w->absent && !pcn_is_origin(r->space))
 		WRITE_ONCE(r->absent, true);
 }
@@ -480,7 +483,7 @@ static void take_event(struct pcn_record *r, const struct pcn_proto_event *m,
 {
 	bool held = r->backlog;
 
-	if (m->flags & PCN_DATA)
+	if (m->flags & (PCN_DATA | PCN_FRAME))
 		step_learn(r, w);
 	if (!held && !r->plain)
 		return step_event(r, m, w + 1, c);
@@ -532,6 +535,15 @@ static bool is_of_hosts(const struct pcn_space *s, const struct pcn_page_msg *w)
 	return pcn_is_host(s, w->from) && pcn_is_host(s, w->who);
 }
 
+/* A frame that a peer names is none of this kernel's. */
+static bool may_map_frame(const struct pcn_space *s, const struct pcn_page_msg *w)
+{
+	if (!(w->flags & PCN_FRAME))
+		return true;
+	return pcn_maps_others(s) && w->from == s->group.origin && w->stamp &&
+	       w->stamp < BIT_ULL(MAX_PHYSMEM_BITS - PAGE_SHIFT) && !page_is_ram(w->stamp);
+}
+
 /* Two numbers must not be one address. */
 static bool has_page(const struct pcn_space *s, u64 page)
 {
@@ -550,7 +562,7 @@ static void page_on_message(const struct pcn_message *msg)
 	}
 	/* The poll cannot be in here when pcn_space_destroy() is through. */
 	s = pcn_space_find(w->space);
-	if (s && is_of_hosts(s, w) && has_page(s, w->page))
+	if (s && is_of_hosts(s, w) && has_page(s, w->page) && may_map_frame(s, w))
 		take_message(s, msg);
 	else
 		pr_err_ratelimited("dropped a message from kernel %u about page %llx of space %llx: no such page here, or not one of that kernel\n",
