@@ -28,7 +28,7 @@
  * @PCN_U:	unmapped: this kernel does not use the page
  * @PCN_NR:	not replicated: the only copy, nobody else uses the page
  * @PCN_M:	modified: the only valid copy
- * @PCN_SO:	shared and owner (S* in texts); "owner" protocol only
+ * @PCN_SO:	shared and owner (S* in texts); "owner", and the origin in "direct"
  * @PCN_S:	shared: valid, others may hold it too
  * @PCN_I:	invalid: known, no valid data
  * @PCN_FNR:	first touch here, nothing heard of other copies yet
@@ -38,7 +38,7 @@
  * @PCN_IR2:	reading from I, an Invalid arrived meanwhile
  * @PCN_WP1:	Invalids are out, collecting Acks or votes
  * @PCN_WP2:	lost the vote, collecting the rest of it; "vote" only
- * @PCN_WR:	fetching in order to write
+ * @PCN_WR:	fetching in order to write; "direct": fetching
  * @PCN_STATES:	how many there are
  */
 enum pcn_state {
@@ -164,7 +164,7 @@ struct pcn_proto_event {
  * @late:	"owner": the writer whose Invalid has not been acknowledged yet
  * @via:	"owner": a kernel that answered a Join with "mapped"
  * @cs:		copyset; "owner": exact, at the owner; "vote": all that ever
- *		joined
+ *		joined; "direct": all that the origin has told the frame
  * @wait:	kernels whose answer, vote or Ack is outstanding
  * @readers:	deferred reads ("vote": any deferred Fetch)
  * @writers:	"owner": deferred Fetch_Writes

@@ -170,8 +170,8 @@ void pcn_replica_own(const struct pcn_proto *p, const struct pcn_kernel_group *g
  * @r: the replica
  *
  * A range is frozen when no member starts an access in it and all replicas of
- * it have settled. In "owner" no message about it is under way then; in "vote"
- * late answers may be, which the epoch of the range keeps out.
+ * it have settled. In "owner" and "direct" no message about it is under way then; in
+ * "vote" late answers may be, which the epoch of the range keeps out.
  *
  * Context: Any context.
  * Return: true if no access waits and nothing is owed to another kernel.
@@ -181,7 +181,7 @@ bool pcn_replica_is_settled(const struct pcn_replica *r)
 	return r->state <= PCN_I;
 }
 
-/* --- rules of both protocols --- */
+/* --- rules of several protocols --- */
 
 /**
  * pcn_rule_impossible() - the cell is empty
@@ -274,7 +274,7 @@ void pcn_rule_abort_void(struct pcn_step *s)
 	end_access(s, PCN_I);
 }
 
-/* --- parts of rules of both protocols --- */
+/* --- parts of rules of several protocols --- */
 
 /**
  * pcn_make_page() - nobody has the page: zeros, and the access goes on

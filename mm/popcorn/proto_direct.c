@@ -7,11 +7,16 @@
  * writing alike, and is told the frame. From then on the page costs no message, and an
  * atomic operation is the hardware's.
  *
- * The origin never gives the page up; it knows which kernels have mapped the frame. What it
+ * The origin never gives the page up; it knows which kernels it has told the frame. What it
  * has to guarantee is that no entry outlives the frame: before the frame is freed, or holds
- * another page, all kernels have forgotten it. That is done by a round of the origin, as
- * in the other protocols (drop), and by the death of a kernel, whose CPUs are stopped by
- * then. With a kernel that dies no page is lost but those that it is the origin of.
+ * another page, all kernels have unmapped it, and none maps it again. That is done by a
+ * round of the origin, as in the other protocols (drop), and by the death of a kernel,
+ * whose CPUs are stopped by then. With a kernel that dies no page is lost but those that it
+ * is the origin of.
+ *
+ * An access waits for the origin alone, and the process ends with that. So none is ever
+ * given up: there is no abort. It would leave a Copy under way, and a Copy that is late
+ * names a frame that may have been freed.
  */
 #include "proto_impl.h"
 
@@ -21,13 +26,6 @@ enum {
 	SHARE,
 	MAP,
 };
-
-static void direct_share(struct pcn_step *s)
-{
-	send(s, BIT_ULL(s->ev->who), PCN_COPY)->flags = PCN_FRAME;
-	s->r->cs |= BIT_ULL(s->ev->who);
-	s->r->state = PCN_SO;
-}
 
 static void direct_rule_touch(struct pcn_step *s)
 {
@@ -40,6 +38,16 @@ static void direct_rule_touch(struct pcn_step *s)
 	r->state = PCN_WR;
 }
 
+/* Nobody asks for another kernel: nothing is forwarded. */
+static void direct_rule_share(struct pcn_step *s)
+{
+	u64 reader = BIT_ULL(s->ev->from);
+
+	send(s, reader, PCN_COPY)->flags = PCN_FRAME;
+	s->r->cs |= reader;
+	s->r->state = PCN_SO;
+}
+
 static void direct_rule_first(struct pcn_step *s)
 {
 	if (s->r->hint != s->g->self)
@@ -47,20 +55,17 @@ static void direct_rule_first(struct pcn_step *s)
 	act(s, PCN_ZERO);
 	act(s, PCN_RDWR);
 	s->r->flags |= PCN_HELD;
-	direct_share(s);
-}
-
-static void direct_rule_share(struct pcn_step *s)
-{
-	direct_share(s);
+	direct_rule_share(s);
 }
 
 static void direct_rule_map(struct pcn_step *s)
 {
 	struct pcn_replica *r = s->r;
 
-	if (!(s->ev->flags & PCN_FRAME) || s->ev->from != r->hint)
-		return impossible(s, "a Copy without a frame, or not the origin's");
+	if (s->ev->from != r->hint)
+		return impossible(s, "a Copy that is not the origin's");
+	if (!(s->ev->flags & PCN_FRAME))
+		return impossible(s, "a Copy without a frame");
 	r->frame = s->ev->frame;
 	r->flags |= PCN_HELD;
 	r->state = PCN_S;
@@ -68,12 +73,8 @@ static void direct_rule_map(struct pcn_step *s)
 	done(s);
 }
 
-static void direct_rule_dead(struct pcn_step *s)
-{
-	s->r->cs &= ~BIT_ULL(s->ev->who);
-}
-
-static void direct_rule_left(struct pcn_step *s)
+/* A kernel has died, or left. */
+static void direct_rule_gone(struct pcn_step *s)
 {
 	s->r->cs &= ~BIT_ULL(s->ev->who);
 }
@@ -89,15 +90,14 @@ static const struct pcn_rule direct_rules[] = {
 	[MAP] = { "map", "the frame is mapped, the access goes on",
 		  PCN_TO(S), direct_rule_map },
 	[DEAD] = { "dead", "take it out of cs",
-		   PCN_SAME, direct_rule_dead },
+		   PCN_SAME, direct_rule_gone },
 	[LEFT] = { "left", "take it out of cs",
-		   PCN_SAME, direct_rule_left },
+		   PCN_SAME, direct_rule_gone },
 };
 
 #define AT_REST							\
 	[PCN_DROP]		= DROP,				\
 	[PCN_DEAD]		= DEAD,				\
-	[PCN_ABORT]		= IGNORE,			\
 	[PCN_LEFT]		= LEFT
 
 #define MAPPED							\
@@ -127,7 +127,7 @@ const struct pcn_proto pcn_proto_direct = {
 		[PCN_S] = { MAPPED },
 		[PCN_WR] = {
 			[PCN_COPY]		= MAP,
-			WAITING_CELLS(ABORT_FIRST),
+			[PCN_DEAD]		= DEAD,
 		},
 	},
 };

@@ -225,7 +225,7 @@ static inline bool own_first(const struct pcn_step *s)
 	return s->g->self < s->ev->from;
 }
 
-/* Rules of both protocols and parts of such, in proto.c */
+/* Rules of several protocols and parts of such, in proto.c */
 void pcn_rule_impossible(struct pcn_step *s);
 void pcn_rule_ignore(struct pcn_step *s);
 void pcn_rule_hit(struct pcn_step *s);
