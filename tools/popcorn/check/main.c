@@ -23,7 +23,7 @@ static const char usage[] =
 "       check fuzz                         nonsense is refused by name\n"
 "       check tables | dot NAME            print the transition tables\n"
 "\n"
-"      --protocol NAME   owner (default) or vote\n"
+"      --protocol NAME   owner (default), vote or direct\n"
 "  -n, --kernels N       2 to 6 (default 3)\n"
 "      --any-order       messages may overtake each other (default: FIFO)\n"
 "      --origin          kernel 0 owns untouched pages (default: a vote)\n"
@@ -36,7 +36,8 @@ static const char usage[] =
 "      --writes N        writes of each kernel, 0 to 6 (default unlimited)\n"
 "      --readers MASK    kernels that read (default all)\n"
 "      --writers MASK    kernels that write (default all)\n"
-"      --drops N         times that the page is dropped by all, 0 to 6\n"
+"      --drops N         times that the page is dropped by all, 0 to 6; here and\n"
+"                        below 7 is any number of times\n"
 "      --keep            kernel 0 reads the page before it is dropped\n"
 "      --fences KIND     what keeps late messages out when it is dropped or a\n"
 "                        kernel leaves: none: an epoch (default); once, twice:\n"
@@ -45,6 +46,9 @@ static const char usage[] =
 "      --deaths N        kernels that die (never kernel 0)\n"
 "      --forks N         times that kernel 0 calls the page in\n"
 "      --joins N         times that the last kernel becomes a member\n"
+"      --ends            direct: the process may end, or kernel 0 die\n"
+"      --lies N          direct: messages that nobody should send\n"
+"      --mistake N       direct: with number N of enum mistake\n"
 "      --no-live         do not look for starvation\n"
 "      --without N       check-seeded only: without rule N of enum pcn_seed\n"
 "      --unseen          list cells of the table that no move has used\n"
@@ -64,7 +68,9 @@ static const struct option options[] = {
 	{ "drops", 1, NULL, 'D' }, { "leaves", 1, NULL, 'L' },
 	{ "keep", 0, NULL, 'k' }, { "fences", 1, NULL, 'f' },
 	{ "deaths", 1, NULL, 'K' }, { "forks", 1, NULL, 'F' },
-	{ "joins", 1, NULL, 'J' }, { "no-live", 0, NULL, 'l' },
+	{ "joins", 1, NULL, 'J' }, { "ends", 0, NULL, 'e' },
+	{ "lies", 1, NULL, 'i' }, { "mistake", 1, NULL, 'M' },
+	{ "no-live", 0, NULL, 'l' },
 	{ "without", 1, NULL, 'x' }, { "unseen", 0, NULL, 'u' },
 	{ "memory", 1, NULL, 'm' }, { "time", 1, NULL, 't' },
 	{ "states", 1, NULL, 'c' }, { "help", 0, NULL, 'h' }, { }
@@ -197,7 +203,7 @@ int main(int argc, char **argv)
 			c.writers = number_in(optarg, 0xff);
 			break;
 		case 'D':
-			c.drops = number_in(optarg, 6);
+			c.drops = number_in(optarg, UNLIMITED);
 			break;
 		case 'k':
 			c.keep = true;
@@ -206,16 +212,25 @@ int main(int argc, char **argv)
 			c.fences = named(optarg, fence_kinds);
 			break;
 		case 'L':
-			c.leaves = number_in(optarg, 6);
+			c.leaves = number_in(optarg, UNLIMITED);
 			break;
 		case 'K':
-			c.deaths = number_in(optarg, 6);
+			c.deaths = number_in(optarg, UNLIMITED);
 			break;
 		case 'F':
-			c.forks = number_in(optarg, 6);
+			c.forks = number_in(optarg, UNLIMITED);
 			break;
 		case 'J':
-			c.joins = number_in(optarg, 6);
+			c.joins = number_in(optarg, UNLIMITED);
+			break;
+		case 'e':
+			c.ends = true;
+			break;
+		case 'i':
+			c.lies = number_in(optarg, UNLIMITED - 1);
+			break;
+		case 'M':
+			c.mistake = number_in(optarg, MISTAKES - 1);
 			break;
 		case 'l':
 			c.live = false;
@@ -247,6 +262,10 @@ int main(int argc, char **argv)
 		return run_command(argc - optind, argv + optind, &l);
 	if (c.n < 1)
 		refuse("no kernels", "0");
+	if (c.proto == &pcn_proto_direct)
+		c.origin = true;
+	else if (c.ends || c.lies || c.mistake)
+		refuse("for direct only", "--ends, --lies, --mistake");
 	if (c.fences && !c.fifo)
 		refuse("fences need FIFO", "--any-order");
 	return explore_one(&c, &l, unseen);

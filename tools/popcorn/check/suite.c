@@ -26,6 +26,7 @@ int take_out_rule(unsigned int seed)
 
 #define OWNER	(&pcn_proto_owner)
 #define VOTE	(&pcn_proto_vote)
+#define DIRECT	(&pcn_proto_direct)
 #define ALL	.reads = UNLIMITED, .writes = UNLIMITED, \
 		.readers = 0xff, .writers = 0xff
 #define ONE	.reads = 1, .writes = 1, .readers = 0xff, .writers = 0xff
@@ -34,6 +35,11 @@ int take_out_rule(unsigned int seed)
 #define OTHERS	.reads = 1, .writes = 1, .readers = 6, .writers = 3
 /* As at the origin of a process. */
 #define OWNED	.origin = true, .start = START_OWNED
+/* Untouched, at an origin. */
+#define NEW	.origin = true, .start = START_U
+/* Whatever may happen, any number of times. */
+#define ANY	.drops = UNLIMITED, .forks = UNLIMITED, .joins = UNLIMITED, \
+		.leaves = UNLIMITED, .deaths = UNLIMITED, .ends = true
 
 struct sound {
 	const char *suite;
@@ -107,6 +113,23 @@ static const struct sound sounds[] = {
 	  { VOTE, 3, true, ONE, OWNED, .live = true } },
 	{ "quick", "vote, from NR at the origin, two read and two write once, not FIFO",
 	  { VOTE, 3, false, SOME, OWNED, .live = true } },
+
+	{ "quick", "direct, from U, FIFO", { DIRECT, 2, true, ALL, NEW,
+	  .live = true } },
+	{ "quick", "direct, from U, not FIFO", { DIRECT, 2, false, ALL, NEW,
+	  .live = true } },
+	{ "quick", "direct, from U, FIFO", { DIRECT, 3, true, ALL, NEW,
+	  .live = true } },
+	{ "quick", "direct, from U, not FIFO", { DIRECT, 3, false, ALL, NEW,
+	  .live = true } },
+	{ "quick", "direct, from U, FIFO", { DIRECT, 4, true, ALL, NEW,
+	  .live = true } },
+	{ "quick", "direct, from U, not FIFO", { DIRECT, 4, false, ALL, NEW,
+	  .live = true } },
+	{ "quick", "direct, from NR at the origin, FIFO", { DIRECT, 4, true, ALL,
+	  OWNED, .live = true } },
+	{ "quick", "direct, from NR at the origin, not FIFO", { DIRECT, 4, false,
+	  ALL, OWNED, .live = true } },
 
 	/* Beyond the accesses. */
 	{ "beyond", "owner by vote, a drop, one read and write each, FIFO",
@@ -246,6 +269,40 @@ static const struct sound sounds[] = {
 	  { VOTE, 2, true, ALL, OWNED, .drops = 2, .joins = 2, .leaves = 1,
 	    .deaths = 1, .keep = true, .fences = FENCES_BACK, .live = true } },
 
+	/* Where nothing moves, all of it is small enough. */
+	{ "beyond", "direct from U, anything, unlimited, FIFO", { DIRECT, 2, true,
+	  ALL, NEW, ANY, .live = true } },
+	{ "beyond", "direct from U, anything, unlimited, not FIFO", { DIRECT, 2,
+	  false, ALL, NEW, ANY, .live = true } },
+	{ "beyond", "direct from U, anything, unlimited, FIFO", { DIRECT, 3, true,
+	  ALL, NEW, ANY, .live = true } },
+	{ "beyond", "direct from U, anything, unlimited, not FIFO", { DIRECT, 3,
+	  false, ALL, NEW, ANY, .live = true } },
+	{ "beyond", "direct from S, anything, unlimited, not FIFO", { DIRECT, 3,
+	  false, ALL, .origin = true, .start = START_S, ANY, .live = true } },
+	{ "beyond", "direct from NR, anything, unlimited, FIFO", { DIRECT, 2, true,
+	  ALL, OWNED, ANY, .live = true } },
+	{ "beyond", "direct from NR, anything, unlimited, not FIFO", { DIRECT, 2,
+	  false, ALL, OWNED, ANY, .live = true } },
+	{ "beyond", "direct from NR, anything, unlimited, FIFO", { DIRECT, 3, true,
+	  ALL, OWNED, ANY, .live = true } },
+	{ "beyond", "direct from NR, anything, unlimited, not FIFO", { DIRECT, 3,
+	  false, ALL, OWNED, ANY, .live = true } },
+	{ "beyond", "direct from U, anything, unlimited, FIFO", { DIRECT, 4, true,
+	  ALL, NEW, ANY, .live = true } },
+	{ "beyond", "direct from U, anything, unlimited, not FIFO", { DIRECT, 4,
+	  false, ALL, NEW, ANY, .live = true } },
+	{ "beyond", "direct from NR, anything, unlimited, FIFO", { DIRECT, 4, true,
+	  ALL, OWNED, ANY, .live = true } },
+	{ "beyond", "direct from NR, anything, unlimited, not FIFO", { DIRECT, 4,
+	  false, ALL, OWNED, ANY, .live = true } },
+	{ "beyond", "direct from U, anything and two lies, unlimited, not FIFO",
+	  { DIRECT, 2, false, ALL, NEW, ANY, .lies = 2, .live = true } },
+	{ "beyond", "direct from U, anything and a lie, unlimited, not FIFO",
+	  { DIRECT, 3, false, ALL, NEW, ANY, .lies = 1, .live = true } },
+	{ "beyond", "direct from NR, anything and a lie, unlimited, FIFO",
+	  { DIRECT, 3, true, ALL, OWNED, ANY, .lies = 1, .live = true } },
+
 	{ "deep", "owner, from S, FIFO", { OWNER, 4, true, ALL,
 	  .start = START_S, .live = true } },
 	{ "deep", "owner, from S, not FIFO", { OWNER, 4, false, ALL,
@@ -289,6 +346,11 @@ static const struct sound sounds[] = {
 	{ "deep", "vote, from S, two write and one reads once, FIFO", { VOTE, 4,
 	  true, .reads = 1, .writes = 1, .readers = 8, .writers = 3,
 	  .start = START_S, .live = true } },
+	{ "deep", "direct from NR, anything and a lie, unlimited, FIFO", { DIRECT, 4,
+	  true, ALL, OWNED, ANY, .lies = 1, .live = true } },
+	{ "deep", "direct from NR, drops, deaths and the end, unlimited, FIFO", {
+	  DIRECT, 5, true, ALL, OWNED, .drops = UNLIMITED, .deaths = UNLIMITED,
+	  .ends = true, .live = true } },
 };
 
 static void report(const struct config *c, const char *name,
@@ -332,6 +394,7 @@ int suite_sound(const char *which, const struct limits *l)
 	if (!strcmp(which, "quick")) {
 		own_is_touch(OWNER);
 		own_is_touch(VOTE);
+		own_is_touch(DIRECT);
 	}
 	return tap_end();
 }
