@@ -44,13 +44,14 @@ static void direct_rule_share(struct pcn_step *s)
 	u64 reader = BIT_ULL(s->ev->from);
 
 	send(s, reader, PCN_COPY)->flags = PCN_FRAME;
-	s->r->cs |= reader;
+	if (!pcn_without(PCN_SEED_DIRECT_CS))
+		s->r->cs |= reader;
 	s->r->state = PCN_SO;
 }
 
 static void direct_rule_first(struct pcn_step *s)
 {
-	if (s->r->hint != s->g->self)
+	if (s->r->hint != s->g->self && !pcn_without(PCN_SEED_DIRECT_STRAY))
 		return impossible(s, "a Fetch to a kernel that is not the origin");
 	act(s, PCN_ZERO);
 	act(s, PCN_RDWR);
@@ -62,9 +63,9 @@ static void direct_rule_map(struct pcn_step *s)
 {
 	struct pcn_replica *r = s->r;
 
-	if (s->ev->from != r->hint)
+	if (s->ev->from != r->hint && !pcn_without(PCN_SEED_DIRECT_FROM))
 		return impossible(s, "a Copy that is not the origin's");
-	if (!(s->ev->flags & PCN_FRAME))
+	if (!(s->ev->flags & PCN_FRAME) && !pcn_without(PCN_SEED_DIRECT_FRAME))
 		return impossible(s, "a Copy without a frame");
 	r->frame = s->ev->frame;
 	r->flags |= PCN_HELD;
@@ -76,7 +77,8 @@ static void direct_rule_map(struct pcn_step *s)
 /* A kernel has died, or left. */
 static void direct_rule_gone(struct pcn_step *s)
 {
-	s->r->cs &= ~BIT_ULL(s->ev->who);
+	if (!pcn_without(PCN_SEED_DIRECT_GONE))
+		s->r->cs &= ~BIT_ULL(s->ev->who);
 }
 
 static const struct pcn_rule direct_rules[] = {
