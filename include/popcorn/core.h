@@ -13,6 +13,7 @@ struct pcn_window;
 
 struct pcn_window *pcn_window(void);
 const struct pcn_facts *pcn_facts(void);
+bool pcn_memory_is_of(unsigned int kid, u64 pfn);
 u64 pcn_roster_entry(unsigned int kid);
 void pcn_roster_open(u64 abi);
 struct pcn_check_table *pcn_window_check(void);

@@ -24,7 +24,7 @@
 #include <popcorn/ring.h>
 
 #define PCN_WINDOW_MAGIC	0x31574e4f50434e50ULL	/* "PNCPONW1" */
-#define PCN_WINDOW_VERSION	3
+#define PCN_WINDOW_VERSION	4
 
 /** PCN_LOG_SIZE - bytes of log text in an area */
 #define PCN_LOG_SIZE		(PCN_AREA_SIZE - 0x1000)
@@ -66,6 +66,19 @@ enum pcn_roster_verdict {
 #define PCN_ROSTER_VERDICT(entry)	((u8)(entry))
 #define PCN_ROSTER_GENERATION(entry)	((u32)((entry) >> 8))
 
+/** PCN_RAM_RANGES - ranges of the primary's memory that the window has room for */
+#define PCN_RAM_RANGES		64
+
+/**
+ * struct pcn_extent - a range of physical memory
+ * @start:	its first byte
+ * @size:	bytes, 0: there is none
+ */
+struct pcn_extent {
+	u64	start;
+	u64	size;
+};
+
 /**
  * struct pcn_window - head of the window
  * @magic:	PCN_WINDOW_MAGIC
@@ -86,6 +99,8 @@ enum pcn_roster_verdict {
  * @roster:	[kid]: PCN_ROSTER(), the life and whether the kernel is up
  * @apicid:	[kid]: physical APIC id that takes its doorbell
  * @owner:	per CPU of the machine: the kernel that it belongs to, plus one; 0: none
+ * @memory:	[kid]: memory of a secondary, without its boot area; [0]: none
+ * @ram:	memory of the primary: what it had as RAM when it booted
  */
 struct pcn_window {
 	u64	magic;
@@ -105,6 +120,8 @@ struct pcn_window {
 	u64	roster[PCN_KERNELS_MAX];
 	u32	apicid[PCN_KERNELS_MAX];
 	u8	owner[PCN_CPU_LIMIT];
+	struct pcn_extent memory[PCN_KERNELS_MAX];
+	struct pcn_extent ram[PCN_RAM_RANGES];
 };
 
 /**
@@ -126,6 +143,16 @@ struct pcn_facts {
 	u64	check;
 	u32	primary_apicid;
 	u32	apicid[PCN_KERNELS_MAX];
+};
+
+/**
+ * struct pcn_memory - whose memory is where: a checked copy of what the window says
+ * @memory:	[kid]: memory of a secondary, without its boot area; [0]: none
+ * @ram:	memory of the primary
+ */
+struct pcn_memory {
+	struct pcn_extent memory[PCN_KERNELS_MAX];
+	struct pcn_extent ram[PCN_RAM_RANGES];
 };
 
 /** enum pcn_poll_group_id - channels that are polled together, and by what */

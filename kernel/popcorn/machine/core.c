@@ -299,8 +299,10 @@ static int __init init_primary(const struct pcn_partitions *all)
 	if (err)
 		return err;
 	publish_apicids();
+	pcn_memory_publish(window, all);
 	/* Nobody else runs yet: this is what was written just now. */
-	if (WARN_ON_ONCE(!pcn_facts_copy(&facts, window, window->size)))
+	if (WARN_ON_ONCE(!pcn_facts_copy(&facts, window, window->size)) ||
+	    WARN_ON_ONCE(!pcn_memory_learn(window)))
 		return -EINVAL;
 	pcn_cpus_init();
 	pcn_roster_init();
@@ -327,7 +329,8 @@ static int __init init_self(const struct pcn_handoff *h)
 	k->state = PCN_RUNNING;
 	generation = h->generation;
 	if (!pcn_facts_copy(&facts, pcn_secondary_window(), h->window_size) ||
-	    !(facts.present & BIT_ULL(h->kid)))
+	    !(facts.present & BIT_ULL(h->kid)) ||
+	    !pcn_memory_learn(pcn_secondary_window()))
 		panic("the head of the message window is not valid");
 	window = pcn_secondary_window();
 	kernels[h->kid] = k;

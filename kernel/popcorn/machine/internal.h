@@ -61,6 +61,14 @@ ssize_t pcn_log_read(const struct pcn_log *log, char *to, loff_t offset,
 void pcn_log_register_console(struct pcn_log *log);
 void pcn_log_move(struct pcn_log *log);
 
+/* memory.c */
+void pcn_memory_add_ram(struct pcn_extent ram[PCN_RAM_RANGES], u64 start, u64 size);
+bool pcn_memory_copy(struct pcn_memory *m, const struct pcn_window *w,
+		     const struct pcn_extent *window, u64 end);
+bool pcn_memory_has(const struct pcn_memory *m, unsigned int kid, u64 pfn);
+void pcn_memory_publish(struct pcn_window *w, const struct pcn_partitions *all);
+bool pcn_memory_learn(const struct pcn_window *w);
+
 /* window.c */
 bool pcn_facts_copy(struct pcn_facts *f, const struct pcn_window *w, u64 size);
 void pcn_copy_text(char *to, const char *from, size_t size);

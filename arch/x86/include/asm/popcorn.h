@@ -134,6 +134,7 @@ unsigned int pcn_arch_machine_cpus(void);
 u32 pcn_arch_cpu_apicid(unsigned int cpu);
 u64 pcn_arch_window(u64 *size);
 u64 pcn_arch_window_check(void);
+u64 pcn_arch_memory_end(void);
 
 /* bootimage.c, vmlinux.c, launch.c: other kernels (primary) */
 int pcn_arch_check_image(struct pcn_kernel *k, const struct pcn_image *image);

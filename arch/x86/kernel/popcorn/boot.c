@@ -29,6 +29,7 @@
 #include <asm/apic.h>
 #include <asm/e820/api.h>
 #include <asm/popcorn.h>
+#include <asm/processor.h>
 #include <asm/sections.h>
 #include <asm/setup.h>
 #include <asm/x86_init.h>
@@ -465,4 +466,15 @@ u64 pcn_arch_window(u64 *size)
 u64 pcn_arch_window_check(void)
 {
 	return check_size;
+}
+
+/**
+ * pcn_arch_memory_end - the end of what this kernel's CPUs can address
+ *
+ * Context: any, once setup_arch() is through.
+ * Return: the first physical address that is too high.
+ */
+u64 pcn_arch_memory_end(void)
+{
+	return BIT_ULL(boot_cpu_data.x86_phys_bits);
 }

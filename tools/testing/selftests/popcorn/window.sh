@@ -10,7 +10,7 @@
 
 # Offsets in struct pcn_window
 KERNELS=12 SIZE=16 PRIMARY_APICID=24 RING_ORDER=28 PRESENT=32 CHECK=40
-APICID=$((0x440)) OWNER=$((0x540))
+APICID=$((0x440)) OWNER=$((0x540)) MEMORY=$((0x940)) RAM=$((0xd40))
 ONES='\377\377\377\377'
 
 window=$((0x$(sed -n 's/^ *\([0-9a-f]*\)-.* Popcorn window$/\1/p' /proc/iomem)))
@@ -31,6 +31,8 @@ spoil_head()
 	spoil $CHECK "$ONES$ONES"
 	spoil $APICID "$ONES$ONES$ONES"
 	spoil $OWNER "$ONES$ONES"
+	spoil $MEMORY "$ONES$ONES$ONES$ONES$ONES$ONES$ONES$ONES"
+	spoil $RAM "$ONES$ONES$ONES$ONES"
 }
 
 is_spoilt()
