@@ -33,9 +33,9 @@ struct pt_regs;
  * @heir:	the kernel that takes the place of @who
  * @early:	with PCN_DATA, 1 if the page was asked for too early, before it was used
  * @absent:	with PCN_DATA, 1 if the data is not the page, which can be used at the origin
- *		alone
+ *		alone; with PCN_FRAME likewise, and then no frame is named
  * @cs:		copyset
- * @stamp:	Lamport time
+ * @stamp:	Lamport time; with PCN_FRAME the number of the frame, 0 if @absent
  * @version:	of the data
  * @floor:	lowest version that is acceptable
  * @pad1:	zero

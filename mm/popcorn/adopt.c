@@ -18,7 +18,8 @@
  *
  *	The page cannot be brought in: it is behind the end of a file, or cannot be read.
  *
- *	There is no memory that the process may have, or no VMA any more.
+ *	There is no memory that the process may have, or no VMA any more. In the protocol
+ *	"direct": the memory that there is may not be named to others (direct.c).
  *
  * Then the page is *absent*. Nothing happens to what is mapped: at the origin the page
  * stays Linux's. The kernel that has asked gets an answer all the same: the protocol goes
@@ -157,12 +158,17 @@ static void split_huge(struct vm_area_struct *vma, unsigned long address)
 		split_huge_pmd(vma, pmd, address);
 }
 
-static struct page *new_frame(struct vm_area_struct *vma, unsigned long address,
-			      gfp_t gfp)
+static struct page *new_frame(struct pcn_record *r, struct vm_area_struct *vma, gfp_t gfp)
 {
+	struct page *frame;
+
 	if (pcn_check_mistake(PCN_MISTAKE_ADOPT))
 		return NULL;
-	return pcn_alloc_frame(vma, address, gfp);
+	frame = pcn_alloc_frame(vma, pcn_address_of(r), gfp);
+	if (!frame || pcn_direct_may_lend(r->space, frame))
+		return frame;
+	put_page(frame);
+	return NULL;
 }
 
 /* Is there a page table of small pages, and what anonymous pages need? */
@@ -187,15 +193,16 @@ static bool prepare_adoption(struct vm_area_struct *vma, unsigned long address,
 }
 
 /* What adopt_page() does, if nobody has to be waited for; NULL otherwise. */
-static struct page *try_adopt(struct mm_struct *mm, unsigned long address, bool atomic)
+static struct page *try_adopt(struct pcn_record *r, bool atomic)
 {
-	struct vm_area_struct *vma = vma_lookup(mm, address);
+	unsigned long address = pcn_address_of(r);
+	struct vm_area_struct *vma = vma_lookup(r->space->mm, address);
 	struct page *frame;
 	int err;
 
 	if (!vma || !pcn_vma_replicates(vma) || !prepare_adoption(vma, address, atomic))
 		return NULL;
-	frame = new_frame(vma, address, GFP_NOWAIT | __GFP_NOWARN);
+	frame = new_frame(r, vma, GFP_NOWAIT | __GFP_NOWARN);
 	if (!frame)
 		return NULL;
 	err = replace_page(vma, address, frame);
@@ -226,13 +233,15 @@ static int bring_in(struct vm_area_struct *vma, unsigned long address)
 	return ret & VM_FAULT_ERROR ? -EFAULT : 0;
 }
 
-static int adopt_once(struct vm_area_struct *vma, unsigned long address,
+static int adopt_once(struct pcn_record *r, struct vm_area_struct *vma,
 		      struct page **frame)
 {
+	unsigned long address = pcn_address_of(r);
+
 	if (anon_vma_prepare(vma))
 		return -ENOMEM;
 	if (!*frame)
-		*frame = new_frame(vma, address, GFP_USER);
+		*frame = new_frame(r, vma, GFP_USER);
 	if (!*frame)
 		return -ENOMEM;
 	split_huge(vma, address);
@@ -255,7 +264,7 @@ static int adopt_page(struct pcn_record *r, struct page **frame)
 		vma = vma_lookup(mm, address);
 		if (!vma || !pcn_vma_replicates(vma))
 			return -EFAULT;
-		err = adopt_once(vma, address, frame);
+		err = adopt_once(r, vma, frame);
 		if (err != -ENOENT)
 			return err;
 		err = bring_in(vma, address);
@@ -444,7 +453,7 @@ bool pcn_page_adopt_at_once(struct pcn_record *r, bool atomic)
 		return false;
 	adopts = become_adopter(r);
 	if (adopts)
-		frame = try_adopt(mm, pcn_address_of(r), atomic);
+		frame = try_adopt(r, atomic);
 	if (frame)
 		make_shared(r, frame, false);
 	else if (adopts)

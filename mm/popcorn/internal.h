@@ -564,7 +564,13 @@ bool pcn_space_has_torn(struct pcn_space *s, u64 first, u64 last);
 /* follow.c */
 int pcn_follow_init(void);
 
+/* direct.c */
+bool pcn_direct_may_lend(const struct pcn_space *s, const struct page *frame);
+void pcn_direct_name(const struct pcn_record *r, struct pcn_page_msg *w);
+bool pcn_direct_accepts(struct pcn_space *s, const struct pcn_page_msg *w);
+
 /* space.c */
+void pcn_space_kill(struct pcn_space *s, const char *why);
 struct pcn_space *pcn_space_next_visiting(void);
 unsigned long pcn_frames_visiting(void);
 

@@ -224,18 +224,14 @@ static enum finding look_at_pte(const struct pcn_record *r, pte_t entry)
 	return pcn_is_origin(r->space) ? FOUND_PAGE : FOUND_OTHER;
 }
 
-/*
- * Whatever this is, the frame is used for nothing else, nor is what was found. At a
- * member the keeper is among those that are killed, and tells the origin.
- */
+/* Whatever this is, the frame is used for nothing else, nor is what was found. */
 static void page_complain(struct pcn_record *r, pte_t entry)
 {
 	struct pcn_space *s = r->space;
 
 	pr_err("page %llx of space %llx: the page table has %llx, which is not frame %lx\n",
 	       r->page, s->number, (u64)pte_val(entry), pcn_record_pfn(r));
-	pcn_mm_kill_users(s->mm, "an entry of its page table is not what it must be");
-	pcn_space_break(s->number);
+	pcn_space_kill(s, "an entry of its page table is not what it must be");
 }
 
 /**

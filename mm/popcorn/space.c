@@ -467,6 +467,21 @@ void pcn_mm_kill_users(const struct mm_struct *mm, const char *why)
 }
 
 /**
+ * pcn_space_kill - end the process of a space here, since a page is not as it must be
+ * @s:		the space, of an address space
+ * @why:	as for pcn_mm_kill_users()
+ *
+ * At a member the keeper is among those that are killed, and tells the origin.
+ *
+ * Context: any but hard interrupt; a record's lock may be held.
+ */
+void pcn_space_kill(struct pcn_space *s, const char *why)
+{
+	pcn_mm_kill_users(s->mm, why);
+	pcn_space_break(s->number);
+}
+
+/**
  * pcn_mm_exit - the end of an address space that may be shared
  * @mm:	it has no user any more
  *

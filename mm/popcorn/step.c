@@ -118,12 +118,12 @@ static void step_send(struct pcn_record *r, const struct pcn_proto_event *m,
 	pcn_count_send(r, m, to);
 	to_wire(r, m, &copy->head);
 	if (m->flags & PCN_FRAME)
-		copy->head.stamp = pcn_record_pfn(r);
-	copy->head.absent = m->flags & (PCN_DATA | PCN_FRAME) && r->absent;
+		pcn_direct_name(r, &copy->head);
 	if (!(m->flags & PCN_DATA))
 		return step_post(r, to, &copy->head, sizeof(copy->head), reserve);
 	atomic64_inc(&r->space->stats.copies);
 	copy->head.early = r->hold.early;
+	copy->head.absent = r->absent;
 	memcpy(copy->data, page_address(r->frame), PAGE_SIZE);
 	step_post(r, to, copy, sizeof(*copy), reserve);
 }
@@ -325,6 +325,9 @@ static void step_event(struct pcn_record *r, const struct pcn_proto_event *m,
 		pr_err_ratelimited("page %llx of space %llx: refused %s from kernel %u in state %s: %s\n",
 				   r->page, s->number, pcn_event_name(m->type),
 				   m->from, pcn_state_name(state), out.fault);
+		/* In "direct" a thread may wait for this answer, and gets no other. */
+		if (pcn_maps_others(s) && m->from == s->group.origin)
+			pcn_space_kill(s, "its origin has answered what it must not");
 		return;
 	}
 	trace_pcn_page_step(s->number, r->page, m->type, m->from, state,
@@ -535,15 +538,6 @@ static bool is_of_hosts(const struct pcn_space *s, const struct pcn_page_msg *w)
 	return pcn_is_host(s, w->from) && pcn_is_host(s, w->who);
 }
 
-/* A frame that a peer names is none of this kernel's. */
-static bool may_map_frame(const struct pcn_space *s, const struct pcn_page_msg *w)
-{
-	if (!(w->flags & PCN_FRAME))
-		return true;
-	return pcn_maps_others(s) && w->from == s->group.origin && w->stamp &&
-	       w->stamp < BIT_ULL(MAX_PHYSMEM_BITS - PAGE_SHIFT) && !page_is_ram(w->stamp);
-}
-
 /* Two numbers must not be one address. */
 static bool has_page(const struct pcn_space *s, u64 page)
 {
@@ -562,11 +556,13 @@ static void page_on_message(const struct pcn_message *msg)
 	}
 	/* The poll cannot be in here when pcn_space_destroy() is through. */
 	s = pcn_space_find(w->space);
-	if (s && is_of_hosts(s, w) && has_page(s, w->page) && may_map_frame(s, w))
-		take_message(s, msg);
-	else
+	if (s && is_of_hosts(s, w) && has_page(s, w->page)) {
+		if (!(w->flags & PCN_FRAME) || pcn_direct_accepts(s, w))
+			take_message(s, msg);
+	} else {
 		pr_err_ratelimited("dropped a message from kernel %u about page %llx of space %llx: no such page here, or not one of that kernel\n",
 				   msg->kid, w->page, w->space);
+	}
 }
 
 static const struct pcn_msg_type page_type = {

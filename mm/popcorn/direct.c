@@ -1,0 +1,83 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Which page frames kernels name to each other, in the protocol "direct".
+ *
+ * Whatever a kernel maps of another one lies in that one's memory, as all kernels know it
+ * since their boot (pcn_memory_is_of()). The origin names no other frame, and a member
+ * maps none. A member that is told of another frame all the same, or gets an answer that
+ * it cannot understand, has no page for the thread that waits: the process ends there at
+ * once, and with it at the origin.
+ *
+ * Of an absent page no frame is named: it is used at the origin alone (adopt.c).
+ */
+#define pr_fmt(fmt) "popcorn: " fmt
+
+#include <linux/mm.h>
+#include <linux/printk.h>
+
+#include <popcorn/core.h>
+
+#include "internal.h"
+
+/**
+ * pcn_direct_may_lend - may other kernels be told of a frame of this one?
+ * @s:		the space that it would be for
+ * @frame:	the frame
+ *
+ * In other protocols nobody is told of frames: then any will do.
+ *
+ * Context: any.
+ */
+bool pcn_direct_may_lend(const struct pcn_space *s, const struct page *frame)
+{
+	if (!pcn_is_direct(s) || pcn_memory_is_of(s->group.self, page_to_pfn(frame)))
+		return true;
+	pr_warn_once("frame %lx is memory that other kernels do not know of: pages in such memory are used at home alone\n",
+		     page_to_pfn(frame));
+	return false;
+}
+
+/**
+ * pcn_direct_name - at the origin, name the frame of a page to a member
+ * @r:	the record, with the protocol
+ * @w:	the message
+ *
+ * Context: the record's lock is held.
+ */
+void pcn_direct_name(const struct pcn_record *r, struct pcn_page_msg *w)
+{
+	unsigned long pfn = pcn_record_pfn(r);
+
+	lockdep_assert_held(&r->lock);
+	/* No frame comes to be a record's that may not be named. */
+	w->absent = r->absent || WARN_ON_ONCE(!pcn_memory_is_of(r->space->group.self, pfn));
+	w->stamp = w->absent ? 0 : pfn;
+}
+
+static bool is_of_origin(const struct pcn_space *s, const struct pcn_page_msg *w)
+{
+	return w->absent ? !w->stamp : pcn_memory_is_of(s->group.origin, w->stamp);
+}
+
+/**
+ * pcn_direct_accepts - may this kernel do what a message with a frame asks for?
+ * @s:	the space
+ * @w:	the message, of a member of the space
+ *
+ * Of its origin nothing else is expected: the process ends here.
+ *
+ * Context: any but hard interrupt.
+ * Return: false: the message is of no use.
+ */
+bool pcn_direct_accepts(struct pcn_space *s, const struct pcn_page_msg *w)
+{
+	bool expected = pcn_maps_others(s) && w->from == s->group.origin;
+
+	if (expected && is_of_origin(s, w))
+		return true;
+	pr_err_ratelimited("page %llx of space %llx: kernel %u names frame %llx, which it must not\n",
+			   w->page, s->number, w->from, w->stamp);
+	if (expected)
+		pcn_space_kill(s, "its origin has named a frame that is not its own");
+	return false;
+}
