@@ -232,6 +232,9 @@ static vm_fault_t fault_on(struct fault *f)
 		return f->linux_fault(f->vma, f->address, f->flags);
 	if (READ_ONCE(r->absent))
 		return fault_use_at_origin(f, s);
+	/* pcn_page_map() would map nothing, and the fault would come again. */
+	if (pcn_maps_others(s) && READ_ONCE(s->broken))
+		return VM_FAULT_SIGBUS;
 	err = pcn_page_map_prepare(f->vma, f->address, has_mmap_lock(f));
 	if (err)
 		return prepare_error(f, err);

@@ -215,11 +215,13 @@ enum finding {
 
 static enum finding look_at_pte(const struct pcn_record *r, pte_t entry)
 {
+	unsigned long pfn = pcn_record_pfn(r);
+
 	if (pte_none(entry) || is_pte_marker(entry))
 		return FOUND_NOTHING;
 	if (!pte_present(entry))
 		return FOUND_OTHER;
-	if (pte_pfn(entry) == pcn_record_pfn(r))
+	if (pfn && pte_pfn(entry) == pfn)
 		return FOUND_FRAME;
 	return pcn_is_origin(r->space) ? FOUND_PAGE : FOUND_OTHER;
 }
@@ -327,7 +329,8 @@ static bool make_room(struct pcn_record *r, struct vm_area_struct *vma, pte_t *p
  * @r:		the record, not plain, with a frame
  * @vma:	its VMA; pcn_page_map_prepare() was called for it
  *
- * A page that is origin-only is Linux's at the origin, and not mapped elsewhere.
+ * A page that is origin-only is Linux's at the origin, and not mapped elsewhere. Nor is a
+ * frame of the origin's, once the process ends: nobody sees to it any more that it stays.
  *
  * Context: the record's lock is held, the VMA is locked.
  */
@@ -338,7 +341,8 @@ void pcn_page_map(struct pcn_record *r, struct vm_area_struct *vma)
 	spinlock_t *ptl;
 	pte_t *pte;
 
-	if (r->may == PCN_MAP_NONE || r->absent)
+	if (r->may == PCN_MAP_NONE || r->absent ||
+	    (pcn_maps_others(r->space) && READ_ONCE(r->space->broken)))
 		return;
 	pte = lock_pte(mm, address, &ptl);
 	if (!pte)

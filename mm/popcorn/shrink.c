@@ -186,7 +186,9 @@ static void begin_any_batch(void)
 		s = pcn_space_next_visiting();
 		if (!s)
 			break;
-		b = batch_begin(s, records, true);
+		/* In "direct" the frames are the origin's: there is nothing to give back. */
+		if (!pcn_maps_others(s))
+			b = batch_begin(s, records, true);
 		pcn_space_put(s);
 	}
 }
@@ -203,7 +205,7 @@ static unsigned long scan_frames(struct shrinker *shrinker, struct shrink_contro
 
 	if (!s)
 		return SHRINK_STOP;
-	b = batch_begin(s, sc->nr_to_scan, false);
+	b = pcn_maps_others(s) ? NULL : batch_begin(s, sc->nr_to_scan, false);
 	pcn_space_put(s);
 	/* What is chosen counts as freed: it will be soon. */
 	return b ? READ_ONCE(b->count) : 0;

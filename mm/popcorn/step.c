@@ -182,7 +182,9 @@ static bool step_perform(struct pcn_record *r, const struct pcn_action *a,
 			*(u8 *)page_address(r->frame) ^= 1;
 		break;
 	case PCN_ZERO:
-		clear_page(page_address(r->frame));
+		/* At the origin of a process a page is adopted before its first event. */
+		if (!WARN_ON_ONCE(!r->frame))
+			clear_page(page_address(r->frame));
 		break;
 	case PCN_NONE:
 		return restrict_to(r, PCN_MAP_NONE, c);
