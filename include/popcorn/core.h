@@ -7,6 +7,7 @@
 
 struct file_operations;
 struct kobject;
+struct mm_struct;
 struct pcn_check_table;
 struct pcn_facts;
 struct pcn_window;
@@ -25,6 +26,8 @@ u32 pcn_life(void);
 struct kobject *pcn_kobject(void);
 void pcn_attach_doorbell(void (*fn)(void));
 void pcn_attach_end(void (*fn)(unsigned int kid));
+void pcn_attach_borrows(bool (*fn)(struct mm_struct *mm, unsigned long address, u64 pfn));
+bool pcn_borrows(struct mm_struct *mm, unsigned long address, u64 pfn);
 void pcn_debug_file(const char *name, umode_t mode,
 		    const struct file_operations *fops);
 void pcn_call_primary(void);

@@ -12,6 +12,7 @@
  */
 #define pr_fmt(fmt) "popcorn: " fmt
 
+#include <linux/init.h>
 #include <linux/mm.h>
 #include <linux/printk.h>
 
@@ -81,3 +82,20 @@ bool pcn_direct_accepts(struct pcn_space *s, const struct pcn_page_msg *w)
 		pcn_space_kill(s, "its origin has named a frame that is not its own");
 	return false;
 }
+
+/* The address space has a user, and its space with it. */
+static bool direct_borrows(struct mm_struct *mm, unsigned long address, u64 pfn)
+{
+	struct pcn_space *s = READ_ONCE(mm->popcorn);
+	struct vm_area_struct *vma = s ? vma_lookup(mm, address) : NULL;
+
+	return vma && vma->vm_ops == &pcn_vm_ops && pcn_maps_others(s) &&
+	       pcn_memory_is_of(s->group.origin, pfn);
+}
+
+static int __init direct_init(void)
+{
+	pcn_attach_borrows(direct_borrows);
+	return 0;
+}
+subsys_initcall_sync(direct_init);

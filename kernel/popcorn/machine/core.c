@@ -25,6 +25,8 @@ static struct pcn_window *window __ro_after_init;
 static struct pcn_facts facts __ro_after_init;
 static u32 generation __ro_after_init = 1;
 static void (*layer_doorbell)(void);
+static bool (*layer_borrows)(struct mm_struct *mm, unsigned long address, u64 pfn)
+	__ro_after_init;
 
 /**
  * pcn_window - the message window
@@ -117,6 +119,33 @@ u32 pcn_life(void)
 void pcn_attach_doorbell(void (*fn)(void))
 {
 	WRITE_ONCE(layer_doorbell, fn);
+}
+
+/**
+ * pcn_attach_borrows - have a function say which frames of other kernels a process may map
+ * @fn:	what pcn_borrows() is to return
+ *
+ * There is one user, which never detaches.
+ *
+ * Context: initcall.
+ */
+void __init pcn_attach_borrows(bool (*fn)(struct mm_struct *mm, unsigned long address,
+					  u64 pfn))
+{
+	layer_borrows = fn;
+}
+
+/**
+ * pcn_borrows - may a process map this frame of another kernel at this address?
+ * @mm:		its address space
+ * @address:	where
+ * @pfn:	number of the page frame
+ *
+ * Context: any, with mmap_lock held.
+ */
+bool pcn_borrows(struct mm_struct *mm, unsigned long address, u64 pfn)
+{
+	return layer_borrows && layer_borrows(mm, address, pfn);
 }
 
 /**

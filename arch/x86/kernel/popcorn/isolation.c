@@ -9,7 +9,10 @@
  * partition, the window and the local APIC, and nothing else. Others are shown:
  *
  *	foreign: <where> <address> -> <physical address>, <bytes> bytes
- *	kernel=<kid> entries=<n> processes=<n> foreign=<n>
+ *	kernel=<kid> entries=<n> processes=<n> borrowed=<n> foreign=<n>
+ *
+ * A page of a process that is lent by its origin, as in the protocol "direct", is
+ * borrowed: it is counted, and not foreign (pcn_borrows()).
  *
  * "map <physical address>" written to the file maps such a page, "unmap" ends that:
  * to see that it is found.
@@ -66,15 +69,19 @@ struct finding {
 /**
  * struct search - what has been found so far
  * @where:	as in struct finding
+ * @mm:		the address space that it is in, NULL in the kernel's half
  * @entries:	present entries
  * @processes:	address spaces of processes
+ * @borrowed:	entries that lead to memory of other kernels, as they may
  * @foreign:	entries that lead to memory of other kernels
  * @shown:	the first of these
  */
 struct search {
 	const char	*where;
+	struct mm_struct *mm;
 	u64		entries;
 	unsigned int	processes;
+	u64		borrowed;
 	u64		foreign;
 	struct finding	shown[SHOWN];
 };
@@ -138,6 +145,11 @@ static bool is_shadow(const u64 *table)
 #endif
 }
 
+static bool is_borrowed(const struct search *s, u64 address, u64 phys, u64 size)
+{
+	return s->mm && size == PAGE_SIZE && pcn_borrows(s->mm, address, phys >> PAGE_SHIFT);
+}
+
 static bool is_leaf(u64 entry, unsigned int shift)
 {
 	return shift == PAGE_SHIFT || (entry & _PAGE_PSE);
@@ -154,7 +166,9 @@ static void isolation_look_at(struct search *s, u64 entry, unsigned int shift,
 	u64 phys = entry & PTE_PFN_MASK & ~(size - 1);
 
 	s->entries++;
-	if (is_foreign_memory(phys, size))
+	if (is_foreign_memory(phys, size) && leaf && is_borrowed(s, address, phys, size))
+		s->borrowed++;
+	else if (is_foreign_memory(phys, size))
 		isolation_found(s, address, phys, size);
 	else if (!leaf && !is_shadow(__va(phys)))
 		isolation_look_into(s, __va(phys), shift - 9, address, 0,
@@ -199,9 +213,11 @@ static int search_mm(struct search *s, struct mm_struct *mm)
 {
 	if (mmap_write_lock_killable(mm))
 		return -EINTR;
+	s->mm = mm;
 	rcu_read_lock();
 	isolation_look_into(s, (u64 *)mm->pgd, top_shift(), 0, 0, PTRS_PER_PGD / 2 - 1);
 	rcu_read_unlock();
+	s->mm = NULL;
 	mmap_write_unlock(mm);
 	s->processes++;
 	return 0;
@@ -258,8 +274,8 @@ static void isolation_show_search(struct seq_file *m, const struct search *s)
 	for (f = s->shown; f < s->shown + min_t(u64, s->foreign, SHOWN); f++)
 		seq_printf(m, "foreign: %s %#llx -> %#llx, %llu bytes\n", f->where,
 			   f->address, f->phys, f->size);
-	seq_printf(m, "kernel=%u entries=%llu processes=%u foreign=%llu\n",
-		   pcn_self(), s->entries, s->processes, s->foreign);
+	seq_printf(m, "kernel=%u entries=%llu processes=%u borrowed=%llu foreign=%llu\n",
+		   pcn_self(), s->entries, s->processes, s->borrowed, s->foreign);
 }
 
 static int isolation_show(struct seq_file *m, void *unused)
