@@ -346,8 +346,18 @@ extern const struct pcn_proto pcn_proto_owner;
 extern const struct pcn_proto pcn_proto_vote;
 extern const struct pcn_proto pcn_proto_direct;
 
+/** enum pcn_proto_number - protocols, as kernels name them to each other */
+enum pcn_proto_number {
+	PCN_PROTO_OWNER = 1,
+	PCN_PROTO_VOTE,
+	PCN_PROTO_DIRECT,
+	PCN_PROTOS
+};
+
 const struct pcn_proto *pcn_proto_find(const char *name);
 const struct pcn_proto *pcn_proto_chosen(void);
+const struct pcn_proto *pcn_proto_of(unsigned int number);
+enum pcn_proto_number pcn_proto_number(const struct pcn_proto *proto);
 const char *pcn_state_name(unsigned int state);
 const char *pcn_event_name(unsigned int event);
 const char *pcn_action_name(unsigned int op);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * A space: pages that several kernels replicate, by the protocol of this boot.
+ * A space: pages that several kernels share, by a protocol that all of them use for it.
  *
  * It is the kernel's interpreter of the protocol core (popcorn/proto.h): it has
  * a record with the replica of each page, gives messages and local accesses to
@@ -17,6 +17,7 @@
 #include <popcorn/msg.h>
 
 struct mm_struct;
+struct pcn_proto;
 struct pcn_record;
 struct pcn_space;
 struct pt_regs;
@@ -141,12 +142,14 @@ static_assert(sizeof(struct pcn_vma) == 32);
 struct pcn_space *pcn_space_create(u64 number, u64 members, unsigned int origin);
 struct pcn_space *pcn_space_create_mm(u64 number, u64 members,
 				      unsigned int origin, struct mm_struct *mm,
+				      const struct pcn_proto *proto,
 				      const struct pcn_space_ops *ops);
 struct pcn_space *pcn_space_get(u64 number);
 void pcn_torn_wait(struct mm_struct *mm);
 void pcn_space_put(struct pcn_space *space);
 u64 pcn_space_number(const struct pcn_space *space);
-u64 pcn_space_first_hosts(u64 members, unsigned int origin);
+u64 pcn_space_first_hosts(const struct pcn_proto *proto, u64 members,
+			  unsigned int origin);
 bool pcn_space_admit(u64 number, u64 hosts);
 void pcn_space_break(u64 number);
 void pcn_mm_kill_users(const struct mm_struct *mm, const char *why);

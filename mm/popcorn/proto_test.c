@@ -492,6 +492,19 @@ static void found_by_name(struct kunit *test)
 	KUNIT_EXPECT_NOT_NULL(test, pcn_proto_chosen());
 }
 
+static void found_by_number(struct kunit *test)
+{
+	const struct pcn_proto *proto;
+	unsigned int number;
+
+	for (number = 0; number <= U8_MAX; number++) {
+		proto = pcn_proto_of(number);
+		KUNIT_EXPECT_EQ(test, !!proto, number && number < PCN_PROTOS);
+		if (proto)
+			KUNIT_EXPECT_EQ(test, (unsigned int)pcn_proto_number(proto), number);
+	}
+}
+
 static struct kunit_case cases[] = {
 	KUNIT_CASE_PARAM(first_touch_at_once, protocol_gen_params),
 	KUNIT_CASE_PARAM(first_touch_of_three, protocol_gen_params),
@@ -507,6 +520,7 @@ static struct kunit_case cases[] = {
 	KUNIT_CASE(direct_maps_a_frame),
 	KUNIT_CASE(direct_refuses_a_frame),
 	KUNIT_CASE(found_by_name),
+	KUNIT_CASE(found_by_number),
 	{}
 };
 

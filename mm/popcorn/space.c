@@ -163,15 +163,17 @@ unsigned long pcn_frames_visiting(void)
 
 /**
  * pcn_space_first_hosts - the kernels that have to do with a process's pages from the start
+ * @proto:	the protocol of its pages
  * @members:	the kernels that share it
  * @origin:	its home
  *
  * Context: any.
  * Return: bit kid is set for each; others come with pcn_space_admit().
  */
-u64 pcn_space_first_hosts(u64 members, unsigned int origin)
+u64 pcn_space_first_hosts(const struct pcn_proto *proto, u64 members,
+			  unsigned int origin)
 {
-	return pcn_proto_chosen()->asks_all ? members : BIT_ULL(origin);
+	return proto->asks_all ? members : BIT_ULL(origin);
 }
 
 /**
@@ -194,7 +196,8 @@ bool pcn_space_admit(u64 number, u64 hosts)
 	return s;
 }
 
-static struct pcn_space *new_space(u64 number, u64 members, unsigned int origin)
+static struct pcn_space *new_space(u64 number, u64 members, unsigned int origin,
+				   const struct pcn_proto *proto)
 {
 	struct pcn_space *s;
 	unsigned int kid;
@@ -207,7 +210,7 @@ static struct pcn_space *new_space(u64 number, u64 members, unsigned int origin)
 		return ERR_PTR(-ENOMEM);
 	s->number = number;
 	s->hosts = members;
-	s->proto = pcn_proto_chosen();
+	s->proto = proto;
 	s->group = (struct pcn_kernel_group) {
 		.members = members, .self = pcn_self(),
 		.count = hweight64(members), .origin = origin,
@@ -271,21 +274,23 @@ static int space_enlist(struct pcn_space *s)
  * @origin:	the one that owns untouched pages
  *
  * Its pages are kernel memory, see pcn_access_begin(). All members have to have
- * done so before any of them uses it.
+ * done so before any of them uses it. The protocol is that of this boot; in the place of
+ * "direct", which is for the frames of a process, it is "owner".
  *
  * Context: process.
  * Return: the space; an ERR_PTR: -EEXIST, -EINVAL, -ENOMEM.
  */
 struct pcn_space *pcn_space_create(u64 number, u64 members, unsigned int origin)
 {
-	struct pcn_space *s = new_space(number, members, origin);
+	const struct pcn_proto *proto = pcn_proto_chosen();
+	struct pcn_space *s;
 	int err;
 
+	if (proto == &pcn_proto_direct)
+		proto = &pcn_proto_owner;
+	s = new_space(number, members, origin, proto);
 	if (IS_ERR(s))
 		return s;
-	/* Its pages have no frame that others could map. */
-	if (pcn_is_direct(s))
-		s->proto = &pcn_proto_owner;
 	err = pcn_tally_new(s, false);
 	if (!err)
 		err = space_enlist(s);
@@ -333,6 +338,7 @@ static int space_attach(struct pcn_space *s, struct mm_struct *mm)
  * @members:	these
  * @origin:	three
  * @mm:		the address space; at the origin the process's, elsewhere a new one
+ * @proto:	the protocol, the same on all members
  * @ops:	of the process; constant
  *
  * Context: process; takes mmap_lock.
@@ -341,16 +347,17 @@ static int space_attach(struct pcn_space *s, struct mm_struct *mm)
  */
 struct pcn_space *pcn_space_create_mm(u64 number, u64 members,
 				      unsigned int origin, struct mm_struct *mm,
+				      const struct pcn_proto *proto,
 				      const struct pcn_space_ops *ops)
 {
 	struct pcn_space *s;
 	int err;
 
-	s = new_space(number, members, origin);
+	s = new_space(number, members, origin, proto);
 	if (IS_ERR(s))
 		return s;
 	s->ops = ops;
-	s->hosts = pcn_space_first_hosts(members, origin);
+	s->hosts = pcn_space_first_hosts(s->proto, members, origin);
 	err = pcn_tally_new(s, true);
 	if (!err)
 		err = space_attach(s, mm);

@@ -12,6 +12,8 @@
  * that are left end with it, as they are its thread group. If it is killed instead, it
  * tells the origin that this kernel's part of the process is lost (members.c).
  */
+#define pr_fmt(fmt) "popcorn: " fmt
+
 #include <linux/completion.h>
 #include <linux/cred.h>
 #include <linux/err.h>
@@ -27,6 +29,7 @@
 
 #include <popcorn/hooks.h>
 #include <popcorn/partition.h>
+#include <popcorn/proto.h>
 #include <popcorn/space.h>
 
 #include "internal.h"
@@ -82,7 +85,8 @@ static int make_mm(const struct birth *b)
 	/* exec holds it until it has set everything; here there is nobody yet. */
 	up_write(&current->signal->exec_update_lock);
 	s = pcn_space_create_mm(b->msg->number, b->msg->members, b->origin,
-				current->mm, &pcn_process_space_ops);
+				current->mm, pcn_proto_of(b->msg->protocol),
+				&pcn_process_space_ops);
 	return PTR_ERR_OR_ZERO(s);
 }
 
@@ -173,7 +177,8 @@ static void report_loss(struct pcn_process *p)
 static int keeper_task(void *birth)
 {
 	struct birth *b = birth;
-	struct pcn_process *p = pcn_process_new(b->msg->number, b->msg->members);
+	struct pcn_process *p = pcn_process_new(b->msg->number, b->msg->members,
+						pcn_proto_of(b->msg->protocol));
 
 	b->err = p ? be_born(b, p) : -ENOMEM;
 	if (b->err) {
@@ -203,6 +208,20 @@ static bool process_msg_is_valid(const struct pcn_message *msg)
 	       strnlen(m->comm, sizeof(m->comm)) < sizeof(m->comm);
 }
 
+/* A process chooses its protocol at home, and a kernel which ones it takes part in. */
+static int check_protocol(const struct pcn_message *msg)
+{
+	const struct pcn_process_msg *m = msg->payload;
+	const struct pcn_proto *theirs = pcn_proto_of(m->protocol);
+
+	if (theirs == pcn_proto_chosen())
+		return 0;
+	pr_err_ratelimited("no part in a process of kernel %u: its protocol is %s, and that of this kernel is %s\n",
+			   msg->kid, theirs ? theirs->name : "unknown",
+			   pcn_proto_chosen()->name);
+	return -EPROTONOSUPPORT;
+}
+
 /**
  * pcn_process_on_new - handle PCN_TYPE_PROCESS_NEW: make this kernel's part of a process
  * @msg:	the request; its payload is a struct pcn_process_msg
@@ -216,10 +235,11 @@ void pcn_process_on_new(const struct pcn_message *msg)
 	struct birth b = {
 		.msg = msg->payload, .origin = msg->kid,
 	};
+	int err = process_msg_is_valid(msg) ? check_protocol(msg) : -EINVAL;
 	pid_t pid;
 
-	if (!process_msg_is_valid(msg)) {
-		pcn_msg_reply(msg, -EINVAL, NULL, 0);
+	if (err) {
+		pcn_msg_reply(msg, err, NULL, 0);
 		return;
 	}
 	init_completion(&b.done);

@@ -75,11 +75,13 @@ struct pcn_process *pcn_process_find(u64 number)
  * pcn_process_new - make a shared process, which is not in the table yet
  * @number:	its number
  * @members:	kernels that share it
+ * @proto:	the protocol of its pages
  *
  * Context: process; sleeps for memory.
  * Return: the process, to be given to pcn_process_free(); or NULL.
  */
-struct pcn_process *pcn_process_new(u64 number, u64 members)
+struct pcn_process *pcn_process_new(u64 number, u64 members,
+				    const struct pcn_proto *proto)
 {
 	struct pcn_process *p = kzalloc(sizeof(*p), GFP_KERNEL);
 
@@ -88,7 +90,8 @@ struct pcn_process *pcn_process_new(u64 number, u64 members)
 	atomic_long_inc(&processes_in_use);
 	p->number = number;
 	p->members = members;
-	p->hosts = pcn_space_first_hosts(members, pcn_number_kernel(number));
+	p->proto = proto;
+	p->hosts = pcn_space_first_hosts(proto, members, pcn_number_kernel(number));
 	mutex_init(&p->hosting);
 	INIT_LIST_HEAD(&p->arrivals);
 	init_waitqueue_head(&p->wake);

@@ -27,6 +27,7 @@
 
 struct mm_struct;
 struct pcn_arrival;
+struct pcn_proto;
 struct pid;
 
 /**
@@ -35,6 +36,8 @@ struct pid;
  * @members:	kernels that share it
  * @uid:	user that it runs as
  * @gid:	group
+ * @protocol:	of its pages, enum pcn_proto_number
+ * @pad:	zero
  * @comm:	its name
  */
 struct pcn_process_msg {
@@ -42,10 +45,12 @@ struct pcn_process_msg {
 	u64	members;
 	u32	uid;
 	u32	gid;
+	u8	protocol;
+	u8	pad[7];
 	u8	comm[16];
 };
 
-static_assert(sizeof(struct pcn_process_msg) == 40);
+static_assert(sizeof(struct pcn_process_msg) == 48);
 
 /**
  * struct pcn_hosts_msg - kernels that have, or are to have, threads of a process. On the wire
@@ -64,6 +69,7 @@ static_assert(sizeof(struct pcn_hosts_msg) == 16);
  * @node:	in pcn_processes
  * @number:	of its space
  * @members:	kernels that share it
+ * @proto:	the protocol of its pages
  * @lost:	at the origin: those of them that have gone down, which know nothing of
  *		it any more when they are up again
  * @tgid:	at the origin: its thread group, with a reference; NULL elsewhere
@@ -85,6 +91,7 @@ struct pcn_process {
 	struct list_head	node;
 	u64			number;
 	u64			members;
+	const struct pcn_proto	*proto;
 	u64			lost;
 	struct pid		*tgid;
 	struct mm_struct	*mm;
@@ -104,7 +111,8 @@ extern struct list_head pcn_processes;
 extern spinlock_t pcn_processes_lock;
 extern const struct pcn_space_ops pcn_process_space_ops;
 struct pcn_process *pcn_process_find(u64 number);
-struct pcn_process *pcn_process_new(u64 number, u64 members);
+struct pcn_process *pcn_process_new(u64 number, u64 members,
+				    const struct pcn_proto *proto);
 void pcn_process_free(struct pcn_process *p);
 void pcn_process_enlist(struct pcn_process *p);
 

@@ -12,6 +12,8 @@
  * thread group. A work item tells the other kernels: the task that ends may be one that
  * is being killed, and such a task does not wait for room in a ring.
  */
+#define pr_fmt(fmt) "popcorn: " fmt
+
 #include <linux/cred.h>
 #include <linux/err.h>
 #include <linux/errno.h>
@@ -25,6 +27,7 @@
 
 #include <popcorn/hooks.h>
 #include <popcorn/partition.h>
+#include <popcorn/proto.h>
 #include <popcorn/space.h>
 
 #include "internal.h"
@@ -55,6 +58,7 @@ static int begin_elsewhere(struct pcn_process *p)
 		.number = p->number, .members = p->members,
 		.uid = from_kuid(&init_user_ns, current_euid()),
 		.gid = from_kgid(&init_user_ns, current_egid()),
+		.protocol = pcn_proto_number(p->proto),
 	};
 	u64 others = p->members & ~BIT_ULL(pcn_self());
 	unsigned int kid;
@@ -64,6 +68,9 @@ static int begin_elsewhere(struct pcn_process *p)
 	for_each_kernel(kid, others) {
 		err = pcn_msg_call(kid, PCN_CONTROL, PCN_TYPE_PROCESS_NEW, &m,
 				   sizeof(m), NULL, NULL, MAKE_LIMIT_MS);
+		if (err == -EPROTONOSUPPORT)
+			pr_err_ratelimited("no process can be shared: kernel %u does not use protocol %s\n",
+					   kid, p->proto->name);
 		if (err)
 			return err;
 	}
@@ -141,7 +148,7 @@ static int process_share(u64 *number)
 	if (has_strangers() || test_bit(MMF_HAS_UPROBES, &current->mm->flags))
 		return -EBUSY;
 	p = pcn_process_new(pcn_number_new(++last_number),
-			    pcn_peers_up() | BIT_ULL(pcn_self()));
+			    pcn_peers_up() | BIT_ULL(pcn_self()), pcn_proto_chosen());
 	if (!p)
 		return -ENOMEM;
 	p->tgid = get_pid(task_tgid(current));
@@ -151,7 +158,7 @@ static int process_share(u64 *number)
 	err = begin_elsewhere(p);
 	if (!err) {
 		s = pcn_space_create_mm(p->number, p->members, pcn_self(),
-					current->mm, &pcn_process_space_ops);
+					current->mm, p->proto, &pcn_process_space_ops);
 		err = PTR_ERR_OR_ZERO(s);
 	}
 	if (err) {
@@ -191,6 +198,7 @@ static int process_find_own(u64 *number)
  *
  * Context: process; sleeps, with no lock held.
  * Return: 0; -EBUSY its memory is used by another process, or watched, or has probes;
+ * -EPROTONOSUPPORT another kernel uses another page coherency protocol;
  * -ENOMEM; -EINTR a signal; errors of pcn_msg_call() and of what other kernels did.
  */
 int pcn_process_share(u64 *number)
