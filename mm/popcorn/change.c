@@ -96,12 +96,12 @@ static bool is_published(struct pcn_space *s, unsigned int kid, const struct pcn
 }
 
 /*
- * The members that know something of the range. With "vote" a kernel has part in pages of
- * which it knows no address.
+ * The members that know something of the range, and have not lost their part. With "vote"
+ * a kernel has part in pages of which it knows no address.
  */
 static u64 members_in(struct pcn_space *s, const struct pcn_change *c)
 {
-	u64 others = pcn_other_members(s), found = 0;
+	u64 others = pcn_other_members(s) & ~READ_ONCE(s->gone), found = 0;
 	unsigned int kid;
 
 	for_each_kernel(kid, others)

@@ -9,16 +9,23 @@
  * once, and with it at the origin.
  *
  * Of an absent page no frame is named: it is used at the origin alone (adopt.c).
+ *
+ * A frame that was named is not used for anything else before all that were told of it
+ * (pcn_replica.cs) have forgotten it in a round. The origin does not rely on having asked
+ * the right ones: it names frames only to kernels that rounds ask, and compares before it
+ * lets a frame go.
  */
 #define pr_fmt(fmt) "popcorn: " fmt
 
 #include <linux/init.h>
+#include <linux/maple_tree.h>
 #include <linux/mm.h>
 #include <linux/printk.h>
 
 #include <popcorn/core.h>
 
 #include "internal.h"
+#include "map.h"
 
 /**
  * pcn_direct_may_lend - may other kernels be told of a frame of this one?
@@ -81,6 +88,80 @@ bool pcn_direct_accepts(struct pcn_space *s, const struct pcn_page_msg *w)
 	if (expected)
 		pcn_space_kill(s, "its origin has named a frame that is not its own");
 	return false;
+}
+
+/**
+ * pcn_direct_may_answer - at the origin, may an event be what makes a frame known?
+ * @r:	the record
+ * @m:	the event
+ *
+ * A kernel that asks for a page knows the address, and takes part in each round that
+ * changes what is there (members_in()). What one asks for that takes no part is refused:
+ * nobody would make it forget the frame. If it has lost its part of the process the
+ * question is late, and nobody waits. Otherwise the process ends.
+ *
+ * Context: the record's lock is held: a round looks at the record after that.
+ */
+bool pcn_direct_may_answer(struct pcn_record *r, const struct pcn_proto_event *m)
+{
+	struct pcn_space *s = r->space;
+
+	if (m->type != PCN_FETCH || !pcn_is_direct(s) || !pcn_is_origin(s))
+		return true;
+	lockdep_assert_held(&r->lock);
+	if (READ_ONCE(s->gone) & BIT_ULL(m->from))
+		return false;
+	if (mtree_load(&s->member[m->from].published, pcn_address_of(r)))
+		return true;
+	pr_err_ratelimited("page %llx of space %llx: kernel %u asks for it, and was not told that it is there\n",
+			   r->page, s->number, m->from);
+	pcn_space_kill(s, "another kernel has asked for what it cannot know of");
+	return false;
+}
+
+static u64 strays_of(struct pcn_record *r, u64 answered)
+{
+	u64 strays;
+
+	spin_lock(&r->lock);
+	strays = r->plain ? 0 : r->replica.cs & ~answered;
+	spin_unlock(&r->lock);
+	return strays;
+}
+
+/**
+ * pcn_direct_may_release - at the origin, may Linux have the frame of a page?
+ * @r:		the record
+ * @answered:	members that have just said that they do not use the page
+ *
+ * Others that were told of the frame may have it mapped. Then the process ends, and
+ * neither this frame nor another one that they know of is ever freed.
+ *
+ * Context: process, with &pcn_space.round held, and no other lock.
+ */
+bool pcn_direct_may_release(struct pcn_record *r, u64 answered)
+{
+	struct pcn_space *s = r->space;
+	u64 strays = pcn_is_direct(s) ? strays_of(r, answered) : 0;
+
+	if (!strays)
+		return true;
+	pr_err("page %llx of space %llx: its frame is kept for good: kernels %*pbl may use it and take no part in a round\n",
+	       r->page, s->number, PCN_KERNELS_MAX, (unsigned long *)&strays);
+	WRITE_ONCE(s->stray, s->stray | strays);
+	pcn_space_kill(s, "other kernels may go on using its pages");
+	return false;
+}
+
+/**
+ * pcn_direct_may_free - may the frame of a record that goes be freed?
+ * @r:	the record
+ *
+ * Context: any but hard interrupt; nobody else uses the record.
+ */
+bool pcn_direct_may_free(const struct pcn_record *r)
+{
+	return !(READ_ONCE(r->space->stray) & r->replica.cs);
 }
 
 /* The address space has a user, and its space with it. */

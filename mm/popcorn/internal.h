@@ -244,6 +244,10 @@ struct pcn_shard {
  *		held, to read in handlers alone
  * @hand_shard:	at a member: where the shrinker goes on; its batch is claimed
  * @hand_page:	likewise
+ * @gone:	at the origin, "direct": members that have no part of the space any more
+ * @stray:	at the origin, "direct": members that may still use frames although a round
+ *		wanted them not to: no frame that one of them was told of is freed; written
+ *		with @round
  * @files_given: at the origin: some may have mapped files of their own, or the vDSO
  * @files_forbidden: at the origin: they must not, pages are not what is in the files
  * @stats:	counters
@@ -286,6 +290,8 @@ struct pcn_space {
 	struct maple_tree	stale;
 	unsigned int		hand_shard;
 	u64			hand_page;
+	u64			gone;
+	u64			stray;
 	bool			files_given;
 	bool			files_forbidden;
 	struct pcn_space_stats	stats;
@@ -529,6 +535,7 @@ int pcn_file_map(struct pcn_space *s, struct file *file, const struct pcn_file *
  * @flags:	PCN_CHANGE_*
  * @depth:	changes that @owner has begun within this one
  * @members:	those that take part in the round: all that know something of the range
+ * @answered:	those of them that have done what they were last told to
  * @round:	there is one
  * @dropped:	they have dropped its pages
  * @thawed:	they have been told to go on
@@ -543,6 +550,7 @@ struct pcn_change {
 	unsigned int		flags;
 	unsigned int		depth;
 	u64			members;
+	u64			answered;
 	bool			round;
 	bool			dropped;
 	bool			thawed;
@@ -568,6 +576,9 @@ int pcn_follow_init(void);
 bool pcn_direct_may_lend(const struct pcn_space *s, const struct page *frame);
 void pcn_direct_name(const struct pcn_record *r, struct pcn_page_msg *w);
 bool pcn_direct_accepts(struct pcn_space *s, const struct pcn_page_msg *w);
+bool pcn_direct_may_answer(struct pcn_record *r, const struct pcn_proto_event *m);
+bool pcn_direct_may_release(struct pcn_record *r, u64 answered);
+bool pcn_direct_may_free(const struct pcn_record *r);
 
 /* space.c */
 void pcn_space_kill(struct pcn_space *s, const char *why);

@@ -134,7 +134,8 @@ static void free_content(struct pcn_record *r)
 	pcn_backlog_free(r);
 	if (frame) {
 		pcn_record_set_frame(r, NULL);
-		put_page(frame);
+		if (pcn_direct_may_free(r))
+			put_page(frame);
 	}
 }
 

@@ -135,6 +135,7 @@ static int round_tell(struct pcn_change *c, enum pcn_phase phase, u32 flags)
 	u64 silent;
 
 	trace_pcn_round(s->number, c->first, c->last, m.round, phase);
+	c->answered = 0;
 	for_each_kernel(kid, c->members) {
 		if (READ_ONCE(s->broken))
 			return -EINTR;
@@ -143,11 +144,13 @@ static int round_tell(struct pcn_change *c, enum pcn_phase phase, u32 flags)
 		err = round_tell_one(s, kid, &m, &silent);
 		if (err == -EINTR)
 			return err;
-		if (!err)
+		if (!err) {
+			c->answered |= BIT_ULL(kid);
 			err = round_lose_silent(s, kid, silent);
-		else if (err != -EHOSTDOWN)
+		} else if (err != -EHOSTDOWN) {
 			err = round_lose(s, BIT_ULL(kid),
 					 "is up and does not follow a change of the memory layout");
+		}
 		if (err == -EINTR)
 			result = err;
 	}
@@ -218,7 +221,10 @@ static int release_record(struct pcn_space *s, struct pcn_record *r, bool everyw
 	return err;
 }
 
-/* With @everywhere all others have dropped the pages, otherwise they are told next. */
+/*
+ * With @everywhere all others have dropped the pages, otherwise they are told next; until
+ * then they have nothing mapped. -EINTR: one of them may have, and the process ends.
+ */
 static int round_release(struct pcn_change *c, bool everywhere)
 {
 	struct pcn_space *s = c->space;
@@ -227,7 +233,8 @@ static int round_release(struct pcn_change *c, bool everywhere)
 	int err;
 
 	for_each_record(r, shard, s, c->first, c->last) {
-		err = release_record(s, r, everywhere);
+		err = pcn_direct_may_release(r, c->answered) ?
+		      release_record(s, r, everywhere) : -EINTR;
 		if (err) {
 			pcn_record_put(r);
 			return err;

@@ -447,6 +447,27 @@ void pcn_space_break(u64 number)
 }
 
 /**
+ * pcn_space_lose_member - a kernel has no part of a space any more
+ * @number:	of the space, at its origin
+ * @kid:	the kernel
+ *
+ * In "direct" it is told of no frame from now on, and is asked for nothing. In the other
+ * protocols that does no harm, and need not be known.
+ *
+ * Context: process.
+ */
+void pcn_space_lose_member(u64 number, unsigned int kid)
+{
+	struct pcn_space *s;
+
+	spin_lock(&spaces_lock);
+	s = find_locked(number);
+	if (s && pcn_is_direct(s))
+		WRITE_ONCE(s->gone, s->gone | BIT_ULL(kid));
+	spin_unlock(&spaces_lock);
+}
+
+/**
  * pcn_mm_kill_users - kill all processes that use an address space
  * @mm:		the address space; it need not have a user any more
  * @why:	for the log: it follows "process 1 is killed: "

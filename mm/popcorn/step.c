@@ -321,6 +321,8 @@ static void step_event(struct pcn_record *r, const struct pcn_proto_event *m,
 	unsigned int at = 0;
 
 	lockdep_assert_held(&r->lock);
+	if (!pcn_direct_may_answer(r, m))
+		return;
 	if (pcn_proto_step(s->proto, &s->group, &r->replica, m, &out) ==
 	    PCN_IMPOSSIBLE) {
 		atomic64_inc(&s->stats.impossible);

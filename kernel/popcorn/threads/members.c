@@ -242,6 +242,7 @@ static void kill_doomed(void)
 /* With pcn_processes_lock held. Is the process to be killed? */
 static bool process_lose(struct pcn_process *p, unsigned int kid, const char *why)
 {
+	pcn_space_lose_member(p->number, kid);
 	if (!depends_on(p, kid)) {
 		p->lost |= BIT_ULL(kid);
 		return false;
