@@ -1,0 +1,14 @@
+#!/bin/sh
+# SPDX-License-Identifier: GPL-2.0
+# vm: --kernels 4 --mem 160M --timeout 300 --add build/tools/programs:/programs
+# vm: --append popcorn_protocol=direct --secondary-append popcorn_protocol=direct
+# vm-long: --timeout 3000
+#
+# The same with the protocol that has one frame for all kernels.
+
+. /selftests/lib.sh
+. /selftests/threads-lib.sh
+. /selftests/litmus-lib.sh
+
+[ "${LONG:-}" = 1 ] && ms=5000 || ms=60
+all_litmus_tests $ms
