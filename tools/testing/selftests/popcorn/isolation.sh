@@ -19,6 +19,9 @@ cat $f
 until grep -q . /proc/popcorn/spaces && [ $(wc -l </proc/popcorn/spaces) -gt 2 ]; do
 	usleep 100000
 done
+if grep -q popcorn_protocol=direct /proc/cmdline; then
+	until grep -q "borrowed=[1-9]" $f; do usleep 100000; done
+fi
 for i in 1 2 3 4 5; do
 	grep -c . /proc/popcorn/spaces
 	cat $f
@@ -79,6 +82,17 @@ found_provoked()
 		grep -q 'foreign=1$' /tmp/provoked
 }
 
+# borrows KID: it has found frames that a program had of its home, or, if pages are moved,
+# none
+borrows()
+{
+	if grep -q popcorn_protocol=direct /proc/cmdline; then
+		said "$1" | grep -q 'borrowed=[1-9]'
+	else
+		! said "$1" | grep -q 'borrowed=[1-9]'
+	fi
+}
+
 # partition KID: where its memory begins
 partition()
 {
@@ -111,6 +125,7 @@ wait $!
 for kid in 1 2 3; do
 	check "kernel $kid has nothing of others mapped" always_isolated $kid
 	check "and finds a page that is" found_provoked $kid
+	check "and has borrowed pages as its protocol says" borrows $kid
 done
 echo "map $(partition 2)" >$file
 check "the primary finds a page of kernel 2" \
