@@ -101,6 +101,8 @@ struct pcn_extent {
  * @owner:	per CPU of the machine: the kernel that it belongs to, plus one; 0: none
  * @memory:	[kid]: memory of a secondary, without its boot area; [0]: none
  * @ram:	memory of the primary: what it had as RAM when it booted
+ * @maps:	[kid] is that kernel's: bit k is set while it may map memory of kernel k. The
+ *		primary clears it when the kernel is fenced (mappers.c)
  */
 struct pcn_window {
 	u64	magic;
@@ -122,6 +124,7 @@ struct pcn_window {
 	u8	owner[PCN_CPU_LIMIT];
 	struct pcn_extent memory[PCN_KERNELS_MAX];
 	struct pcn_extent ram[PCN_RAM_RANGES];
+	u64	maps[PCN_KERNELS_MAX];
 };
 
 /**

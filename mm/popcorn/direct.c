@@ -28,6 +28,43 @@
 #include "map.h"
 
 /**
+ * pcn_direct_begin - at a member, a space may come to map frames of its origin
+ * @s:	the space, without an mm so far
+ *
+ * From now on the memory of the origin gets no other use, should that die, before
+ * pcn_direct_end().
+ *
+ * Context: process.
+ * Return: 0; -EHOSTDOWN the origin has died.
+ */
+int pcn_direct_begin(struct pcn_space *s)
+{
+	if (!pcn_maps_others(s))
+		return 0;
+	s->maps = pcn_mapper_begin(s->group.origin);
+	return s->maps ? 0 : -EHOSTDOWN;
+}
+
+/**
+ * pcn_direct_end - at a member, a space that ends maps no frame of its origin any more
+ * @s:	the space, which has no record (any more); its mm, if there is one, no user
+ *
+ * Linux would take the entries away when the address space goes, which is soon. But that
+ * the origin's memory is not used any more has to be known for sure.
+ *
+ * Context: process, with no lock held.
+ */
+void pcn_direct_end(struct pcn_space *s)
+{
+	if (!s->maps)
+		return;
+	if (s->mm)
+		pcn_pages_unmap(s->mm);
+	s->maps = false;
+	pcn_mapper_end(s->group.origin);
+}
+
+/**
  * pcn_direct_may_lend - may other kernels be told of a frame of this one?
  * @s:		the space that it would be for
  * @frame:	the frame

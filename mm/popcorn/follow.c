@@ -218,6 +218,19 @@ static void zap_pages(struct mm_struct *mm, unsigned long start, unsigned long e
 				     max(start, vma->vm_start));
 }
 
+/**
+ * pcn_pages_unmap - at a member, unmap all pages of an address space that goes
+ * @mm:	the address space, which nobody uses any more
+ *
+ * Context: process, with no lock held.
+ */
+void pcn_pages_unmap(struct mm_struct *mm)
+{
+	mmap_read_lock(mm);
+	zap_pages(mm, 0, TASK_SIZE_MAX);
+	mmap_read_unlock(mm);
+}
+
 static void follow_unmap(struct pcn_space *s, const struct pcn_round_msg *m)
 {
 	unsigned long start = m->first << PAGE_SHIFT;

@@ -244,6 +244,7 @@ struct pcn_shard {
  *		held, to read in handlers alone
  * @hand_shard:	at a member: where the shrinker goes on; its batch is claimed
  * @hand_page:	likewise
+ * @maps:	at a member, "direct": it counts among those that map memory of the origin
  * @gone:	at the origin, "direct": members that have no part of the space any more
  * @stray:	at the origin, "direct": members that may still use frames although a round
  *		wanted them not to: no frame that one of them was told of is freed; written
@@ -290,6 +291,7 @@ struct pcn_space {
 	struct maple_tree	stale;
 	unsigned int		hand_shard;
 	u64			hand_page;
+	bool			maps;
 	u64			gone;
 	u64			stray;
 	bool			files_given;
@@ -571,8 +573,11 @@ bool pcn_space_has_torn(struct pcn_space *s, u64 first, u64 last);
 
 /* follow.c */
 int pcn_follow_init(void);
+void pcn_pages_unmap(struct mm_struct *mm);
 
 /* direct.c */
+int pcn_direct_begin(struct pcn_space *s);
+void pcn_direct_end(struct pcn_space *s);
 bool pcn_direct_may_lend(const struct pcn_space *s, const struct page *frame);
 void pcn_direct_name(const struct pcn_record *r, struct pcn_page_msg *w);
 bool pcn_direct_accepts(struct pcn_space *s, const struct pcn_page_msg *w);

@@ -343,7 +343,8 @@ static int space_attach(struct pcn_space *s, struct mm_struct *mm)
  *
  * Context: process; takes mmap_lock.
  * Return: the space, which goes with @mm; an ERR_PTR: -EEXIST, -EINVAL, -ENOMEM,
- * -EINTR; -EBUSY somebody watches @mm with an MMU notifier, or has probes in it.
+ * -EINTR; -EBUSY somebody watches @mm with an MMU notifier, or has probes in it;
+ * -EHOSTDOWN the origin has died.
  */
 struct pcn_space *pcn_space_create_mm(u64 number, u64 members,
 				      unsigned int origin, struct mm_struct *mm,
@@ -360,11 +361,14 @@ struct pcn_space *pcn_space_create_mm(u64 number, u64 members,
 	s->hosts = pcn_space_first_hosts(s->proto, members, origin);
 	err = pcn_tally_new(s, true);
 	if (!err)
+		err = pcn_direct_begin(s);
+	if (!err)
 		err = space_attach(s, mm);
 	if (!err)
 		err = space_enlist(s);
 	if (err) {
 		WRITE_ONCE(mm->popcorn, NULL);
+		pcn_direct_end(s);
 		space_discard(s);
 		return ERR_PTR(err);
 	}
@@ -404,6 +408,7 @@ void pcn_space_destroy(struct pcn_space *s)
 	pcn_vma_end_asks(s);
 	pcn_tally_end(s);
 	pcn_records_end(s);
+	pcn_direct_end(s);
 	add_up(&ended, &s->stats);
 	free_space(s);
 }

@@ -129,6 +129,8 @@ static const struct refusal refusals[] = {
 	  "how far it came: popcorn log %d" },
 	{ EIO, NULL, PCN_FAILED, "a CPU of it does not answer (INIT/SIPI)",
 	  "see the log of the primary: dmesg" },
+	{ EADDRINUSE, NULL, PCN_FAILED, "another kernel still maps its memory",
+	  "which one: dmesg; killing that one frees it" },
 	{ ENODEV, "load", PCN_UNKNOWN, "there is no such kernel any more", NULL },
 	{ ENODEV, "unload", PCN_UNKNOWN, "there is no such kernel any more", NULL },
 	{ ENODEV, NULL, PCN_FAILED, "the primary's clock is not the TSC",

@@ -6,7 +6,7 @@
 # kernel can answer, the error numbers of its system calls, a seccomp filter
 # answers in its place (set up by python3; such tests are skipped without it).
 
-PLAN=254
+PLAN=255
 RUN_ANSWERED=21	# of these, tests that test_run_answered does
 
 if [ $# -ne 1 ] || [ ! -x "$1" ]; then
@@ -454,6 +454,7 @@ test_control_errors() {
 		write 112 -- start 10
 	answer "the primary" 1 "kernel 0 \(primary\): stop: not possible" write 95 -- stop 0
 	answer "clock" 1 "the primary's clock is not the TSC" write 19 -- start 1
+	answer "memory in use" 1 "another kernel still maps its memory; which one" write 98 -- start 1
 	answer "CPU does not answer" 1 "a CPU of it does not answer" write 5 -- start 1
 	answer "exit code of the first failure" 4 "kernel 11 \(twin\): start" write 61 -- start all nobody
 }

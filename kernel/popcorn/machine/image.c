@@ -157,7 +157,8 @@ static void image_exchange(struct pcn_kernel *k, struct pcn_image *image)
 	/* With a CPU at large it stays failed: a start tries to park it. */
 	if (!k->fenced)
 		return;
-	if (image->kernel)
+	/* A start waits until nobody else maps the memory, and copies it then. */
+	if (image->kernel && !pcn_mappers_of(k->kid))
 		pcn_arch_preload(k);
 	pcn_kernel_set_state(k, image->kernel ? PCN_LOADED : PCN_OFFLINE);
 }

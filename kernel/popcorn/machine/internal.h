@@ -79,6 +79,10 @@ void pcn_roster_expect(struct pcn_kernel *k);
 void pcn_roster_look(struct pcn_kernel *k);
 void pcn_roster_remove(struct pcn_kernel *k);
 
+/* mappers.c */
+u64 pcn_mappers_of(unsigned int kid);
+void pcn_mapper_forget(unsigned int kid);
+
 /* watchdog.c */
 int pcn_watchdog_start(void);
 void pcn_watchdog_doorbell(void);

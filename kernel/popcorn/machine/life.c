@@ -234,6 +234,8 @@ static void kernel_finish_life(struct pcn_kernel *k, enum pcn_kernel_state state
 	if (err) {
 		cannot_fence(k);
 		state = PCN_FAILED;
+	} else {
+		pcn_mapper_forget(k->kid);
 	}
 	if (state == PCN_FAILED)
 		pr_err("kernel %u (%s) failed: %s\n", k->kid, k->part.name,
@@ -329,7 +331,37 @@ static int start_error(struct pcn_kernel *k)
 	if (!k->fenced && pcn_arch_fence(k))
 		return -EIO;
 	k->fenced = true;
+	pcn_mapper_forget(k->kid);
 	return 0;
+}
+
+static bool memory_is_free(const struct pcn_kernel *k)
+{
+	return !pcn_mappers_of(k->kid) || atomic_read(&k->kill);
+}
+
+/*
+ * Threads on other kernels that use memory of the last life end, now that this has ended;
+ * their kernels ring when they have unmapped it (mappers.c).
+ */
+static int wait_for_memory(struct pcn_kernel *k)
+{
+	unsigned int limit = READ_ONCE(boot_ms);
+	u64 mappers;
+	long left;
+
+	left = wait_event_interruptible_timeout(k->wait, memory_is_free(k),
+						msecs_to_jiffies(limit));
+	mappers = pcn_mappers_of(k->kid);
+	if (!mappers)
+		return 0;
+	if (left < 0)
+		return -EINTR;
+	if (atomic_read(&k->kill))
+		return -EHOSTDOWN;
+	pr_err("kernel %u (%s) is not started: its memory is mapped by kernels %*pbl\n",
+	       k->kid, k->part.name, PCN_KERNELS_MAX, (unsigned long *)&mappers);
+	return -EADDRINUSE;
 }
 
 /**
@@ -338,9 +370,9 @@ static int start_error(struct pcn_kernel *k)
  *
  * Context: process, @k->op held. May sleep long; interruptible.
  * Return: 0; -EALREADY it runs; -ENODATA nothing is loaded; -ENODEV the
- * primary's clocksource is not the TSC; -EIO a CPU does not answer; -ENOMEM,
- * -ENOSPC the image cannot be placed; -ETIMEDOUT, -EHOSTDOWN it did not come up,
- * or was killed; -EINTR.
+ * primary's clocksource is not the TSC; -EIO a CPU does not answer; -EADDRINUSE
+ * another kernel maps its memory; -ENOMEM, -ENOSPC the image cannot be placed;
+ * -ETIMEDOUT, -EHOSTDOWN it did not come up, or was killed; -EINTR.
  */
 int pcn_kernel_start(struct pcn_kernel *k)
 {
@@ -349,7 +381,7 @@ int pcn_kernel_start(struct pcn_kernel *k)
 	int err;
 
 	lockdep_assert_held(&k->op);
-	err = start_error(k);
+	err = start_error(k) ?: wait_for_memory(k);
 	if (err)
 		return err;
 	reset_area(k);

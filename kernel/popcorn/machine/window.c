@@ -35,7 +35,8 @@ static_assert(offsetof(struct pcn_window, apicid) == 0x440);
 static_assert(offsetof(struct pcn_window, owner) == 0x540);
 static_assert(offsetof(struct pcn_window, memory) == 0x940);
 static_assert(offsetof(struct pcn_window, ram) == 0xd40);
-static_assert(sizeof(struct pcn_window) == 0x1140);
+static_assert(offsetof(struct pcn_window, maps) == 0x1140);
+static_assert(sizeof(struct pcn_window) == 0x1340);
 static_assert(sizeof(struct pcn_window) <= PCN_AREA_OFFSET);
 
 static_assert(offsetof(struct pcn_endpoint, abi) == 8);
