@@ -46,6 +46,7 @@ enum pcn_control_type {
 	PCN_TYPE_USAGE		= 17,	/* kernel/popcorn/threads/usage.c */
 	PCN_TYPE_RETURN		= 18,	/* mm/popcorn/shrink.c */
 	PCN_TYPE_PROCESS_HOSTS	= 19,	/* kernel/popcorn/threads/members.c */
+	PCN_TYPE_PROCESS_FORGOTTEN = 20, /* kernel/popcorn/threads/members.c */
 };
 
 /** PCN_HANDLER_SENDS - messages that one run of a handler may send for sure */

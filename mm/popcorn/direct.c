@@ -11,9 +11,9 @@
  * Of an absent page no frame is named: it is used at the origin alone (adopt.c).
  *
  * A frame that was named is not used for anything else before all that were told of it
- * (pcn_replica.cs) have forgotten it in a round. The origin does not rely on having asked
- * the right ones: it names frames only to kernels that rounds ask, and compares before it
- * lets a frame go.
+ * (pcn_replica.cs) have forgotten it: in a round, or with their part of the space
+ * (estate.c). The origin does not rely on having asked the right ones in a round: it names
+ * frames only to kernels that rounds ask, and compares before it lets a frame go.
  */
 #define pr_fmt(fmt) "popcorn: " fmt
 
@@ -23,45 +23,63 @@
 #include <linux/printk.h>
 
 #include <popcorn/core.h>
+#include <popcorn/msg.h>
 
 #include "internal.h"
 #include "map.h"
+#include "round.h"
 
 /**
- * pcn_direct_begin - at a member, a space may come to map frames of its origin
+ * pcn_direct_begin - members of a space may come to map frames of its origin
  * @s:	the space, without an mm so far
  *
- * From now on the memory of the origin gets no other use, should that die, before
- * pcn_direct_end().
+ * At a member: from now on the memory of the origin gets no other use, should that die,
+ * before pcn_direct_end().
  *
  * Context: process.
- * Return: 0; -EHOSTDOWN the origin has died.
+ * Return: 0; -ENOMEM; -EHOSTDOWN the origin has died.
  */
 int pcn_direct_begin(struct pcn_space *s)
 {
-	if (!pcn_maps_others(s))
+	if (!pcn_is_direct(s))
 		return 0;
+	if (pcn_is_origin(s)) {
+		s->estate = pcn_estate_new(s->number);
+		return s->estate ? 0 : -ENOMEM;
+	}
+	if (!pcn_reserve_fill(&s->farewell, 1, GFP_KERNEL))
+		return -ENOMEM;
 	s->maps = pcn_mapper_begin(s->group.origin);
 	return s->maps ? 0 : -EHOSTDOWN;
 }
 
+/* Handled by kernel/popcorn/threads/members.c. */
+static void say_farewell(struct pcn_space *s)
+{
+	pcn_msg_post_from(&s->farewell, s->group.origin, PCN_CONTROL,
+			  PCN_TYPE_PROCESS_FORGOTTEN, &s->number, sizeof(s->number));
+}
+
 /**
- * pcn_direct_end - at a member, a space that ends maps no frame of its origin any more
+ * pcn_direct_end - a space ends: at a member it maps no frame of its origin any more
  * @s:	the space, which has no record (any more); its mm, if there is one, no user
  *
- * Linux would take the entries away when the address space goes, which is soon. But that
- * the origin's memory is not used any more has to be known for sure.
+ * At a member Linux would take the entries away when the address space goes, which is
+ * soon. But that the origin's memory is not used any more has to be known for sure.
  *
  * Context: process, with no lock held.
  */
 void pcn_direct_end(struct pcn_space *s)
 {
-	if (!s->maps)
-		return;
-	if (s->mm)
-		pcn_pages_unmap(s->mm);
-	s->maps = false;
-	pcn_mapper_end(s->group.origin);
+	if (s->estate)
+		pcn_estate_end(s->estate);
+	if (s->maps) {
+		if (s->mm)
+			pcn_pages_unmap(s->mm);
+		say_farewell(s);
+		pcn_mapper_end(s->group.origin);
+	}
+	pcn_reserve_empty(&s->farewell);
 }
 
 /**
@@ -163,7 +181,7 @@ static u64 strays_of(struct pcn_record *r, u64 answered)
 	spin_lock(&r->lock);
 	strays = r->plain ? 0 : r->replica.cs & ~answered;
 	spin_unlock(&r->lock);
-	return strays;
+	return pcn_estate_is_forgotten(r->space->estate, strays) ? 0 : strays;
 }
 
 /**
@@ -171,8 +189,8 @@ static u64 strays_of(struct pcn_record *r, u64 answered)
  * @r:		the record
  * @answered:	members that have just said that they do not use the page
  *
- * Others that were told of the frame may have it mapped. Then the process ends, and
- * neither this frame nor another one that they know of is ever freed.
+ * Others that were told of the frame may have it mapped. Then the process ends, and the
+ * frame is kept until they have forgotten it.
  *
  * Context: process, with &pcn_space.round held, and no other lock.
  */
@@ -183,22 +201,46 @@ bool pcn_direct_may_release(struct pcn_record *r, u64 answered)
 
 	if (!strays)
 		return true;
-	pr_err("page %llx of space %llx: its frame is kept for good: kernels %*pbl may use it and take no part in a round\n",
+	pr_err("page %llx of space %llx: kernels %*pbl may use it and take no part in a round\n",
 	       r->page, s->number, PCN_KERNELS_MAX, (unsigned long *)&strays);
-	WRITE_ONCE(s->stray, s->stray | strays);
 	pcn_space_kill(s, "other kernels may go on using its pages");
 	return false;
 }
 
 /**
- * pcn_direct_may_free - may the frame of a record that goes be freed?
- * @r:	the record
+ * pcn_direct_released - at the origin, a page that others were told of is Linux's now
+ * @r:	the record; if Linux has taken the page away it has still its frame
  *
- * Context: any but hard interrupt; nobody else uses the record.
+ * Context: process; no lock of the record is held.
  */
-bool pcn_direct_may_free(const struct pcn_record *r)
+void pcn_direct_released(struct pcn_record *r)
 {
-	return !(READ_ONCE(r->space->stray) & r->replica.cs);
+	if (!pcn_is_direct(r->space))
+		return;
+	spin_lock(&r->lock);
+	r->replica.cs = 0;
+	spin_unlock(&r->lock);
+}
+
+/**
+ * pcn_direct_has_ended - does a member not follow a round since it has no part any more?
+ * @s:		the space, at its origin
+ * @kid:	the member
+ * @err:	what has come of the request
+ *
+ * A member that has died, or is about to end, uses pages until it is known not to.
+ *
+ * Context: process, with &pcn_space.round held; sleeps, killably.
+ */
+bool pcn_direct_has_ended(struct pcn_space *s, unsigned int kid, int err)
+{
+	if (!s->estate)
+		return false;
+	if (err == -EHOSTDOWN)
+		pcn_estate_lose(s->estate, kid);
+	if (err == -ESRCH)
+		return pcn_estate_wait(s, kid, PCN_ROUND_LIMIT_MS);
+	return pcn_estate_is_forgotten(s->estate, BIT_ULL(kid));
 }
 
 /* The address space has a user, and its space with it. */

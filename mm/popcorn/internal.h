@@ -81,6 +81,7 @@ struct pcn_backlog {
 /**
  * struct pcn_record - one page here
  * @node:	in pcn_shard.records
+ * @kept:	instead, in an estate (estate.c)
  * @space:	whose page it is
  * @page:	its number: of a process, its address by PAGE_SIZE
  * @refs:	references: one of the space as long as the record is in it, and one each
@@ -115,7 +116,10 @@ struct pcn_backlog {
  * contention needs is in @backlog.
  */
 struct pcn_record {
-	struct rb_node		node;
+	union {
+		struct rb_node		node;
+		struct list_head	kept;
+	};
 	struct pcn_space	*space;
 	u64			page;
 	refcount_t		refs;
@@ -245,10 +249,9 @@ struct pcn_shard {
  * @hand_shard:	at a member: where the shrinker goes on; its batch is claimed
  * @hand_page:	likewise
  * @maps:	at a member, "direct": it counts among those that map memory of the origin
+ * @farewell:	at a member, "direct": memory to tell the origin that it does not any more
+ * @estate:	at the origin, "direct": frames, and who has forgotten them; otherwise NULL
  * @gone:	at the origin, "direct": members that have no part of the space any more
- * @stray:	at the origin, "direct": members that may still use frames although a round
- *		wanted them not to: no frame that one of them was told of is freed; written
- *		with @round
  * @files_given: at the origin: some may have mapped files of their own, or the vDSO
  * @files_forbidden: at the origin: they must not, pages are not what is in the files
  * @stats:	counters
@@ -292,8 +295,9 @@ struct pcn_space {
 	unsigned int		hand_shard;
 	u64			hand_page;
 	bool			maps;
+	struct pcn_reserve	farewell;
+	struct pcn_estate	*estate;
 	u64			gone;
-	u64			stray;
 	bool			files_given;
 	bool			files_forbidden;
 	struct pcn_space_stats	stats;
@@ -583,7 +587,21 @@ void pcn_direct_name(const struct pcn_record *r, struct pcn_page_msg *w);
 bool pcn_direct_accepts(struct pcn_space *s, const struct pcn_page_msg *w);
 bool pcn_direct_may_answer(struct pcn_record *r, const struct pcn_proto_event *m);
 bool pcn_direct_may_release(struct pcn_record *r, u64 answered);
-bool pcn_direct_may_free(const struct pcn_record *r);
+void pcn_direct_released(struct pcn_record *r);
+bool pcn_direct_has_ended(struct pcn_space *s, unsigned int kid, int err);
+
+/* estate.c */
+extern bool (*pcn_estates_mapper_is)(unsigned int kid);
+struct pcn_estate *pcn_estate_new(u64 number);
+bool pcn_estate_take(struct pcn_record *r);
+void pcn_estate_end(struct pcn_estate *e);
+void pcn_estate_lose(struct pcn_estate *e, unsigned int kid);
+bool pcn_estate_is_forgotten(const struct pcn_estate *e, u64 kids);
+bool pcn_estate_wait(struct pcn_space *s, unsigned int kid, unsigned int limit_ms);
+void pcn_estates_lose(unsigned int kid);
+void pcn_estates_renew(unsigned int kid);
+unsigned long pcn_estates_frames(void);
+int pcn_estates_init(void);
 
 /* space.c */
 void pcn_space_kill(struct pcn_space *s, const char *why);

@@ -127,23 +127,25 @@ void pcn_record_discard(struct pcn_record *r)
 	kmem_cache_free(cache, r);
 }
 
-static void free_content(struct pcn_record *r)
+/* False: others may still map the frame, and the record is kept with it. */
+static bool free_content(struct pcn_record *r)
 {
 	struct page *frame = r->frame;
 
 	pcn_backlog_free(r);
+	if (pcn_estate_take(r))
+		return false;
 	if (frame) {
 		pcn_record_set_frame(r, NULL);
-		if (pcn_direct_may_free(r))
-			put_page(frame);
+		put_page(frame);
 	}
+	return true;
 }
 
 static void free_record(struct pcn_record *r)
 {
-	free_content(r);
-	atomic_long_dec(&records_in_use);
-	kmem_cache_free(cache, r);
+	if (free_content(r))
+		pcn_record_discard(r);
 }
 
 static void init_record(struct pcn_record *r, struct pcn_space *s, u64 page)
@@ -642,14 +644,15 @@ static void record_cancel(struct pcn_record *r)
 static void free_unused(struct pcn_space *s, struct pcn_shard *shard,
 			struct pcn_record **unused, unsigned int n)
 {
-	unsigned int i;
+	unsigned int i, freed = 0;
 
 	for (i = 0; i < n; i++) {
 		pcn_check_end(unused[i], false);
-		free_content(unused[i]);
+		if (free_content(unused[i]))
+			unused[freed++] = unused[i];
 	}
-	atomic_long_sub(n, &records_in_use);
-	kmem_cache_free_bulk(cache, n, (void **)unused);
+	atomic_long_sub(freed, &records_in_use);
+	kmem_cache_free_bulk(cache, freed, (void **)unused);
 	spin_lock(&shard->lock);
 	shard->alive -= n;
 	if (!shard->alive)

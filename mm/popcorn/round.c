@@ -119,8 +119,9 @@ static int round_lose_silent(struct pcn_space *s, unsigned int kid, u64 silent)
 }
 
 /*
- * A member that is down uses no pages; what was lost with it is known elsewhere. -EINTR:
- * the current task is killed, or the process.
+ * A member that is down uses no pages; what was lost with it is known elsewhere. (In
+ * "direct" it may use them if its link is broken: pcn_direct_may_release() looks.)
+ * -EINTR: the current task is killed, or the process.
  */
 static int round_tell(struct pcn_change *c, enum pcn_phase phase, u32 flags)
 {
@@ -147,7 +148,7 @@ static int round_tell(struct pcn_change *c, enum pcn_phase phase, u32 flags)
 		if (!err) {
 			c->answered |= BIT_ULL(kid);
 			err = round_lose_silent(s, kid, silent);
-		} else if (err != -EHOSTDOWN) {
+		} else if (!pcn_direct_has_ended(s, kid, err) && err != -EHOSTDOWN) {
 			err = round_lose(s, BIT_ULL(kid),
 					 "is up and does not follow a change of the memory layout");
 		}
@@ -239,6 +240,7 @@ static int round_release(struct pcn_change *c, bool everywhere)
 			pcn_record_put(r);
 			return err;
 		}
+		pcn_direct_released(r);
 		pcn_record_drop(r, everywhere);
 		cond_resched();
 	}

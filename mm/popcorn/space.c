@@ -545,27 +545,27 @@ struct pcn_space_stats *pcn_space_stats(struct pcn_space *s)
 	return &s->stats;
 }
 
-static void show_stats(struct seq_file *m, struct pcn_space_stats *s)
+static void show_stats(struct seq_file *m, struct pcn_space_stats *s, unsigned long kept)
 {
 	atomic64_t *count = (atomic64_t *)s;
 	unsigned int i;
 
 	for (i = 0; i < sizeof(*s) / sizeof(*count); i++)
 		seq_printf(m, " %lld", atomic64_read(&count[i]));
-	seq_putc(m, '\n');
+	seq_printf(m, " %lu\n", kept);
 }
 
 static int show_spaces(struct seq_file *m, void *v)
 {
 	struct pcn_space *s;
 
-	seq_puts(m, "space hits misses messages copies holds impossible unsent adopted rounds stuck returned\n");
+	seq_puts(m, "space hits misses messages copies holds impossible unsent adopted rounds stuck returned kept\n");
 	seq_puts(m, "ended");
-	show_stats(m, &ended);
+	show_stats(m, &ended, pcn_estates_frames());
 	spin_lock(&spaces_lock);
 	list_for_each_entry(s, &spaces, node) {
 		seq_printf(m, "%llx", s->number);
-		show_stats(m, &s->stats);
+		show_stats(m, &s->stats, 0);
 	}
 	spin_unlock(&spaces_lock);
 	return 0;
@@ -593,6 +593,8 @@ static int __init pcn_space_init(void)
 		err = pcn_vma_init();
 	if (!err)
 		err = pcn_follow_init();
+	if (!err)
+		err = pcn_estates_init();
 	return err ?: pcn_shrink_init();
 }
 subsys_initcall_sync(pcn_space_init);

@@ -167,9 +167,14 @@ void pcn_keeper_end(struct pcn_process *p)
 	wake_up(&p->wake);
 }
 
-/* The keeper was killed locally (by the OOM killer, say): its pages and threads are lost. */
+/*
+ * The keeper was killed locally (by the OOM killer, say): its pages and threads are lost. In
+ * "direct" the origin is told when the pages are unmapped, by the page layer.
+ */
 static void report_loss(struct pcn_process *p)
 {
+	if (p->proto == &pcn_proto_direct)
+		return;
 	pcn_msg_post_from(&p->reserve, pcn_number_kernel(p->number), PCN_CONTROL,
 			  PCN_TYPE_PROCESS_LOST, &p->number, sizeof(p->number));
 }

@@ -293,6 +293,25 @@ void pcn_process_on_lost(const struct pcn_message *msg)
 }
 
 /**
+ * pcn_process_on_forgotten - handle PCN_TYPE_PROCESS_FORGOTTEN: the sender has unmapped all
+ * @msg:	the message; its payload is the number of the process
+ *
+ * In "direct" a member says so whenever its part of a process ends: because the process
+ * has, or because its keeper was killed.
+ *
+ * Context: the poll; does not sleep.
+ */
+void pcn_process_on_forgotten(const struct pcn_message *msg)
+{
+	const u64 *number = msg->payload;
+
+	if (msg->length != sizeof(*number))
+		return;
+	pcn_estate_forgot(*number, msg->kid);
+	pcn_process_lose_member(*number, msg->kid, "has ended its part of it");
+}
+
+/**
  * pcn_process_peer_down - a kernel has gone down
  * @watch:	unused
  * @kid:	the kernel

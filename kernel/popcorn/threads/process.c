@@ -139,6 +139,9 @@ static const struct pcn_msg_type process_types[] = {
 		.type = PCN_TYPE_PROCESS_END, .may_sleep = true,
 		.handle = pcn_process_on_end,
 	}, {
+		.name = "process-forgotten", .channel = PCN_CONTROL,
+		.type = PCN_TYPE_PROCESS_FORGOTTEN, .handle = pcn_process_on_forgotten,
+	}, {
 		.name = "process-hosts", .channel = PCN_CONTROL,
 		.type = PCN_TYPE_PROCESS_HOSTS, .handle = pcn_process_on_hosts,
 	}, {

@@ -123,6 +123,7 @@ void pcn_process_end(u64 number);
 bool pcn_process_lose_member(u64 number, unsigned int kid, const char *why);
 void pcn_process_on_hosts(const struct pcn_message *msg);
 void pcn_process_on_lost(const struct pcn_message *msg);
+void pcn_process_on_forgotten(const struct pcn_message *msg);
 void pcn_process_peer_down(struct pcn_peer_notifier *watch, unsigned int kid);
 
 /* keeper.c */

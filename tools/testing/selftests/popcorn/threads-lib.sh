@@ -49,6 +49,12 @@ no_space()
 	[ "$(wc -l </proc/popcorn/spaces)" = 2 ]
 }
 
+# none_kept: no frame of a process that has ended
+none_kept()
+{
+	[ "$(counter kept)" = 0 ]
+}
+
 no_thread()
 {
 	[ "$(wc -l </proc/popcorn/threads)" = 1 ]
@@ -98,6 +104,7 @@ all_threads_tests()
 	results /tmp/threads.tap
 	check "no thread is left" no_thread
 	check "no space is left" await 5 no_space
+	check "no frame is kept" await 5 none_kept
 	check "no event was impossible" [ "$(counter impossible)" = 0 ]
 	check "no message was lost" [ "$(counter unsent)" = 0 ]
 	check "pages were adopted" [ "$(counter adopted)" -gt 100 ]
