@@ -30,7 +30,7 @@ static int __init choose_proto(char *name)
 	}
 	chosen = p;
 	if (p == &pcn_proto_direct)
-		pr_warn("popcorn: popcorn_protocol=direct is experimental: the death of a kernel may overwrite memory, see Documentation/popcorn/pages.rst\n");
+		pr_warn("popcorn: popcorn_protocol=direct is experimental, see Documentation/popcorn/pages.rst\n");
 	return 0;
 }
 early_param("popcorn_protocol", choose_proto);
