@@ -153,7 +153,7 @@ u64 pcn_space_first_hosts(const struct pcn_proto *proto, u64 members,
 bool pcn_space_admit(u64 number, u64 hosts);
 void pcn_space_break(u64 number);
 void pcn_estate_forgot(u64 number, unsigned int kid);
-void pcn_space_lose_member(u64 number, unsigned int kid);
+bool pcn_space_lose_member(u64 number, unsigned int kid);
 void pcn_mm_kill_users(const struct mm_struct *mm, const char *why);
 void pcn_space_destroy(struct pcn_space *space);
 int pcn_vma_fetch(struct mm_struct *mm, unsigned long address);

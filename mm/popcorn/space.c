@@ -459,17 +459,22 @@ void pcn_space_break(u64 number)
  * In "direct" it is told of no frame from now on, and is asked for nothing. In the other
  * protocols that does no harm, and need not be known.
  *
- * Context: process.
+ * Context: any but hard interrupt.
+ * Return: false: it is known to use no page of the space any more. Only in "direct".
  */
-void pcn_space_lose_member(u64 number, unsigned int kid)
+bool pcn_space_lose_member(u64 number, unsigned int kid)
 {
+	bool uses_pages = true;
 	struct pcn_space *s;
 
 	spin_lock(&spaces_lock);
 	s = find_locked(number);
-	if (s && pcn_is_direct(s))
+	if (s && s->estate) {
 		WRITE_ONCE(s->gone, s->gone | BIT_ULL(kid));
+		uses_pages = !pcn_estate_is_forgotten(s->estate, BIT_ULL(kid));
+	}
 	spin_unlock(&spaces_lock);
+	return uses_pages;
 }
 
 /**

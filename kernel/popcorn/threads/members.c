@@ -9,6 +9,11 @@
  * there. It depends on its *hosts*: with the protocol "owner" the members that have had
  * threads of it, with "vote" all of them, since every member is asked about every page.
  *
+ * With "direct" pages are the origin's, and nothing is lost with a member but the threads
+ * that are there (shadow.c). But a member that may go on using pages, as its CPUs could not
+ * be parked or its link is broken, would write what the process does not know of: it depends
+ * on its hosts until they have forgotten its pages.
+ *
  * What a process depends on is all that it listens to: the hosts know of each other, and
  * take messages about its pages from no other kernel. A host is introduced to the others
  * before its first thread leaves home, so that nothing it sends comes too early.
@@ -31,6 +36,7 @@
 #include <linux/signal.h>
 
 #include <popcorn/partition.h>
+#include <popcorn/proto.h>
 #include <popcorn/space.h>
 
 #include "internal.h"
@@ -197,9 +203,14 @@ u64 pcn_process_members(struct task_struct *task)
 	return members;
 }
 
-/* With pcn_processes_lock held. */
-static bool depends_on(const struct pcn_process *p, unsigned int kid)
+/*
+ * In "direct" a member has no page of its own: has it done with those of the origin? With
+ * pcn_processes_lock held.
+ */
+static bool depends_on(const struct pcn_process *p, unsigned int kid, bool uses_pages)
 {
+	if (p->proto == &pcn_proto_direct && !uses_pages)
+		return false;
 	return p->hosts & BIT_ULL(kid);
 }
 
@@ -242,8 +253,9 @@ static void kill_doomed(void)
 /* With pcn_processes_lock held. Is the process to be killed? */
 static bool process_lose(struct pcn_process *p, unsigned int kid, const char *why)
 {
-	pcn_space_lose_member(p->number, kid);
-	if (!depends_on(p, kid)) {
+	bool uses_pages = pcn_space_lose_member(p->number, kid);
+
+	if (!depends_on(p, kid, uses_pages)) {
 		p->lost |= BIT_ULL(kid);
 		return false;
 	}
