@@ -6,7 +6,10 @@
  * A fence is a request on the channel of page messages, which overtake nothing, and its
  * reply: what the other kernel has sent before is here when the reply is. Kernels are asked
  * one after the other, and each has the whole time to answer, so that none is blamed
- * for the delay of another one. Who asks for fences waits for all of these times.
+ * for the delay of another one. Who asks for fences waits for all of these times. The
+ * origin is asked first: a member that has no answers at all is not to blame another one.
+ *
+ * The time of a request begins when there is room for it in the ring.
  */
 #include <linux/errno.h>
 
@@ -24,25 +27,15 @@ static int fence_one(unsigned int kid)
 			    &word, &length, PCN_FENCE_LIMIT_MS);
 }
 
-/**
- * pcn_space_fence - wait until no late answer about a page is under way to this kernel
- * @s:		the space
- * @silent:	receives the first kernel that has not answered in time, as bit kid, and the
- *		others have not been asked then; or 0
- *
- * From a kernel that is down, or whose link is broken, nothing comes.
- *
- * Context: process; sleeps, killably.
- * Return: 0; -EINTR; -ENOMEM.
- */
-int pcn_space_fence(struct pcn_space *s, u64 *silent)
+/* Until one of them does not answer, or the process ends. */
+static int fence_all(struct pcn_space *s, u64 kernels, u64 *silent)
 {
-	u64 others = pcn_other_members(s);
 	unsigned int kid;
 	int err;
 
-	*silent = 0;
-	for_each_kernel(kid, others) {
+	for_each_kernel(kid, kernels) {
+		if (READ_ONCE(s->broken))
+			return -EINTR;
 		err = fence_one(kid);
 		if (err == -EINTR || err == -ENOMEM)
 			return err;
@@ -55,11 +48,34 @@ int pcn_space_fence(struct pcn_space *s, u64 *silent)
 }
 
 /**
+ * pcn_space_fence - wait until no late answer about a page is under way to this kernel
+ * @s:		the space
+ * @silent:	receives the first kernel that has not answered in time, as bit kid, and the
+ *		others have not been asked then; or 0
+ *
+ * From a kernel that is down, or whose link is broken, nothing comes.
+ *
+ * Context: process; sleeps, killably.
+ * Return: 0; -EINTR also if the process ends; -ENOMEM.
+ */
+int pcn_space_fence(struct pcn_space *s, u64 *silent)
+{
+	u64 origin = pcn_other_members(s) & BIT_ULL(s->group.origin);
+	int err;
+
+	*silent = 0;
+	err = fence_all(s, origin, silent);
+	if (!err && !*silent)
+		err = fence_all(s, pcn_other_members(s) & ~origin, silent);
+	return err;
+}
+
+/**
  * pcn_fence_limit_ms - for how long to wait for a member's fence
  * @s:	the space
  *
  * Context: any.
- * Return: more milliseconds than it takes, whatever others do.
+ * Return: more milliseconds than it takes, whatever others do, once there is room.
  */
 unsigned int pcn_fence_limit_ms(const struct pcn_space *s)
 {

@@ -241,6 +241,21 @@ static void without_the_process(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, w->lost, kernel(2));
 }
 
+/* A member that gets no answer from anybody names the origin, which knows better. */
+static void deaf_to_all(struct kunit *test)
+{
+	struct world *w = test->priv;
+	u64 silent = 0;
+	unsigned int i;
+
+	for (i = 0; i < KERNELS; i++)
+		w->deaf_to[i] = kernel(3);
+	w->s->group.origin = kid_of(2);
+	KUNIT_EXPECT_EQ(test, fence_at(w, kid_of(3), &silent), 0);
+	w->s->group.origin = kid_of(0);
+	KUNIT_EXPECT_EQ(test, silent, kernel(2));
+}
+
 static struct kunit_case cases[] = {
 	KUNIT_CASE(nobody_is_lost),
 	KUNIT_CASE(slow_ones_are_not_lost),
@@ -250,6 +265,7 @@ static struct kunit_case cases[] = {
 	KUNIT_CASE(silent_to_all),
 	KUNIT_CASE(deaf_to_the_origin),
 	KUNIT_CASE(without_the_process),
+	KUNIT_CASE(deaf_to_all),
 	{}
 };
 

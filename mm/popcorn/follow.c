@@ -339,21 +339,23 @@ static void drop_here(struct pcn_space *s, const struct pcn_round_msg *m)
 #define RECORDS_MAX	32
 #define VMAS_MAX	8
 
-/* What is in it is frames of records, not a file or the vDSO. */
-static bool is_bare(const struct vm_area_struct *vma)
+/* What is in it is frames of records. The vDSO matters only if VMAs change. */
+static bool is_bare(const struct vm_area_struct *vma, bool change)
 {
-	return vma->vm_ops == &pcn_vm_ops || vma->vm_ops == &pcn_void_ops;
+	return vma->vm_ops == &pcn_vm_ops || vma->vm_ops == &pcn_void_ops ||
+	       !(change || vma->vm_file);
 }
 
 /* Nobody else's pages are there, and few VMAs. */
-static bool has_bare_vmas(struct mm_struct *mm, unsigned long start, unsigned long end)
+static bool has_bare_vmas(struct mm_struct *mm, unsigned long start, unsigned long end,
+			  bool change)
 {
 	VMA_ITERATOR(vmi, mm, start);
 	struct vm_area_struct *vma;
 	unsigned int n = 0;
 
 	for_each_vma_range(vmi, vma, end)
-		if (++n > VMAS_MAX || !is_bare(vma))
+		if (++n > VMAS_MAX || !is_bare(vma, change))
 			return false;
 	return true;
 }
@@ -403,13 +405,12 @@ static bool unmap_at_once(struct pcn_space *s, const struct pcn_round_msg *m)
 {
 	unsigned long start = m->first << PAGE_SHIFT;
 	unsigned long end = min_t(u64, (m->last + 1) << PAGE_SHIFT, TASK_SIZE_MAX);
-	bool done;
+	bool change = m->flags & PCN_ROUND_VMAS, done;
 
 	if (!mmap_read_trylock(s->mm))
 		return false;
-	done = has_bare_vmas(s->mm, start, end) &&
-	       (!(m->flags & PCN_ROUND_VMAS) || make_stale(s, m, start, end)) &&
-	       unmap_records(s, m);
+	done = has_bare_vmas(s->mm, start, end, change) &&
+	       (!change || make_stale(s, m, start, end)) && unmap_records(s, m);
 	mmap_read_unlock(s->mm);
 	return done;
 }

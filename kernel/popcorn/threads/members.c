@@ -15,8 +15,9 @@
  * on its hosts until they have forgotten its pages.
  *
  * What a process depends on is all that it listens to: the hosts know of each other, and
- * take messages about its pages from no other kernel. A host is introduced to the others
- * before its first thread leaves home, so that nothing it sends comes too early.
+ * take messages about its pages from no other kernel. The process depends on a new host
+ * first. Then that is introduced to the others, before its first thread leaves home, so that
+ * nothing it sends comes too early.
  *
  * A process that depends on what is lost is *doomed*: all that use its memory are killed.
  * This takes two steps. The process is marked with pcn_processes_lock held, and its tasks
@@ -62,64 +63,69 @@ static struct pcn_process *find_own(u64 number)
 	return p;
 }
 
-/* 1: it is one; 0: it may become one; -EHOSTUNREACH. */
-static int is_host(struct pcn_process *p, unsigned int kid)
+/* 1: it is one, and all know it; 0: it may become one; -EHOSTUNREACH. */
+static int is_introduced(struct pcn_process *p, unsigned int kid)
 {
 	int ret = -EHOSTUNREACH;
 
 	spin_lock(&pcn_processes_lock);
 	if (members_present(p) & BIT_ULL(kid))
-		ret = !!(p->hosts & BIT_ULL(kid));
+		ret = !!(p->introduced & BIT_ULL(kid));
 	spin_unlock(&pcn_processes_lock);
 	return ret;
 }
 
-/* From now on the process dies with that kernel. */
-static int add_host(struct pcn_process *p, unsigned int kid)
+/*
+ * From now on the process dies with that kernel: others may listen to it, even if it cannot
+ * be introduced to all of them. Return: the hosts that there are; 0: it is not one of them.
+ */
+static u64 add_host(struct pcn_process *p, unsigned int kid)
 {
-	int err = -EHOSTUNREACH;
+	u64 hosts = 0;
 
 	spin_lock(&pcn_processes_lock);
-	if (members_present(p) & BIT_ULL(kid)) {
+	if (members_present(p) & BIT_ULL(kid) && pcn_space_admit(p->number, BIT_ULL(kid))) {
 		p->hosts |= BIT_ULL(kid);
-		pcn_space_admit(p->number, p->hosts);
-		err = 0;
+		hosts = p->hosts & members_present(p);
 	}
-	spin_unlock(&pcn_processes_lock);
-	return err;
-}
-
-/* The hosts that there are, and a new one. */
-static u64 hosts_with(struct pcn_process *p, unsigned int new)
-{
-	u64 hosts;
-
-	spin_lock(&pcn_processes_lock);
-	hosts = (p->hosts & members_present(p)) | BIT_ULL(new);
 	spin_unlock(&pcn_processes_lock);
 	return hosts;
 }
 
 /*
- * All hosts know of each other before the new one has a thread that might ask for a page.
- * One that has lost its part meanwhile (-EHOSTDOWN, -ESRCH) listens to nobody.
+ * One that has lost its part meanwhile listens to nobody, unless it is the new one. And what
+ * a kernel has answered is no signal of this thread's.
  */
+static int introduction_error(int err, bool is_new)
+{
+	if (!is_new && (err == -EHOSTDOWN || err == -ESRCH))
+		return 0;
+	if ((err == -EINTR || err == -ECANCELED) && !fatal_signal_pending(current))
+		return -EPROTO;
+	return err;
+}
+
+/* All hosts know of each other before the new one has a thread that might ask for a page. */
 static int introduce(struct pcn_process *p, unsigned int new)
 {
-	struct pcn_hosts_msg m = {
-		.number = p->number, .hosts = hosts_with(p, new),
-	};
+	struct pcn_hosts_msg m = { .number = p->number, .hosts = add_host(p, new) };
 	u64 others = m.hosts & ~BIT_ULL(pcn_self());
 	unsigned int kid;
 	int err;
 
+	if (!m.hosts)
+		return -EHOSTUNREACH;
 	for_each_kernel(kid, others) {
 		err = pcn_msg_call(kid, PCN_CONTROL, PCN_TYPE_PROCESS_HOSTS, &m,
 				   sizeof(m), NULL, NULL, HOSTS_LIMIT_MS);
-		if (err && (kid == new || (err != -EHOSTDOWN && err != -ESRCH)))
+		err = introduction_error(err, kid == new);
+		if (err)
 			return err;
 	}
-	return add_host(p, new);
+	spin_lock(&pcn_processes_lock);
+	p->introduced |= BIT_ULL(new);
+	spin_unlock(&pcn_processes_lock);
+	return 0;
 }
 
 /**
@@ -135,13 +141,13 @@ static int introduce(struct pcn_process *p, unsigned int new)
 int pcn_process_host(u64 number, unsigned int kid)
 {
 	struct pcn_process *p = find_own(number);
-	int ret = p ? is_host(p, kid) : -ESRCH;
+	int ret = p ? is_introduced(p, kid) : -ESRCH;
 
 	if (ret)
 		return min(ret, 0);
 	if (mutex_lock_killable(&p->hosting))
 		return -EINTR;
-	ret = is_host(p, kid);
+	ret = is_introduced(p, kid);
 	if (!ret)
 		ret = introduce(p, kid);
 	mutex_unlock(&p->hosting);

@@ -92,6 +92,7 @@ struct pcn_process *pcn_process_new(u64 number, u64 members,
 	p->members = members;
 	p->proto = proto;
 	p->hosts = pcn_space_first_hosts(proto, members, pcn_number_kernel(number));
+	p->introduced = p->hosts;
 	mutex_init(&p->hosting);
 	INIT_LIST_HEAD(&p->arrivals);
 	init_waitqueue_head(&p->wake);

@@ -81,7 +81,8 @@ static_assert(sizeof(struct pcn_hosts_msg) == 16);
  * @farewell:	at the origin: tells the others of its end
  * @hosts:	at the origin: kernels that have had a thread of it, and so may have
  *		the only copies of pages; what pcn_space_admit() has been told
- * @hosting:	at the origin: one kernel at a time is to become a host
+ * @introduced:	at the origin: those of them that all others know of
+ * @hosting:	at the origin: one kernel at a time is to become a host, when there is a space
  * @arrivals:	elsewhere: visitors that are to be
  * @reserve:	elsewhere: memory to tell the origin that this part of it is lost
  * @wake:	for the keeper
@@ -99,6 +100,7 @@ struct pcn_process {
 	unsigned int		doom;
 	struct work_struct	farewell;
 	u64			hosts;
+	u64			introduced;
 	struct mutex		hosting;
 	struct list_head	arrivals;
 	struct pcn_reserve	reserve;

@@ -153,7 +153,8 @@ static int process_share(u64 *number)
 		return -ENOMEM;
 	p->tgid = get_pid(task_tgid(current));
 	p->mm = current->mm;
-	/* A thread that sees the space looks for the process. */
+	/* A thread that sees the space looks for the process, and then needs the space. */
+	mutex_lock(&p->hosting);
 	pcn_process_enlist(p);
 	err = begin_elsewhere(p);
 	if (!err) {
@@ -161,6 +162,7 @@ static int process_share(u64 *number)
 					current->mm, p->proto, &pcn_process_space_ops);
 		err = PTR_ERR_OR_ZERO(s);
 	}
+	mutex_unlock(&p->hosting);
 	if (err) {
 		pcn_process_end(p->number);
 		return err;
