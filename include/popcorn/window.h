@@ -95,6 +95,8 @@ struct pcn_extent {
  * @attention:	[kid] is that kernel's: counts up when it wants the primary
  *		to look at its control block or endpoint
  * @roster_seq:	counts up after each change of @roster
+ * @lends:	nonzero: kernels may map memory of each other (mappers.c); written before any
+ *		secondary runs
  * @pad2:	zero
  * @roster:	[kid]: PCN_ROSTER(), the life and whether the kernel is up
  * @apicid:	[kid]: physical APIC id that takes its doorbell
@@ -118,7 +120,8 @@ struct pcn_window {
 	u32	pad1[36];
 	u32	attention[PCN_KERNELS_MAX];
 	u32	roster_seq;
-	u32	pad2[15];
+	u32	lends;
+	u32	pad2[14];
 	u64	roster[PCN_KERNELS_MAX];
 	u32	apicid[PCN_KERNELS_MAX];
 	u8	owner[PCN_CPU_LIMIT];

@@ -37,10 +37,13 @@
  * before pcn_direct_end().
  *
  * Context: process.
- * Return: 0; -ENOMEM; -EHOSTDOWN the origin has died.
+ * Return: 0; -ENOMEM; -EHOSTDOWN the origin has died; -EPROTONOSUPPORT the primary has
+ * another protocol.
  */
 int pcn_direct_begin(struct pcn_space *s)
 {
+	int err;
+
 	if (!pcn_is_direct(s))
 		return 0;
 	if (pcn_is_origin(s)) {
@@ -49,8 +52,9 @@ int pcn_direct_begin(struct pcn_space *s)
 	}
 	if (!pcn_reserve_fill(&s->farewell, 1, GFP_KERNEL))
 		return -ENOMEM;
-	s->maps = pcn_mapper_begin(s->group.origin);
-	return s->maps ? 0 : -EHOSTDOWN;
+	err = pcn_mapper_begin(s->group.origin);
+	s->maps = !err;
+	return err;
 }
 
 /* Handled by kernel/popcorn/threads/members.c. */

@@ -149,6 +149,9 @@ static int round_tell(struct pcn_change *c, enum pcn_phase phase, u32 flags)
 			c->answered |= BIT_ULL(kid);
 			err = round_lose_silent(s, kid, silent);
 		} else if (!pcn_direct_has_ended(s, kid, err) && err != -EHOSTDOWN) {
+			/* It may not have waited for as long as it would have. */
+			if (fatal_signal_pending(current))
+				return -EINTR;
 			err = round_lose(s, BIT_ULL(kid),
 					 "is up and does not follow a change of the memory layout");
 		}

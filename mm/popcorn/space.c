@@ -591,6 +591,8 @@ static int __init pcn_space_init(void)
 
 	if (err || !pcn_machine_is_shared())
 		return err;
+	if (pcn_proto_chosen() == &pcn_proto_direct)
+		pcn_memory_lend();
 	err = pcn_worker_init();
 	if (!err)
 		err = pcn_step_init();

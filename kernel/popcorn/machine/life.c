@@ -376,16 +376,22 @@ static int wait_for_memory(struct pcn_kernel *k)
  */
 int pcn_kernel_start(struct pcn_kernel *k)
 {
-	enum pcn_kernel_state state = PCN_FAILED;
+	enum pcn_kernel_state before = k->state, state = PCN_FAILED;
 	ktime_t begin = ktime_get();
 	int err;
 
 	lockdep_assert_held(&k->op);
-	err = start_error(k) ?: wait_for_memory(k);
+	err = start_error(k);
 	if (err)
 		return err;
-	reset_area(k);
+	/* Others do not wait for this. */
 	pcn_kernel_set_state(k, PCN_BOOTING);
+	err = wait_for_memory(k);
+	if (err) {
+		pcn_kernel_set_state(k, before);
+		return err;
+	}
+	reset_area(k);
 	err = pcn_arch_start(k);
 	if (err)
 		set_reason(k, err == -EIO ? "boot: a CPU does not start" :

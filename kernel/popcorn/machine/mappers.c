@@ -13,12 +13,18 @@
  * takes it back for a kernel that is fenced, before anybody hears of that death. Before an
  * image is put into the memory of a kernel the primary waits until nobody maps that.
  *
+ * Nobody maps anything unless the primary has said at boot that this may be: only then do
+ * the words count, and one kernel can keep another one from being started.
+ *
  * A kernel whose CPUs cannot be parked keeps its bits: it may go on writing. So do kernels
  * that do not end their processes. They keep others from being started; which one it is
  * is told, and to kill it with success ends that.
  */
 #include <linux/bitops.h>
 #include <linux/bug.h>
+#include <linux/cache.h>
+#include <linux/errno.h>
+#include <linux/init.h>
 #include <linux/spinlock.h>
 
 #include <popcorn/core.h>
@@ -29,6 +35,23 @@
 static DEFINE_SPINLOCK(mappers_lock);
 static unsigned int users[PCN_KERNELS_MAX];
 static u64 mapped;
+
+/* As the primary has said when this kernel booted. */
+static bool lent __ro_after_init;
+
+/**
+ * pcn_memory_lend - this kernel wants to map memory of others, and lends its own
+ *
+ * It can if the primary does so, too, which secondaries learn here.
+ *
+ * Context: initcall.
+ */
+void __init pcn_memory_lend(void)
+{
+	if (!pcn_is_secondary())
+		WRITE_ONCE(pcn_window()->lends, 1);
+	lent = READ_ONCE(pcn_window()->lends);
+}
 
 static bool is_up(unsigned int kid)
 {
@@ -45,10 +68,13 @@ static bool is_up(unsigned int kid)
  * of it: no message of that life names this address space.)
  *
  * Context: process.
- * Return: true: pcn_mapper_end() has to follow; false: that kernel is not up.
+ * Return: 0, and pcn_mapper_end() has to follow; -EPROTONOSUPPORT no kernel may;
+ * -EHOSTDOWN that kernel is not up.
  */
-bool pcn_mapper_begin(unsigned int kid)
+int pcn_mapper_begin(unsigned int kid)
 {
+	if (!lent)
+		return -EPROTONOSUPPORT;
 	spin_lock(&mappers_lock);
 	if (!users[kid]++) {
 		mapped |= BIT_ULL(kid);
@@ -58,9 +84,9 @@ bool pcn_mapper_begin(unsigned int kid)
 	/* Pairs with the one in pcn_mappers_of(). */
 	smp_mb();
 	if (is_up(kid))
-		return true;
+		return 0;
 	pcn_mapper_end(kid);
-	return false;
+	return -EHOSTDOWN;
 }
 
 /**
@@ -121,6 +147,8 @@ u64 pcn_mappers_of(unsigned int kid)
 	u64 others = pcn_facts()->present & ~BIT_ULL(kid), mappers = 0;
 	unsigned int other;
 
+	if (!lent)
+		return 0;
 	/* After the roster was written; pairs with the one in pcn_mapper_begin(). */
 	smp_mb();
 	for_each_kernel(other, others)

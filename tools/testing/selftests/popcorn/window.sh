@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: GPL-2.0
 #
 # The head of the window changes while kernels run: every kernel goes by the copy
-# that it made when it booted, and nothing happens.
+# that it made when it booted, and nothing happens. Where no kernel maps memory of others,
+# none keeps another one from being started by saying so.
 #
 # vm: --kernels 3 --mem 192M --timeout 120
 
@@ -10,7 +11,7 @@
 
 # Offsets in struct pcn_window
 KERNELS=12 SIZE=16 PRIMARY_APICID=24 RING_ORDER=28 PRESENT=32 CHECK=40
-APICID=$((0x440)) OWNER=$((0x540)) MEMORY=$((0x940)) RAM=$((0xd40))
+APICID=$((0x440)) OWNER=$((0x540)) MEMORY=$((0x940)) RAM=$((0xd40)) MAPS=$((0x1140))
 ONES='\377\377\377\377'
 
 window=$((0x$(sed -n 's/^ *\([0-9a-f]*\)-.* Popcorn window$/\1/p' /proc/iomem)))
@@ -47,6 +48,8 @@ pings()
 }
 
 check "kernels talk" pings
+spoil $MAPS "$ONES$ONES$ONES$ONES"
+check "one starts again, whatever others say that they map" exits 0 popcorn restart 2
 spoil_head
 check "the head is spoilt" is_spoilt
 check "kernels still talk" pings
