@@ -40,7 +40,7 @@
 #include "internal.h"
 
 /**
- * struct pcn_estate - frames of a space that ends, and who has forgotten those of a space
+ * struct pcn_estate - the frames that a space leaves, and the members that have forgotten them
  * @node:	in estates
  * @number:	of the space
  * @forgotten:	members that map no frame of the space, and will not

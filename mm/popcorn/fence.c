@@ -6,8 +6,8 @@
  * A fence is a request on the channel of page messages, which overtake nothing, and its
  * reply: what the other kernel has sent before is here when the reply is. Kernels are asked
  * one after the other, and each has the whole time to answer, so that none is blamed
- * for the delay of another one. Who asks for fences waits for all of these times. The
- * origin is asked first: a member that has no answers at all is not to blame another one.
+ * for the delay of another one. The caller waits for all of them in turn. It asks the
+ * origin first: a member that gets no answer at all must not blame another one.
  *
  * The time of a request begins when there is room for it in the ring.
  */

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Unit tests of fences: the kernel that has not answered is the one that is lost, whoever has
+ * Unit tests of fences: the process loses the kernel that did not answer, not the one that
  * asked it.
  *
  * This kernel is the origin. The others are made up: each does its own fence, with the

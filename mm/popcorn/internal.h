@@ -250,7 +250,7 @@ struct pcn_shard {
  * @hand_page:	likewise
  * @maps:	at a member, "direct": it counts among those that map memory of the origin
  * @farewell:	at a member, "direct": memory to tell the origin that it does not any more
- * @estate:	at the origin, "direct": frames, and who has forgotten them; otherwise NULL
+ * @estate:	at the origin, "direct": the frames that it leaves; otherwise NULL
  * @gone:	at the origin, "direct": members that have no part of the space any more
  * @files_given: at the origin: some may have mapped files of their own, or the vDSO
  * @files_forbidden: at the origin: they must not, pages are not what is in the files

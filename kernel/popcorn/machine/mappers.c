@@ -14,7 +14,7 @@
  * image is put into the memory of a kernel the primary waits until nobody maps that.
  *
  * Nobody maps anything unless the primary has said at boot that this may be: only then do
- * the words count, and one kernel can keep another one from being started.
+ * the words count. Then one kernel can keep another one from being started.
  *
  * A kernel whose CPUs cannot be parked keeps its bits: it may go on writing. So do kernels
  * that do not end their processes. They keep others from being started; which one it is

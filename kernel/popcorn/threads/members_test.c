@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Unit tests of hosts: who is told of a new one, and what a process depends on. This kernel
- * is the home of the process; the others are made up.
+ * Unit tests of hosts. The home tells all hosts of a new one, and the process depends on each.
+ * This kernel is the home; the others are made up.
  */
 #include <kunit/static_stub.h>
 #include <kunit/test.h>
