@@ -291,19 +291,25 @@ void pcn_estate_forgot(u64 number, unsigned int kid)
 	wake_up_all(&forgetting);
 }
 
-static void look_at_adrift(struct work_struct *work)
+/* Look at those that are adrift, and at @others, whose link is down now. */
+static void estates_look(u64 others)
 {
 	struct pcn_estate *e, *next;
 	unsigned int kid;
 
 	spin_lock(&estates_lock);
 	list_for_each_entry_safe(e, next, &estates, node) {
-		for_each_kernel(kid, e->adrift)
+		for_each_kernel(kid, e->adrift | others)
 			estate_lose(e, kid);
 		estate_settle(e);
 	}
 	spin_unlock(&estates_lock);
 	wake_up_all(&forgetting);
+}
+
+static void look_at_adrift(struct work_struct *work)
+{
+	estates_look(0);
 }
 
 /**
@@ -316,15 +322,7 @@ static void look_at_adrift(struct work_struct *work)
  */
 void pcn_estates_lose(unsigned int kid)
 {
-	struct pcn_estate *e, *next;
-
-	spin_lock(&estates_lock);
-	list_for_each_entry_safe(e, next, &estates, node) {
-		estate_lose(e, kid);
-		estate_settle(e);
-	}
-	spin_unlock(&estates_lock);
-	wake_up_all(&forgetting);
+	estates_look(BIT_ULL(kid));
 }
 
 /**
