@@ -250,7 +250,11 @@ static int round_release(struct pcn_change *c, bool everywhere)
 	return 0;
 }
 
-/* After they have forgotten them. */
+/*
+ * The members have forgotten the VMAs, and the origin has no record of a page. Not before
+ * that: another change of the range waits for this round as long as a member knows something
+ * of it (members_in()), and what has not been recalled would be lost if it did not.
+ */
 static void round_unpublish(struct pcn_change *c)
 {
 	struct pcn_space *s = c->space;
@@ -278,10 +282,7 @@ static int round_freeze_all(struct pcn_change *c)
 	err = pcn_space_wait_until_quiet(s, s->round_number, c->first, c->last) ?:
 	      round_tell(c, PCN_ROUND_FREEZE, c->flags & PCN_CHANGE_VMAS ?
 			 PCN_ROUND_VMAS : 0);
-	if (err)
-		return err;
-	round_unpublish(c);
-	return pcn_space_wait_until_quiet(s, s->round_number, c->first, c->last);
+	return err ?: pcn_space_wait_until_quiet(s, s->round_number, c->first, c->last);
 }
 
 /**
@@ -325,7 +326,10 @@ static int round_drop_all(struct pcn_change *c)
 	if (err)
 		return err;
 	err = round_release(c, !last);
-	if (!err && last)
+	if (err)
+		return err;
+	round_unpublish(c);
+	if (last)
 		err = round_tell(c, PCN_ROUND_DROP, PCN_ROUND_LAST);
 	c->dropped = !err;
 	c->thawed = last && !err;

@@ -147,6 +147,7 @@ fi
 wanted uffd && both uffd
 wanted stack && both stack
 wanted reuse && both reuse
+wanted overlap && both overlap
 wanted torn && both torn
 wanted step && both step
 wanted cost && both cost
