@@ -50,9 +50,11 @@ soak: build build-debug
 	@LONG=1 scripts/check 30-kunit 40-boot 50-cycle 53-corrupt 70-programs 71-progress \
 		guest-litmus guest-growth guest-hostile guest-fuzz guest-storm guest-records
 	@KIND=debug scripts/check messages link-death garbage hostile window pages abi ping threads memory stats \
-		litmus growth cases frames records fuzz storm
+		litmus growth cases frames records fuzz storm deaths protocols
+	@MEMORY=coherent scripts/check guest-litmus guest-fuzz guest-storm guest-hostile \
+		guest-affinity guest-cases guest-threads-late
 	@scripts/build kasan
-	@KIND=kasan scripts/check messages garbage pages abi ping cases frames records
+	@KIND=kasan scripts/check messages garbage pages abi ping cases frames records direct
 
 check-deep:
 	@tools/popcorn/check/deep.sh

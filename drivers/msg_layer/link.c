@@ -36,7 +36,7 @@
 #include "internal.h"
 
 /* What a handler may rely on of other kernels' services: part of the ABI hash. */
-#define SERVICES_VERSION	5
+#define SERVICES_VERSION	6
 
 struct pcn_link *pcn_links[PCN_KERNELS_MAX];
 
@@ -554,7 +554,7 @@ static int __init pcn_msg_init(void)
 	if (rings_are_large_enough()) {
 		self = (void *)pcn_window() +
 		       pcn_endpoint_offset(&pcn_facts()->layout, pcn_self());
-		links_wq = alloc_workqueue("popcorn_links", WQ_UNBOUND, 0);
+		links_wq = alloc_workqueue("popcorn_links", WQ_UNBOUND | WQ_MEM_RECLAIM, 0);
 		err = links_wq ? make_links() : -ENOMEM;
 		if (!err)
 			err = pcn_send_init();

@@ -31,7 +31,8 @@ bool pcn_borrows(struct mm_struct *mm, unsigned long address, u64 pfn);
 void pcn_debug_file(const char *name, umode_t mode,
 		    const struct file_operations *fops);
 void pcn_call_primary(void);
-void pcn_memory_lend(void);
+void pcn_memory_lend(bool may);
+bool pcn_memory_is_lent(void);
 int pcn_mapper_begin(unsigned int kid);
 void pcn_mapper_end(unsigned int kid);
 bool pcn_mapper_is(unsigned int kid);

@@ -28,7 +28,7 @@
  * @PCN_U:	unmapped: this kernel does not use the page
  * @PCN_NR:	not replicated: the only copy, nobody else uses the page
  * @PCN_M:	modified: the only valid copy
- * @PCN_SO:	shared and owner (S* in texts); "owner", and the origin in "direct"
+ * @PCN_SO:	shared and owner (S* in texts); "owner" protocol only
  * @PCN_S:	shared: valid, others may hold it too
  * @PCN_I:	invalid: known, no valid data
  * @PCN_FNR:	first touch here, nothing heard of other copies yet
@@ -38,7 +38,7 @@
  * @PCN_IR2:	reading from I, an Invalid arrived meanwhile
  * @PCN_WP1:	Invalids are out, collecting Acks or votes
  * @PCN_WP2:	lost the vote, collecting the rest of it; "vote" only
- * @PCN_WR:	fetching in order to write; "direct": fetching
+ * @PCN_WR:	fetching in order to write
  * @PCN_STATES:	how many there are
  */
 enum pcn_state {
@@ -109,7 +109,6 @@ enum pcn_event_type {
 #define PCN_MAPPED	BIT(2)	/* Copy_Void: the sender knows that the page exists */
 #define PCN_BOUNCE	BIT(3)	/* Copy_Void: the Fetch went astray, queue as a writer */
 #define PCN_LOST	BIT(4)	/* Rebuild: no valid copy has survived */
-#define PCN_FRAME	BIT(5)	/* Copy: names the frame that the page is in; "direct" only */
 
 /**
  * struct pcn_proto_event - a message or a local event
@@ -126,7 +125,6 @@ enum pcn_event_type {
  *		copies that survived
  * @floor:	Fetch, Fetch_Write: lowest version the requester accepts;
  *		Copy, Copy_Void: lowest version the sender would accept
- * @frame:	Copy of "direct": number of the page frame
  */
 struct pcn_proto_event {
 	u8	type;
@@ -136,10 +134,7 @@ struct pcn_proto_event {
 	u8	flags;
 	u8	heir;
 	u64	cs;
-	union {
-		u64	stamp;
-		u64	frame;
-	};
+	u64	stamp;
 	u64	version;
 	u64	floor;
 };
@@ -164,15 +159,13 @@ struct pcn_proto_event {
  * @late:	"owner": the writer whose Invalid has not been acknowledged yet
  * @via:	"owner": a kernel that answered a Join with "mapped"
  * @cs:		copyset; "owner": exact, at the owner; "vote": all that ever
- *		joined; "direct": all that the origin has told the frame
+ *		joined
  * @wait:	kernels whose answer, vote or Ack is outstanding
  * @readers:	deferred reads ("vote": any deferred Fetch)
  * @writers:	"owner": deferred Fetch_Writes
  * @joiners:	deferred Joins
  * @clock:	"vote": Lamport clock, the latest time sent or seen
  * @stamp:	"vote": time of the own Join or Invalid that is under way
- * @frame:	"direct": number of the page frame that is mapped, which is the origin's; 0
- *		at the origin
  * @version:	"vote": of the data; 0 when there is none
  * @floor:	"vote": lowest version that is still acceptable
  *
@@ -192,10 +185,7 @@ struct pcn_replica {
 	u64	writers;
 	u64	joiners;
 	u64	clock;
-	union {
-		u64	stamp;
-		u64	frame;
-	};
+	u64	stamp;
 	u64	version;
 	u64	floor;
 };
@@ -203,8 +193,7 @@ struct pcn_replica {
 /**
  * enum pcn_action_type - what an interpreter is to do
  * @PCN_SEND:	send &pcn_action.msg to every kernel of &pcn_action.to; with
- *		PCN_DATA together with the page as it is now, with PCN_FRAME together with
- *		the number of the frame that it is in
+ *		PCN_DATA together with the page as it is now
  * @PCN_INSTALL: the data of the message that is the event becomes the page
  * @PCN_ZERO:	the page is new: zeros
  * @PCN_NONE:	make the page inaccessible on this kernel; TLBs flushed
@@ -328,7 +317,7 @@ struct pcn_rule {
 
 /**
  * struct pcn_proto - a protocol
- * @name:	"owner", "vote" or "direct"
+ * @name:	"owner" or "vote"; or "direct": memory is coherent, and all else is empty
  * @rules:	its rules; number 0 is the empty cell
  * @rule_count:	how many
  * @asks_all:	every member is asked about every page, whether it has used any or not
@@ -356,6 +345,8 @@ enum pcn_proto_number {
 
 const struct pcn_proto *pcn_proto_find(const char *name);
 const struct pcn_proto *pcn_proto_chosen(void);
+const struct pcn_proto *pcn_proto_default(void);
+bool pcn_proto_may_lend(void);
 const struct pcn_proto *pcn_proto_of(unsigned int number);
 enum pcn_proto_number pcn_proto_number(const struct pcn_proto *proto);
 const char *pcn_state_name(unsigned int state);

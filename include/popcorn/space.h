@@ -34,9 +34,9 @@ struct pt_regs;
  * @heir:	the kernel that takes the place of @who
  * @early:	with PCN_DATA, 1 if the page was asked for too early, before it was used
  * @absent:	with PCN_DATA, 1 if the data is not the page, which can be used at the origin
- *		alone; with PCN_FRAME likewise, and then no frame is named
+ *		alone
  * @cs:		copyset
- * @stamp:	Lamport time; with PCN_FRAME the number of the frame, 0 if @absent
+ * @stamp:	Lamport time
  * @version:	of the data
  * @floor:	lowest version that is acceptable
  * @pad1:	zero
@@ -148,15 +148,17 @@ struct pcn_space *pcn_space_get(u64 number);
 void pcn_torn_wait(struct mm_struct *mm);
 void pcn_space_put(struct pcn_space *space);
 u64 pcn_space_number(const struct pcn_space *space);
+bool pcn_space_is_coherent(const struct pcn_space *space);
 u64 pcn_space_first_hosts(const struct pcn_proto *proto, u64 members,
 			  unsigned int origin);
 bool pcn_space_admit(u64 number, u64 hosts);
 void pcn_space_break(u64 number);
-void pcn_estate_forgot(u64 number, unsigned int kid);
+void pcn_kept_forgot(u64 number, unsigned int kid);
+void pcn_borrow_thread_ends(struct mm_struct *mm);
 bool pcn_space_lose_member(u64 number, unsigned int kid);
 void pcn_mm_kill_users(const struct mm_struct *mm, const char *why);
 void pcn_space_destroy(struct pcn_space *space);
-int pcn_vma_fetch(struct mm_struct *mm, unsigned long address);
+int pcn_vma_fetch(struct mm_struct *mm, unsigned long address, bool missing);
 bool pcn_vma_tell(struct mm_struct *mm, unsigned long address, unsigned int kid,
 		  struct pcn_vma *told);
 void pcn_vma_told(struct mm_struct *mm, unsigned long address,

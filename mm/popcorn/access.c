@@ -327,13 +327,13 @@ static int access_miss(struct pcn_record *r, bool write)
 	int err;
 
 	pcn_count_fault(r->space, write, false, false);
-	since = pcn_wait_begin(r, write);
+	since = pcn_wait_begin(r->space, r->page, write);
 	c = pcn_context_get(r->space);
 	spin_lock(&r->lock);
 	err = pcn_access_enter(r, write, c);
 	spin_unlock(&r->lock);
 	pcn_context_put(c);
-	pcn_wait_end(r, write, since, !err);
+	pcn_wait_end(r->space, r->page, write, since, !err);
 	return err;
 }
 

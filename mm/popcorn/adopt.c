@@ -18,8 +18,7 @@
  *
  *	The page cannot be brought in: it is behind the end of a file, or cannot be read.
  *
- *	There is no memory that the process may have, or no VMA any more. In the protocol
- *	"direct": the memory that there is may not be named to others (direct.c).
+ *	There is no memory that the process may have, or no VMA any more.
  *
  * Then the page is *absent*. Nothing happens to what is mapped: at the origin the page
  * stays Linux's. The kernel that has asked gets an answer all the same: the protocol goes
@@ -160,15 +159,9 @@ static void split_huge(struct vm_area_struct *vma, unsigned long address)
 
 static struct page *new_frame(struct pcn_record *r, struct vm_area_struct *vma, gfp_t gfp)
 {
-	struct page *frame;
-
 	if (pcn_check_mistake(PCN_MISTAKE_ADOPT))
 		return NULL;
-	frame = pcn_alloc_frame(vma, pcn_address_of(r), gfp);
-	if (!frame || pcn_direct_may_lend(r->space, frame))
-		return frame;
-	put_page(frame);
-	return NULL;
+	return pcn_alloc_frame(vma, pcn_address_of(r), gfp);
 }
 
 /* Is there a page table of small pages, and what anonymous pages need? */

@@ -156,6 +156,9 @@ int pcn_buffers_enter(struct pcn_space *s, struct pt_regs *regs)
 	struct span b;
 	int err;
 
+	/* Others map the same pages. */
+	if (s->mirror)
+		return 0;
 	syscall_get_arguments(current, regs, args);
 	b = span_of(s, syscall_get_nr(current, regs), args);
 	if (b.start >= b.end)

@@ -96,12 +96,12 @@ static bool is_published(struct pcn_space *s, unsigned int kid, const struct pcn
 }
 
 /*
- * The members that know something of the range, and have not lost their part. With "vote"
+ * The members that know something of the range. With "vote"
  * a kernel has part in pages of which it knows no address.
  */
 static u64 members_in(struct pcn_space *s, const struct pcn_change *c)
 {
-	u64 others = pcn_other_members(s) & ~READ_ONCE(s->gone), found = 0;
+	u64 others = pcn_other_members(s), found = 0;
 	unsigned int kid;
 
 	for_each_kernel(kid, others)
@@ -416,7 +416,7 @@ static struct pcn_space *get_for_unmap(struct mm_struct *mm)
 
 	rcu_read_lock();
 	s = READ_ONCE(mm->popcorn);
-	if (s && pcn_is_origin(s)) {
+	if (s && pcn_is_origin(s) && !s->mirror) {
 		spin_lock(&s->changes_lock);
 		s->unmappers++;
 		spin_unlock(&s->changes_lock);
@@ -514,9 +514,10 @@ void pcn_unmap_end_shared(struct pcn_space *s)
 
 /* --- hooks --- */
 
+/* Of coherent memory Linux tells of changes itself (mirror.c). */
 static bool is_origin_of(const struct pcn_space *s)
 {
-	return s && pcn_is_origin(s);
+	return s && pcn_is_origin(s) && !s->mirror;
 }
 
 /*

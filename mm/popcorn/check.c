@@ -121,8 +121,7 @@ void pcn_check_change(struct pcn_record *r, enum pcn_mapping to)
 {
 	struct pcn_check_change c;
 
-	/* All may write a page that has one frame. */
-	if (r->may == to || pcn_is_direct(r->space))
+	if (r->may == to)
 		return;
 	c = change_of(r, to);
 	check_look(&c);
@@ -137,11 +136,8 @@ void pcn_check_change(struct pcn_record *r, enum pcn_mapping to)
  */
 void pcn_check_ended(struct pcn_record *r, bool everywhere)
 {
-	struct pcn_check_change c;
+	struct pcn_check_change c = change_of(r, PCN_MAP_NONE);
 
-	if (pcn_is_direct(r->space))
-		return;
-	c = change_of(r, PCN_MAP_NONE);
 	c.ends = true;
 	c.alone = everywhere;
 	check_look(&c);

@@ -21,6 +21,7 @@
 #include <popcorn/hooks.h>
 
 #include "internal.h"
+#include "mirror.h"
 
 /**
  * struct fault - a page fault
@@ -196,12 +197,13 @@ static vm_fault_t fault_wait_for_page(struct fault *f)
 /* A thread that ends, with no signal any more, may still write a word. */
 static vm_fault_t fault_miss(struct fault *f)
 {
-	u64 since = pcn_wait_begin(f->r, fault_writes(f));
+	u64 since = pcn_wait_begin(f->r->space, f->r->page, fault_writes(f));
 	vm_fault_t ret = VM_FAULT_SIGBUS;
 
 	if (!READ_ONCE(f->r->space->broken))
 		ret = fault_wait_for_page(f);
-	pcn_wait_end(f->r, fault_writes(f), since, !ret || ret == VM_FAULT_COMPLETED);
+	pcn_wait_end(f->r->space, f->r->page, fault_writes(f), since,
+		     !ret || ret == VM_FAULT_COMPLETED);
 	return ret;
 }
 
@@ -232,9 +234,6 @@ static vm_fault_t fault_on(struct fault *f)
 		return f->linux_fault(f->vma, f->address, f->flags);
 	if (READ_ONCE(r->absent))
 		return fault_use_at_origin(f, s);
-	/* pcn_page_map() would map nothing, and the fault would come again. */
-	if (pcn_maps_others(s) && READ_ONCE(s->broken))
-		return VM_FAULT_SIGBUS;
 	err = pcn_page_map_prepare(f->vma, f->address, has_mmap_lock(f));
 	if (err)
 		return prepare_error(f, err);
@@ -359,9 +358,11 @@ vm_fault_t pcn_fault_shared(struct vm_area_struct *vma, unsigned long address,
 	struct pcn_plain_fault plain;
 	vm_fault_t ret;
 
-	/* The address space may be at its end. */
-	if (!s)
+	/* The address space may be at its end, or it is Linux's alone. */
+	if (!s || s->mirror)
 		return linux_fault(vma, address, flags);
+	if (s->borrow)
+		return pcn_borrow_fault(s, vma, address, flags);
 	if (is_intrusion(&f, s))
 		return VM_FAULT_SIGBUS;
 	if (!pcn_vma_replicates(vma))

@@ -173,7 +173,7 @@ int pcn_remote_access(struct mm_struct *mm, unsigned int gup_flags)
 {
 	struct pcn_space *s = READ_ONCE(mm->popcorn);
 
-	if (!s || (gup_flags & FORCE_WRITE) != FORCE_WRITE || !pcn_is_origin(s))
+	if (!s || s->mirror || (gup_flags & FORCE_WRITE) != FORCE_WRITE || !pcn_is_origin(s))
 		return 0;
 	return pcn_files_forbid(s) ? pcn_change_recall(s) : 0;
 }

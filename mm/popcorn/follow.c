@@ -133,7 +133,15 @@ static void drop_vma(struct vm_area_struct *vma, unsigned long start,
 		make_void(vma);
 }
 
-static void drop_vmas(struct mm_struct *mm, unsigned long start, unsigned long end)
+/**
+ * pcn_vmas_drop - at a member, remove the VMAs of a range
+ * @mm:		the address space
+ * @start:	first address
+ * @end:	the first one behind
+ *
+ * Context: process, with mmap_lock held to write.
+ */
+void pcn_vmas_drop(struct mm_struct *mm, unsigned long start, unsigned long end)
 {
 	struct vm_area_struct *vma;
 	unsigned long behind;
@@ -154,7 +162,7 @@ static void drop_vmas(struct mm_struct *mm, unsigned long start, unsigned long e
 void pcn_vmas_forget(struct mm_struct *mm)
 {
 	mmap_assert_write_locked(mm);
-	drop_vmas(mm, 0, TASK_SIZE_MAX);
+	pcn_vmas_drop(mm, 0, TASK_SIZE_MAX);
 }
 
 /**
@@ -200,7 +208,7 @@ void pcn_vmas_clean(struct pcn_space *s)
 		return;
 	/* With the lock nobody else changes the tree. */
 	while (next_stale(s, &start, &end)) {
-		drop_vmas(s->mm, start, end);
+		pcn_vmas_drop(s->mm, start, end);
 		start = end;
 	}
 	mtree_destroy(&s->stale);
@@ -243,7 +251,7 @@ static void follow_unmap(struct pcn_space *s, const struct pcn_round_msg *m)
 		/* No VMA of before is inserted afterwards. A late request has an older one. */
 		s->epoch = max(s->epoch, m->epoch);
 		pcn_vmas_clean(s);
-		drop_vmas(s->mm, start, end);
+		pcn_vmas_drop(s->mm, start, end);
 	} else {
 		zap_pages(s->mm, start, end);
 	}
@@ -488,7 +496,7 @@ static bool follow_obey_at_once(struct pcn_space *s, const struct pcn_round_msg 
 
 static bool is_from_origin(struct pcn_space *s, const struct pcn_message *msg)
 {
-	return s->group.origin == msg->kid && !pcn_is_origin(s);
+	return s->group.origin == msg->kid && !pcn_is_origin(s) && !pcn_is_coherent(s);
 }
 
 /* @silent: what is to be replied to PCN_ROUND_FENCE */

@@ -81,7 +81,6 @@ struct pcn_backlog {
 /**
  * struct pcn_record - one page here
  * @node:	in pcn_shard.records
- * @kept:	instead, in an estate (estate.c)
  * @space:	whose page it is
  * @page:	its number: of a process, its address by PAGE_SIZE
  * @refs:	references: one of the space as long as the record is in it, and one each
@@ -116,10 +115,7 @@ struct pcn_backlog {
  * contention needs is in @backlog.
  */
 struct pcn_record {
-	union {
-		struct rb_node		node;
-		struct list_head	kept;
-	};
+	struct rb_node		node;
 	struct pcn_space	*space;
 	u64			page;
 	refcount_t		refs;
@@ -248,10 +244,8 @@ struct pcn_shard {
  *		held, to read in handlers alone
  * @hand_shard:	at a member: where the shrinker goes on; its batch is claimed
  * @hand_page:	likewise
- * @maps:	at a member, "direct": it counts among those that map memory of the origin
- * @farewell:	at a member, "direct": memory to tell the origin that it does not any more
- * @estate:	at the origin, "direct": the frames that it leaves; otherwise NULL
- * @gone:	at the origin, "direct": members that have no part of the space any more
+ * @mirror:	at the origin of coherent memory; otherwise NULL
+ * @borrow:	at a member of coherent memory; otherwise NULL
  * @files_given: at the origin: some may have mapped files of their own, or the vDSO
  * @files_forbidden: at the origin: they must not, pages are not what is in the files
  * @stats:	counters
@@ -294,10 +288,8 @@ struct pcn_space {
 	struct maple_tree	stale;
 	unsigned int		hand_shard;
 	u64			hand_page;
-	bool			maps;
-	struct pcn_reserve	farewell;
-	struct pcn_estate	*estate;
-	u64			gone;
+	struct pcn_mirror	*mirror;
+	struct pcn_borrow	*borrow;
 	bool			files_given;
 	bool			files_forbidden;
 	struct pcn_space_stats	stats;
@@ -346,25 +338,14 @@ static inline u64 pcn_other_members(const struct pcn_space *s)
 }
 
 /**
- * pcn_is_direct - do the kernels of a space map the same frames?
+ * pcn_is_coherent - is the memory of a space coherent, by the hardware?
  * @s:	the space
  *
  * Context: any.
  */
-static inline bool pcn_is_direct(const struct pcn_space *s)
+static inline bool pcn_is_coherent(const struct pcn_space *s)
 {
 	return s->proto == &pcn_proto_direct;
-}
-
-/**
- * pcn_maps_others - does this kernel map frames of the origin's?
- * @s:	the space
- *
- * Context: any.
- */
-static inline bool pcn_maps_others(const struct pcn_space *s)
-{
-	return pcn_is_direct(s) && !pcn_is_origin(s);
 }
 
 /**
@@ -376,8 +357,6 @@ static inline bool pcn_maps_others(const struct pcn_space *s)
  */
 static inline unsigned long pcn_record_pfn(const struct pcn_record *r)
 {
-	if (pcn_maps_others(r->space))
-		return r->replica.frame;
 	return r->frame ? page_to_pfn(r->frame) : 0;
 }
 
@@ -490,8 +469,8 @@ pid_t pcn_tally_tgid(const struct pcn_space *s);
 void pcn_count_send(struct pcn_record *r, const struct pcn_proto_event *m,
 		    unsigned int to);
 void pcn_count_fault(struct pcn_space *s, bool write, bool enters, bool plain);
-u64 pcn_wait_begin(struct pcn_record *r, bool write);
-void pcn_wait_end(struct pcn_record *r, bool write, u64 since, bool had);
+u64 pcn_wait_begin(struct pcn_space *s, u64 page, bool write);
+void pcn_wait_end(struct pcn_space *s, u64 page, bool write, u64 since, bool had);
 
 /**
  * struct pcn_digest - of a file's content, by fs-verity. On the wire
@@ -541,7 +520,6 @@ int pcn_file_map(struct pcn_space *s, struct file *file, const struct pcn_file *
  * @flags:	PCN_CHANGE_*
  * @depth:	changes that @owner has begun within this one
  * @members:	those that take part in the round: all that know something of the range
- * @answered:	those of them that have done what they were last told to
  * @round:	there is one
  * @dropped:	they have dropped its pages
  * @thawed:	they have been told to go on
@@ -556,7 +534,6 @@ struct pcn_change {
 	unsigned int		flags;
 	unsigned int		depth;
 	u64			members;
-	u64			answered;
 	bool			round;
 	bool			dropped;
 	bool			thawed;
@@ -579,30 +556,6 @@ bool pcn_space_has_torn(struct pcn_space *s, u64 first, u64 last);
 int pcn_follow_init(void);
 void pcn_pages_unmap(struct mm_struct *mm);
 
-/* direct.c */
-int pcn_direct_begin(struct pcn_space *s);
-void pcn_direct_end(struct pcn_space *s);
-bool pcn_direct_may_lend(const struct pcn_space *s, const struct page *frame);
-void pcn_direct_name(const struct pcn_record *r, struct pcn_page_msg *w);
-bool pcn_direct_accepts(struct pcn_space *s, const struct pcn_page_msg *w);
-bool pcn_direct_may_answer(struct pcn_record *r, const struct pcn_proto_event *m);
-bool pcn_direct_may_release(struct pcn_record *r, u64 answered);
-void pcn_direct_released(struct pcn_record *r);
-bool pcn_direct_has_ended(struct pcn_space *s, unsigned int kid, int err);
-
-/* estate.c */
-extern bool (*pcn_estates_mapper_is)(unsigned int kid);
-struct pcn_estate *pcn_estate_new(u64 number);
-bool pcn_estate_take(struct pcn_record *r);
-void pcn_estate_end(struct pcn_estate *e);
-void pcn_estate_lose(struct pcn_estate *e, unsigned int kid);
-bool pcn_estate_is_forgotten(const struct pcn_estate *e, u64 kids);
-bool pcn_estate_wait(struct pcn_space *s, unsigned int kid, unsigned int limit_ms);
-void pcn_estates_lose(unsigned int kid);
-void pcn_estates_renew(unsigned int kid);
-unsigned long pcn_estates_frames(void);
-int pcn_estates_init(void);
-
 /* space.c */
 void pcn_space_kill(struct pcn_space *s, const char *why);
 struct pcn_space *pcn_space_next_visiting(void);
@@ -612,12 +565,16 @@ unsigned long pcn_frames_visiting(void);
 int pcn_shrink_init(void);
 void pcn_vmas_forget(struct mm_struct *mm);
 void pcn_vmas_clean(struct pcn_space *s);
+void pcn_vmas_drop(struct mm_struct *mm, unsigned long start, unsigned long end);
 bool pcn_vma_is_stale(struct pcn_space *s, unsigned long address);
 
 /* buffers.c */
 void pcn_origin_only(struct pcn_space *s, u64 start, u64 end, bool on);
 
 /* vma.c */
+u64 pcn_vma_kept_flags(const struct vm_area_struct *vma);
+bool pcn_vma_lends(struct vm_area_struct *vma);
+struct vm_area_struct *pcn_vma_find_or_expand(struct pcn_space *s, unsigned long address);
 int pcn_vma_init(void);
 void pcn_vma_answer(struct work_struct *work);
 void pcn_vma_unpark(struct pcn_space *s);

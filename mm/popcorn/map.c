@@ -153,8 +153,6 @@ struct page *pcn_alloc_frame(struct vm_area_struct *vma, unsigned long address,
 static bool needs_frame(const struct pcn_record *r)
 {
 	lockdep_assert_held(&r->lock);
-	if (pcn_maps_others(r->space))
-		return false;
 	if (!r->frame)
 		return true;
 	return !r->mapped && !r->backlog && !(r->replica.flags & PCN_HELD) &&
@@ -329,8 +327,7 @@ static bool make_room(struct pcn_record *r, struct vm_area_struct *vma, pte_t *p
  * @r:		the record, not plain, with a frame
  * @vma:	its VMA; pcn_page_map_prepare() was called for it
  *
- * A page that is origin-only is Linux's at the origin, and not mapped elsewhere. Nor is a
- * frame of the origin's, once the process ends: nobody sees to it any more that it stays.
+ * A page that is origin-only is Linux's at the origin, and not mapped elsewhere.
  *
  * Context: the record's lock is held, the VMA is locked.
  */
@@ -341,8 +338,7 @@ void pcn_page_map(struct pcn_record *r, struct vm_area_struct *vma)
 	spinlock_t *ptl;
 	pte_t *pte;
 
-	if (r->may == PCN_MAP_NONE || r->absent ||
-	    (pcn_maps_others(r->space) && READ_ONCE(r->space->broken)))
+	if (r->may == PCN_MAP_NONE || r->absent)
 		return;
 	pte = lock_pte(mm, address, &ptl);
 	if (!pte)

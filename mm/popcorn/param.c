@@ -1,17 +1,28 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Which page coherency protocol this boot uses: popcorn_protocol=.
+ * Which memory processes have: popcorn_memory=, popcorn_protocol=, and the sysctl
+ * kernel.popcorn_coherent.
  *
- * It is that of the processes that come to be shared here. A process names it to the
- * other kernels, which take no part if theirs is another one.
+ * A process may choose when it is executed (popcorn_place()); these are for those that do not.
+ * It names its choice to the other kernels. Of the protocols of replicated memory a kernel
+ * takes part in processes of its own one alone.
  */
 #include <linux/cache.h>
 #include <linux/init.h>
 #include <linux/printk.h>
+#include <linux/string.h>
+#include <linux/sysctl.h>
 
+#include <popcorn/hooks.h>
 #include <popcorn/proto.h>
 
+/* Pages of a process stay at its home, and have no replicas: see mirror.c. */
+const struct pcn_proto pcn_proto_direct = { .name = "direct" };
+
 static const struct pcn_proto *chosen __ro_after_init = &pcn_proto_owner;
+
+static bool may_lend __ro_after_init = true;
+static u8 coherent;
 
 static const struct pcn_proto *const protos[PCN_PROTOS] = {
 	[PCN_PROTO_OWNER]	= &pcn_proto_owner,
@@ -23,22 +34,55 @@ static int __init choose_proto(char *name)
 {
 	const struct pcn_proto *p = pcn_proto_find(name ? name : "");
 
-	if (!p) {
+	if (p)
+		chosen = p;
+	else
 		pr_warn("popcorn: popcorn_protocol=%s: no such protocol, using %s\n",
 			name ? name : "", chosen->name);
-		return 0;
-	}
-	chosen = p;
-	if (p == &pcn_proto_direct)
-		pr_warn("popcorn: popcorn_protocol=direct is experimental, see Documentation/popcorn/pages.rst\n");
 	return 0;
 }
 early_param("popcorn_protocol", choose_proto);
 
+static int __init choose_memory(char *name)
+{
+	static const char *const kinds[] = { "replicated", "coherent", "isolated" };
+	int kind = name ? match_string(kinds, ARRAY_SIZE(kinds), name) : -EINVAL;
+
+	if (kind < 0) {
+		pr_warn("popcorn: popcorn_memory=%s: none of replicated, coherent, isolated\n",
+			name ? name : "");
+		return 0;
+	}
+	coherent = kind == 1;
+	may_lend = kind != 2;
+	return 0;
+}
+early_param("popcorn_memory", choose_memory);
+
+static struct ctl_table memory_table[] = {
+	{
+		.procname	= "popcorn_coherent",
+		.data		= &coherent,
+		.maxlen		= sizeof(coherent),
+		.mode		= 0644,
+		.proc_handler	= proc_dou8vec_minmax,
+		.extra1		= SYSCTL_ZERO,
+		.extra2		= SYSCTL_ONE,
+	},
+};
+
+static int __init memory_sysctl_init(void)
+{
+	if (pcn_machine_is_shared())
+		register_sysctl("kernel", memory_table);
+	return 0;
+}
+device_initcall(memory_sysctl_init);
+
 /**
- * pcn_proto_chosen() - the page coherency protocol of this boot
+ * pcn_proto_chosen() - the page coherency protocol of replicated memory
  *
- * Kernels share a process only if they have chosen the same one.
+ * Kernels share a process with such memory only if they have chosen the same one.
  *
  * Context: Any context, after early parameters were parsed.
  * Return: The protocol, never NULL.
@@ -46,6 +90,27 @@ early_param("popcorn_protocol", choose_proto);
 const struct pcn_proto *pcn_proto_chosen(void)
 {
 	return chosen;
+}
+
+/**
+ * pcn_proto_default() - the protocol of a process that has not chosen its memory
+ *
+ * Context: Any context.
+ * Return: The protocol, never NULL.
+ */
+const struct pcn_proto *pcn_proto_default(void)
+{
+	return READ_ONCE(coherent) ? &pcn_proto_direct : chosen;
+}
+
+/**
+ * pcn_proto_may_lend() - may kernels map memory of each other, as far as this one knows?
+ *
+ * Context: Any context, after early parameters were parsed.
+ */
+bool pcn_proto_may_lend(void)
+{
+	return may_lend;
 }
 
 /**

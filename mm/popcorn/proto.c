@@ -108,7 +108,7 @@ static bool same_text(const char *a, const char *b)
 
 /**
  * pcn_proto_find() - find a protocol by its name
- * @name: "owner", "vote" or "direct"
+ * @name: "owner" or "vote"
  *
  * Context: Any context.
  * Return: The protocol, or NULL if there is none of that name.
@@ -119,8 +119,6 @@ const struct pcn_proto *pcn_proto_find(const char *name)
 		return &pcn_proto_owner;
 	if (same_text(name, pcn_proto_vote.name))
 		return &pcn_proto_vote;
-	if (same_text(name, pcn_proto_direct.name))
-		return &pcn_proto_direct;
 	return NULL;
 }
 
@@ -170,8 +168,8 @@ void pcn_replica_own(const struct pcn_proto *p, const struct pcn_kernel_group *g
  * @r: the replica
  *
  * A range is frozen when no member starts an access in it and all replicas of
- * it have settled. In "owner" and "direct" no message about it is under way then; in
- * "vote" late answers may be, which the epoch of the range keeps out.
+ * it have settled. In "owner" no message about it is under way then; in "vote"
+ * late answers may be, which the epoch of the range keeps out.
  *
  * Context: Any context.
  * Return: true if no access waits and nothing is owed to another kernel.

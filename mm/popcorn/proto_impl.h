@@ -49,11 +49,6 @@ enum pcn_seed {
 	PCN_SEED_HALT_ALL,	/* "vote": a kernel that waits for nothing halts too */
 	PCN_SEED_LEFT_CS,	/* "owner": a kernel that has left stays in the copyset */
 	PCN_SEED_LEFT_HINT,	/* both: hints still lead to a kernel that has left */
-	PCN_SEED_DIRECT_CS,	/* "direct": the origin forgets a kernel */
-	PCN_SEED_DIRECT_GONE,	/* "direct": a kernel that is gone stays in the copyset */
-	PCN_SEED_DIRECT_FROM,	/* "direct": any kernel may name a frame */
-	PCN_SEED_DIRECT_FRAME,	/* "direct": a Copy need not name a frame */
-	PCN_SEED_DIRECT_STRAY,	/* "direct": any kernel may make the page */
 	PCN_SEEDS
 };
 

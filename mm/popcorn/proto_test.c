@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * KUnit tests of the page coherency protocols: the scenarios in which the
- * published protocol fails, on the protocols that move pages, in the kernel that will
- * run them; and what "direct" does. The exhaustive search is in tools/popcorn/check.
+ * published protocol fails, on both protocols that move pages, in the kernel that will
+ * run them. The exhaustive search is in tools/popcorn/check.
  */
 #include <kunit/test.h>
 #include <linux/prandom.h>
@@ -409,84 +409,10 @@ static void origin_owns_untouched(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, m->r[3].state, PCN_NR);
 }
 
-#define FRAME	4711
-
-/* Kernel 0 has the page. */
-static struct machine *direct_machine(struct kunit *test, unsigned int n)
-{
-	struct machine *m = new_machine(test, &pcn_proto_direct, n, 0);
-
-	pcn_replica_own(m->proto, &m->g[0], &m->r[0]);
-	return m;
-}
-
-static enum pcn_verdict direct_event(struct machine *m, unsigned int k,
-				     enum pcn_event_type type, unsigned int from,
-				     u8 flags)
-{
-	struct pcn_proto_event ev = { .type = type, .from = from, .who = from,
-				      .flags = flags };
-
-	if (flags & PCN_FRAME)
-		ev.frame = FRAME;
-	return pcn_proto_step(m->proto, &m->g[k], &m->r[k], &ev, &m->out);
-}
-
-/* One message and its answer, whoever asks for whatever; and nothing afterwards. */
-static void direct_maps_a_frame(struct kunit *test)
-{
-	struct machine *m = direct_machine(test, 4);
-	unsigned int k;
-
-	for (k = 1; k < m->n; k++) {
-		KUNIT_EXPECT_EQ(test, direct_event(m, k, k == 1 ? PCN_READ : PCN_WRITE,
-						   k, 0), PCN_OK);
-		KUNIT_EXPECT_EQ(test, m->out.count, 1);
-		KUNIT_EXPECT_EQ(test, m->out.act[0].to, BIT_ULL(0));
-		KUNIT_EXPECT_FALSE(test, pcn_replica_is_settled(&m->r[k]));
-		KUNIT_EXPECT_EQ(test, direct_event(m, 0, PCN_FETCH, k, 0), PCN_OK);
-		KUNIT_EXPECT_EQ(test, m->out.count, 1);
-		KUNIT_EXPECT_EQ(test, m->out.act[0].to, BIT_ULL(k));
-		KUNIT_EXPECT_EQ(test, m->out.act[0].msg.flags, PCN_FRAME);
-		KUNIT_EXPECT_EQ(test, direct_event(m, k, PCN_COPY, 0, PCN_FRAME),
-				PCN_OK);
-		KUNIT_EXPECT_EQ(test, m->r[k].frame, FRAME);
-		KUNIT_EXPECT_EQ(test, direct_event(m, k, PCN_WRITE, k, 0), PCN_OK);
-		KUNIT_EXPECT_EQ(test, m->out.count, 1);
-		KUNIT_EXPECT_EQ(test, m->out.act[0].op, PCN_DONE);
-	}
-	KUNIT_EXPECT_EQ(test, m->r[0].cs, GENMASK_ULL(3, 1));
-	KUNIT_EXPECT_EQ(test, direct_event(m, 0, PCN_DEAD, 2, 0), PCN_OK);
-	KUNIT_EXPECT_EQ(test, m->r[0].cs, BIT_ULL(1) | BIT_ULL(3));
-	KUNIT_EXPECT_EQ(test, direct_event(m, 3, PCN_DROP, 3, 0), PCN_OK);
-	KUNIT_EXPECT_EQ(test, m->r[3].state, PCN_U);
-	KUNIT_EXPECT_EQ(test, m->r[3].frame, 0);
-}
-
-/* A frame is mapped that the origin has named, and that was asked for, and no other. */
-static void direct_refuses_a_frame(struct kunit *test)
-{
-	struct machine *m = direct_machine(test, 3);
-	struct pcn_replica before;
-
-	KUNIT_EXPECT_EQ(test, direct_event(m, 1, PCN_COPY, 0, PCN_FRAME),
-			PCN_IMPOSSIBLE);
-	KUNIT_EXPECT_EQ(test, direct_event(m, 1, PCN_FETCH, 2, 0), PCN_IMPOSSIBLE);
-	KUNIT_EXPECT_EQ(test, direct_event(m, 1, PCN_WRITE, 1, 0), PCN_OK);
-	before = m->r[1];
-	KUNIT_EXPECT_EQ(test, direct_event(m, 1, PCN_COPY, 2, PCN_FRAME),
-			PCN_IMPOSSIBLE);
-	KUNIT_EXPECT_EQ(test, direct_event(m, 1, PCN_COPY, 0, 0), PCN_IMPOSSIBLE);
-	/* It cannot be given up: the Copy would come late. */
-	KUNIT_EXPECT_EQ(test, direct_event(m, 1, PCN_ABORT, 1, 0), PCN_IMPOSSIBLE);
-	KUNIT_EXPECT_MEMEQ(test, &before, &m->r[1], sizeof(before));
-}
-
 static void found_by_name(struct kunit *test)
 {
 	KUNIT_EXPECT_PTR_EQ(test, pcn_proto_find("owner"), &pcn_proto_owner);
 	KUNIT_EXPECT_PTR_EQ(test, pcn_proto_find("vote"), &pcn_proto_vote);
-	KUNIT_EXPECT_PTR_EQ(test, pcn_proto_find("direct"), &pcn_proto_direct);
 	KUNIT_EXPECT_NULL(test, pcn_proto_find("own"));
 	KUNIT_EXPECT_NULL(test, pcn_proto_find("owners"));
 	KUNIT_EXPECT_NOT_NULL(test, pcn_proto_chosen());
@@ -517,8 +443,6 @@ static struct kunit_case cases[] = {
 	KUNIT_CASE_PARAM(at_random, protocol_gen_params),
 	KUNIT_CASE_PARAM(impossible_is_refused, protocol_gen_params),
 	KUNIT_CASE(origin_owns_untouched),
-	KUNIT_CASE(direct_maps_a_frame),
-	KUNIT_CASE(direct_refuses_a_frame),
 	KUNIT_CASE(found_by_name),
 	KUNIT_CASE(found_by_number),
 	{}

@@ -127,25 +127,21 @@ void pcn_record_discard(struct pcn_record *r)
 	kmem_cache_free(cache, r);
 }
 
-/* False: others may still map the frame, and the record is kept with it. */
-static bool free_content(struct pcn_record *r)
+static void free_content(struct pcn_record *r)
 {
 	struct page *frame = r->frame;
 
 	pcn_backlog_free(r);
-	if (pcn_estate_take(r))
-		return false;
-	if (frame) {
-		pcn_record_set_frame(r, NULL);
-		put_page(frame);
-	}
-	return true;
+	if (!frame)
+		return;
+	pcn_record_set_frame(r, NULL);
+	put_page(frame);
 }
 
 static void free_record(struct pcn_record *r)
 {
-	if (free_content(r))
-		pcn_record_discard(r);
+	free_content(r);
+	pcn_record_discard(r);
 }
 
 static void init_record(struct pcn_record *r, struct pcn_space *s, u64 page)
@@ -644,15 +640,14 @@ static void record_cancel(struct pcn_record *r)
 static void free_unused(struct pcn_space *s, struct pcn_shard *shard,
 			struct pcn_record **unused, unsigned int n)
 {
-	unsigned int i, freed = 0;
+	unsigned int i;
 
 	for (i = 0; i < n; i++) {
 		pcn_check_end(unused[i], false);
-		if (free_content(unused[i]))
-			unused[freed++] = unused[i];
+		free_content(unused[i]);
 	}
-	atomic_long_sub(freed, &records_in_use);
-	kmem_cache_free_bulk(cache, freed, (void **)unused);
+	atomic_long_sub(n, &records_in_use);
+	kmem_cache_free_bulk(cache, n, (void **)unused);
 	spin_lock(&shard->lock);
 	shard->alive -= n;
 	if (!shard->alive)

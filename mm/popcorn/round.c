@@ -119,8 +119,7 @@ static int round_lose_silent(struct pcn_space *s, unsigned int kid, u64 silent)
 }
 
 /*
- * A member that is down uses no pages; what was lost with it is known elsewhere. (In
- * "direct" it may use them if its link is broken: pcn_direct_may_release() looks.)
+ * A member that is down uses no pages; what was lost with it is known elsewhere.
  * -EINTR: the current task is killed, or the process.
  */
 static int round_tell(struct pcn_change *c, enum pcn_phase phase, u32 flags)
@@ -136,7 +135,6 @@ static int round_tell(struct pcn_change *c, enum pcn_phase phase, u32 flags)
 	u64 silent;
 
 	trace_pcn_round(s->number, c->first, c->last, m.round, phase);
-	c->answered = 0;
 	for_each_kernel(kid, c->members) {
 		if (READ_ONCE(s->broken))
 			return -EINTR;
@@ -146,9 +144,8 @@ static int round_tell(struct pcn_change *c, enum pcn_phase phase, u32 flags)
 		if (err == -EINTR)
 			return err;
 		if (!err) {
-			c->answered |= BIT_ULL(kid);
 			err = round_lose_silent(s, kid, silent);
-		} else if (!pcn_direct_has_ended(s, kid, err) && err != -EHOSTDOWN) {
+		} else if (err != -EHOSTDOWN) {
 			/* It may not have waited for as long as it would have. */
 			if (fatal_signal_pending(current))
 				return -EINTR;
@@ -227,7 +224,7 @@ static int release_record(struct pcn_space *s, struct pcn_record *r, bool everyw
 
 /*
  * With @everywhere all others have dropped the pages, otherwise they are told next; until
- * then they have nothing mapped. -EINTR: one of them may have, and the process ends.
+ * then they have nothing mapped.
  */
 static int round_release(struct pcn_change *c, bool everywhere)
 {
@@ -237,13 +234,11 @@ static int round_release(struct pcn_change *c, bool everywhere)
 	int err;
 
 	for_each_record(r, shard, s, c->first, c->last) {
-		err = pcn_direct_may_release(r, c->answered) ?
-		      release_record(s, r, everywhere) : -EINTR;
+		err = release_record(s, r, everywhere);
 		if (err) {
 			pcn_record_put(r);
 			return err;
 		}
-		pcn_direct_released(r);
 		pcn_record_drop(r, everywhere);
 		cond_resched();
 	}

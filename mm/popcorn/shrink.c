@@ -186,8 +186,8 @@ static void begin_any_batch(void)
 		s = pcn_space_next_visiting();
 		if (!s)
 			break;
-		/* In "direct" the frames are the origin's: there is nothing to give back. */
-		if (!pcn_maps_others(s))
+		/* Of coherent memory the frames are the origin's: there is nothing to give back. */
+		if (!s->borrow)
 			b = batch_begin(s, records, true);
 		pcn_space_put(s);
 	}
@@ -205,7 +205,7 @@ static unsigned long scan_frames(struct shrinker *shrinker, struct shrink_contro
 
 	if (!s)
 		return SHRINK_STOP;
-	b = pcn_maps_others(s) ? NULL : batch_begin(s, sc->nr_to_scan, false);
+	b = s->borrow ? NULL : batch_begin(s, sc->nr_to_scan, false);
 	pcn_space_put(s);
 	/* What is chosen counts as freed: it will be soon. */
 	return b ? READ_ONCE(b->count) : 0;
@@ -376,7 +376,7 @@ static int take_return(const struct pcn_message *msg)
 	q->s = pcn_space_get(m->space);
 	if (!q->s)
 		return -ESRCH;
-	if (!pcn_is_origin(q->s) || !pcn_is_host(q->s, msg->kid))
+	if (!pcn_is_origin(q->s) || pcn_is_coherent(q->s) || !pcn_is_host(q->s, msg->kid))
 		err = -EINVAL;
 	else if (!atomic_add_unless(&taking[msg->kid], 1, TAKING_MAX))
 		err = -EBUSY;

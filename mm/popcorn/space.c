@@ -25,6 +25,7 @@
 #include <popcorn/partition.h>
 
 #include "internal.h"
+#include "mirror.h"
 
 static LIST_HEAD(spaces);
 static DEFINE_SPINLOCK(spaces_lock);
@@ -274,21 +275,17 @@ static int space_enlist(struct pcn_space *s)
  * @origin:	the one that owns untouched pages
  *
  * Its pages are kernel memory, see pcn_access_begin(). All members have to have
- * done so before any of them uses it. The protocol is that of this boot; in the place of
- * "direct", which is for the frames of a process, it is "owner".
+ * done so before any of them uses it. The protocol is that of this boot.
  *
  * Context: process.
  * Return: the space; an ERR_PTR: -EEXIST, -EINVAL, -ENOMEM.
  */
 struct pcn_space *pcn_space_create(u64 number, u64 members, unsigned int origin)
 {
-	const struct pcn_proto *proto = pcn_proto_chosen();
 	struct pcn_space *s;
 	int err;
 
-	if (proto == &pcn_proto_direct)
-		proto = &pcn_proto_owner;
-	s = new_space(number, members, origin, proto);
+	s = new_space(number, members, origin, pcn_proto_chosen());
 	if (IS_ERR(s))
 		return s;
 	err = pcn_tally_new(s, false);
@@ -299,6 +296,28 @@ struct pcn_space *pcn_space_create(u64 number, u64 members, unsigned int origin)
 		return ERR_PTR(err);
 	}
 	return s;
+}
+
+/* With mmap_lock held to write. */
+static int mirror_attach(struct pcn_space *s, struct mm_struct *mm)
+{
+	struct pcn_mirror *m;
+
+	if (!pcn_is_coherent(s) || !pcn_is_origin(s))
+		return 0;
+	m = pcn_mirror_begin(s, mm);
+	if (IS_ERR(m))
+		return PTR_ERR(m);
+	s->mirror = m;
+	return 0;
+}
+
+/* Nobody finds the space any more, or it has not come into being. */
+static void coherent_end(struct pcn_space *s)
+{
+	pcn_borrow_end(s);
+	if (s->mirror)
+		pcn_mirror_free(s->mirror);
 }
 
 /*
@@ -313,6 +332,7 @@ static int space_attach(struct pcn_space *s, struct mm_struct *mm)
 {
 	VMA_ITERATOR(vmi, mm, 0);
 	struct vm_area_struct *vma;
+	int err;
 
 	if (mmap_write_lock_killable(mm))
 		return -EINTR;
@@ -320,10 +340,16 @@ static int space_attach(struct pcn_space *s, struct mm_struct *mm)
 		mmap_write_unlock(mm);
 		return -EBUSY;
 	}
+	err = mirror_attach(s, mm);
+	if (err) {
+		mmap_write_unlock(mm);
+		return err;
+	}
 	s->mm = mm;
 	if (pcn_is_origin(s)) {
 		s->pid = get_pid(task_tgid(current));
-		set_bit(MMF_DISABLE_THP, &mm->flags);
+		if (!s->mirror)
+			set_bit(MMF_DISABLE_THP, &mm->flags);
 	}
 	WRITE_ONCE(mm->popcorn, s);
 	for_each_vma(vmi, vma)
@@ -360,15 +386,15 @@ struct pcn_space *pcn_space_create_mm(u64 number, u64 members,
 	s->ops = ops;
 	s->hosts = pcn_space_first_hosts(s->proto, members, origin);
 	err = pcn_tally_new(s, true);
-	if (!err)
-		err = pcn_direct_begin(s);
+	if (!err && pcn_is_coherent(s) && !pcn_is_origin(s))
+		err = pcn_borrow_begin(s);
 	if (!err)
 		err = space_attach(s, mm);
 	if (!err)
 		err = space_enlist(s);
 	if (err) {
 		WRITE_ONCE(mm->popcorn, NULL);
-		pcn_direct_end(s);
+		coherent_end(s);
 		space_discard(s);
 		return ERR_PTR(err);
 	}
@@ -385,6 +411,17 @@ struct pcn_space *pcn_space_create_mm(u64 number, u64 members,
 u64 pcn_space_number(const struct pcn_space *s)
 {
 	return s->number;
+}
+
+/**
+ * pcn_space_is_coherent - do all kernels map the same frames?
+ * @s:	the space
+ *
+ * Context: any.
+ */
+bool pcn_space_is_coherent(const struct pcn_space *s)
+{
+	return pcn_is_coherent(s);
 }
 
 /**
@@ -408,7 +445,7 @@ void pcn_space_destroy(struct pcn_space *s)
 	pcn_vma_end_asks(s);
 	pcn_tally_end(s);
 	pcn_records_end(s);
-	pcn_direct_end(s);
+	coherent_end(s);
 	add_up(&ended, &s->stats);
 	free_space(s);
 }
@@ -432,6 +469,9 @@ static void break_space(struct pcn_space *s)
 		wake_shard(shard);
 	wake_up_all(&s->quiet);
 	wake_up_all(&s->thawed);
+	pcn_borrow_break(s);
+	if (s->mirror)
+		wake_up_all(&s->mirror->wait);
 }
 
 /**
@@ -456,11 +496,12 @@ void pcn_space_break(u64 number)
  * @number:	of the space, at its origin
  * @kid:	the kernel
  *
- * In "direct" it is told of no frame from now on, and is asked for nothing. In the other
- * protocols that does no harm, and need not be known.
+ * Of coherent memory it is told of no frame from now on, and is asked for nothing.
+ * Otherwise that need not be known.
  *
  * Context: any but hard interrupt.
- * Return: false: it is known to use no page of the space any more. Only in "direct".
+ * Return: false: it is known to use no page of the space any more. Only of
+ * coherent memory.
  */
 bool pcn_space_lose_member(u64 number, unsigned int kid)
 {
@@ -469,10 +510,8 @@ bool pcn_space_lose_member(u64 number, unsigned int kid)
 
 	spin_lock(&spaces_lock);
 	s = find_locked(number);
-	if (s && s->estate) {
-		WRITE_ONCE(s->gone, s->gone | BIT_ULL(kid));
-		uses_pages = !pcn_estate_is_forgotten(s->estate, BIT_ULL(kid));
-	}
+	if (s && s->mirror)
+		uses_pages = pcn_mirror_lose(s->mirror, kid);
 	spin_unlock(&spaces_lock);
 	return uses_pages;
 }
@@ -534,6 +573,8 @@ void pcn_mm_exit(struct mm_struct *mm)
 	WRITE_ONCE(mm->popcorn, NULL);
 	/* Of those that need no user of it, as KSM's thread. */
 	break_space(s);
+	if (s->mirror)
+		pcn_mirror_end(s->mirror);
 	s->ops->end(s->number);
 	pcn_space_destroy(s);
 }
@@ -566,7 +607,7 @@ static int show_spaces(struct seq_file *m, void *v)
 
 	seq_puts(m, "space hits misses messages copies holds impossible unsent adopted rounds stuck returned kept\n");
 	seq_puts(m, "ended");
-	show_stats(m, &ended, pcn_estates_frames());
+	show_stats(m, &ended, pcn_kept_frames());
 	spin_lock(&spaces_lock);
 	list_for_each_entry(s, &spaces, node) {
 		seq_printf(m, "%llx", s->number);
@@ -591,8 +632,7 @@ static int __init pcn_space_init(void)
 
 	if (err || !pcn_machine_is_shared())
 		return err;
-	if (pcn_proto_chosen() == &pcn_proto_direct)
-		pcn_memory_lend();
+	pcn_memory_lend(pcn_proto_may_lend());
 	err = pcn_worker_init();
 	if (!err)
 		err = pcn_step_init();
@@ -601,7 +641,13 @@ static int __init pcn_space_init(void)
 	if (!err)
 		err = pcn_follow_init();
 	if (!err)
-		err = pcn_estates_init();
+		err = pcn_kept_init();
+	if (!err)
+		err = pcn_mirror_init();
+	if (!err)
+		err = pcn_lend_init();
+	if (!err)
+		err = pcn_borrow_init();
 	return err ?: pcn_shrink_init();
 }
 subsys_initcall_sync(pcn_space_init);

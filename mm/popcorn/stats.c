@@ -602,15 +602,16 @@ void pcn_count_fault(struct pcn_space *s, bool write, bool enters, bool plain)
 
 /**
  * pcn_wait_begin - an access begins to wait for its page
- * @r:		the page
+ * @s:		the space
+ * @page:	number of the page
  * @write:	it writes
  *
  * Context: process.
  * Return: what pcn_wait_end() wants to know.
  */
-u64 pcn_wait_begin(struct pcn_record *r, bool write)
+u64 pcn_wait_begin(struct pcn_space *s, u64 page, bool write)
 {
-	trace_pcn_fault_begin(r->space->number, r->page, write);
+	trace_pcn_fault_begin(s->number, page, write);
 	return ktime_get_ns();
 }
 
@@ -623,19 +624,19 @@ static unsigned int wait_class(u64 ns)
 
 /**
  * pcn_wait_end - an access does not wait any more
- * @r:		the page
+ * @s:		the space
+ * @page:	number of the page
  * @write:	it writes
  * @since:	as pcn_wait_begin() has said
  * @had:	it has had its page
  *
  * Context: process.
  */
-void pcn_wait_end(struct pcn_record *r, bool write, u64 since, bool had)
+void pcn_wait_end(struct pcn_space *s, u64 page, bool write, u64 since, bool had)
 {
-	struct pcn_space *s = r->space;
 	u64 ns = ktime_get_ns() - since;
 
-	trace_pcn_fault_end(s->number, r->page, write, had, ns);
+	trace_pcn_fault_end(s->number, page, write, had, ns);
 	if (!had) {
 		pcn_count(s, PCN_COUNT(failed));
 		return;

@@ -117,8 +117,6 @@ static void step_send(struct pcn_record *r, const struct pcn_proto_event *m,
 
 	pcn_count_send(r, m, to);
 	to_wire(r, m, &copy->head);
-	if (m->flags & PCN_FRAME)
-		pcn_direct_name(r, &copy->head);
 	if (!(m->flags & PCN_DATA))
 		return step_post(r, to, &copy->head, sizeof(copy->head), reserve);
 	atomic64_inc(&r->space->stats.copies);
@@ -321,17 +319,12 @@ static void step_event(struct pcn_record *r, const struct pcn_proto_event *m,
 	unsigned int at = 0;
 
 	lockdep_assert_held(&r->lock);
-	if (!pcn_direct_may_answer(r, m))
-		return;
 	if (pcn_proto_step(s->proto, &s->group, &r->replica, m, &out) ==
 	    PCN_IMPOSSIBLE) {
 		atomic64_inc(&s->stats.impossible);
 		pr_err_ratelimited("page %llx of space %llx: refused %s from kernel %u in state %s: %s\n",
 				   r->page, s->number, pcn_event_name(m->type),
 				   m->from, pcn_state_name(state), out.fault);
-		/* In "direct" a thread may wait for this answer, and gets no other. */
-		if (pcn_maps_others(s) && m->from == s->group.origin)
-			pcn_space_kill(s, "its origin has answered what it must not");
 		return;
 	}
 	trace_pcn_page_step(s->number, r->page, m->type, m->from, state,
@@ -479,8 +472,7 @@ static void end_plain(struct pcn_record *r, struct pcn_context *c)
 static void step_learn(struct pcn_record *r, const struct pcn_page_msg *w)
 {
 	lockdep_assert_held(&r->lock);
-	if (w->flags & PCN_DATA)
-		pcn_hold_learn(&r->hold, w->from, w->early);
+	pcn_hold_learn(&r->hold, w->from, w->early);
 	if (w->absent && !pcn_is_origin(r->space))
 		WRITE_ONCE(r->absent, true);
 }
@@ -490,7 +482,7 @@ static void take_event(struct pcn_record *r, const struct pcn_proto_event *m,
 {
 	bool held = r->backlog;
 
-	if (m->flags & (PCN_DATA | PCN_FRAME))
+	if (m->flags & PCN_DATA)
 		step_learn(r, w);
 	if (!held && !r->plain)
 		return step_event(r, m, w + 1, c);
@@ -560,9 +552,8 @@ static void page_on_message(const struct pcn_message *msg)
 	}
 	/* The poll cannot be in here when pcn_space_destroy() is through. */
 	s = pcn_space_find(w->space);
-	if (s && is_of_hosts(s, w) && has_page(s, w->page)) {
-		if (!(w->flags & PCN_FRAME) || pcn_direct_accepts(s, w))
-			take_message(s, msg);
+	if (s && !pcn_is_coherent(s) && is_of_hosts(s, w) && has_page(s, w->page)) {
+		take_message(s, msg);
 	} else {
 		pr_err_ratelimited("dropped a message from kernel %u about page %llx of space %llx: no such page here, or not one of that kernel\n",
 				   msg->kid, w->page, w->space);

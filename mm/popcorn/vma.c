@@ -27,10 +27,12 @@
 #include <linux/sched/mm.h>
 #include <linux/sched/signal.h>
 #include <linux/slab.h>
+#include <linux/userfaultfd_k.h>
 
 #include <popcorn/hooks.h>
 
 #include "internal.h"
+#include "mirror.h"
 
 /*
  * A member waits for the origin for so long: a change of the address space there may wait
@@ -95,9 +97,44 @@ static bool may_grow(struct pcn_space *s, struct vm_area_struct *vma,
 	return may;
 }
 
-/* With mmap_lock held if there is one. */
-static struct vm_area_struct *find_or_expand(struct pcn_space *s,
-					     unsigned long address)
+/**
+ * pcn_vma_kept_flags - what members are to know of the flags of a VMA
+ * @vma:	the VMA, on any kernel
+ *
+ * Context: the VMA is locked.
+ * Return: these VM_*.
+ */
+u64 pcn_vma_kept_flags(const struct vm_area_struct *vma)
+{
+	return vma->vm_flags & KEPT_FLAGS;
+}
+
+/**
+ * pcn_vma_lends - may members map frames of a VMA?
+ * @vma:	the VMA, at the origin of coherent memory
+ *
+ * A userfaultfd has to see each access, and what is no memory may not be mapped as such; but
+ * the data of the vDSO may.
+ *
+ * Context: the VMA is locked.
+ */
+bool pcn_vma_lends(struct vm_area_struct *vma)
+{
+	if (userfaultfd_armed(vma) || vma->vm_flags & (VM_SHADOW_STACK | VM_DROPPABLE))
+		return false;
+	return !(vma->vm_flags & (VM_PFNMAP | VM_MIXEDMAP | VM_IO)) ||
+	       pcn_arch_vdso_part(vma) == PCN_VDSO_DATA;
+}
+
+/**
+ * pcn_vma_find_or_expand - the VMA at an address, or a stack that may grow there
+ * @s:		the space, at the origin
+ * @address:	the address
+ *
+ * Context: process; takes mmap_lock.
+ * Return: the VMA, with mmap_lock held to read; NULL, and it is not held.
+ */
+struct vm_area_struct *pcn_vma_find_or_expand(struct pcn_space *s, unsigned long address)
 {
 	struct vm_area_struct *vma;
 
@@ -152,13 +189,26 @@ static int vma_clip(struct pcn_space *s, u64 address, struct pcn_vma *a)
 	return 0;
 }
 
+/* Nobody relies on it that members know of all changes (borrow.c). */
+static int vma_describe_lent(struct vm_area_struct *vma, struct pcn_vma *a)
+{
+	*a = (struct pcn_vma) {
+		.start = vma->vm_start, .end = vma->vm_end,
+		.flags = pcn_vma_kept_flags(vma),
+	};
+	return pcn_vma_lends(vma) ? 0 : -ENXIO;
+}
+
 /* The kernel that has asked knows of the VMA from now on. */
 static int vma_describe(struct pcn_space *s, struct vm_area_struct *vma,
 			u64 address, unsigned int kid, struct pcn_vma *a, gfp_t gfp)
 {
-	u64 part = pcn_file_part(s, vma);
+	u64 part;
 	int err;
 
+	if (s->mirror)
+		return vma_describe_lent(vma, a);
+	part = pcn_file_part(s, vma);
 	if (!part && !pcn_vma_replicates(vma))
 		return -ENXIO;
 	*a = (struct pcn_vma) {
@@ -201,14 +251,14 @@ static int avoid_changes(struct pcn_space *s, u64 address, unsigned int kid,
 static int vma_look_up(struct pcn_space *s, const struct vma_ask *ask, unsigned int kid,
 		       struct answer *a)
 {
-	struct vm_area_struct *vma = find_or_expand(s, ask->address);
+	struct vm_area_struct *vma = pcn_vma_find_or_expand(s, ask->address);
 	int ret;
 
 	if (!vma)
 		return -EFAULT;
 	ret = vma_describe(s, vma, ask->address, kid, &a->vma, GFP_KERNEL);
 	if (!ret)
-		ret = sizeof(a->vma) + pcn_file_describe(s, vma, &a->file);
+		ret = sizeof(a->vma) + (s->mirror ? 0 : pcn_file_describe(s, vma, &a->file));
 	mmap_read_unlock(s->mm);
 	pcn_space_keep_off_rounds(s, ask->need);
 	return ret;
@@ -506,6 +556,7 @@ static struct vm_area_struct *alloc_vma(struct mm_struct *mm,
 	vm_flags_init(vma, (a->flags & KEPT_FLAGS) | own);
 	vma->vm_page_prot = vm_get_page_prot(vma->vm_flags);
 	vma->vm_ops = &pcn_vm_ops;
+	vma->vm_file = pcn_borrow_file(mm->popcorn);
 	return vma;
 }
 
@@ -517,6 +568,8 @@ static int insert_frames(struct mm_struct *mm, const struct pcn_vma *a)
 	if (!vma)
 		return -ENOMEM;
 	err = insert_vm_struct(mm, vma);
+	if (err && vma->vm_file)
+		fput(vma->vm_file);
 	if (err)
 		vm_area_free(vma);
 	else
@@ -563,6 +616,21 @@ static bool vma_renew(struct pcn_space *s, unsigned long address,
 	return !mtree_store_range(&s->stale, a->start, a->end - 1, NULL, GFP_KERNEL);
 }
 
+/*
+ * What is here may be as it was once, and there may be more of it now. 0: it allows something
+ * else than before; -EEXIST: that is what was there.
+ */
+static int vma_replace(struct pcn_space *s, unsigned long address, struct pcn_vma *a)
+{
+	struct vm_area_struct *vma = vma_lookup(s->mm, address);
+
+	if (vma && vma->vm_ops == &pcn_vm_ops && pcn_vma_kept_flags(vma) == a->flags)
+		return -EEXIST;
+	if (vma)
+		pcn_vmas_drop(s->mm, a->start, a->end);
+	return 0;
+}
+
 /* A part of what is answered may be known: the rest is around @address. */
 static int vma_insert(struct pcn_space *s, unsigned long address, struct pcn_vma *a,
 		      struct file *file, const struct pcn_file *f)
@@ -573,9 +641,10 @@ static int vma_insert(struct pcn_space *s, unsigned long address, struct pcn_vma
 	int err;
 
 	mmap_assert_write_locked(mm);
-	if (!file && vma_renew(s, address, a))
+	if (!s->borrow && !file && vma_renew(s, address, a))
 		return 0;
-	err = make_place(mm, address);
+	err = s->borrow ? vma_replace(s, address, a) : 0;
+	err = err ?: make_place(mm, address);
 	if (err)
 		return err;
 	vma = find_vma_prev(mm, address, &prev);
@@ -634,7 +703,7 @@ static int vma_insert_if_valid(struct pcn_space *s, unsigned long address,
 
 	if (mmap_write_lock_killable(s->mm))
 		return -EINTR;
-	if (a->epoch == s->epoch)
+	if (s->borrow || a->epoch == s->epoch)
 		err = vma_insert(s, address, a, file, f);
 	mmap_write_unlock(s->mm);
 	return err;
@@ -664,24 +733,27 @@ static int vma_fetch_once(struct pcn_space *s, unsigned long address)
  * pcn_vma_fetch - ask the origin about an address
  * @mm:		the address space, shared
  * @address:	in user space
+ * @missing:	there was nothing; otherwise what there is does not allow the access
  *
  * Context: process, with no lock held; sleeps, killably.
  * Return: 0 there is a VMA now, try again; -EFAULT, -ENXIO there is none, or it is
  * origin-only; -EINTR; -ENOMEM; errors of pcn_msg_call().
  */
-int pcn_vma_fetch(struct mm_struct *mm, unsigned long address)
+int pcn_vma_fetch(struct mm_struct *mm, unsigned long address, bool missing)
 {
 	struct pcn_space *s = READ_ONCE(mm->popcorn);
 	int err;
 
 	if (!s || pcn_is_origin(s) || address >= TASK_SIZE_MAX)
 		return -EFAULT;
-	if (pcn_page_is_absent(s, address >> PAGE_SHIFT))
+	if (s->borrow ? pcn_borrow_was_refused(s, address >> PAGE_SHIFT) :
+			pcn_page_is_absent(s, address >> PAGE_SHIFT))
 		return -ENXIO;
 	do {
 		err = vma_fetch_once(s, address);
 	} while (err == -EAGAIN && !fatal_signal_pending(current));
-	return err;
+	/* Another thread has been faster; or it is as the origin has it. */
+	return err == -EEXIST && missing ? 0 : err;
 }
 
 /**
@@ -718,6 +790,14 @@ int __init pcn_vma_init(void)
 	return ask_wq ? pcn_msg_register(&ask_type) : -ENOMEM;
 }
 
+/* Of coherent memory a VMA here is what the origin had at some time. */
+static bool is_borrowed(struct mm_struct *mm)
+{
+	struct pcn_space *s = READ_ONCE(mm->popcorn);
+
+	return s && s->borrow;
+}
+
 static bool is_stale_in(struct mm_struct *mm, unsigned long address)
 {
 	struct pcn_space *s = READ_ONCE(mm->popcorn);
@@ -741,7 +821,8 @@ bool pcn_vma_is_void(struct mm_struct *mm, unsigned long address)
 	mmap_read_lock(mm);
 	vma = vma_lookup(mm, address);
 	/* Another thread may have removed it meanwhile. */
-	is_void = !vma || vma->vm_ops == &pcn_void_ops || is_stale_in(mm, address);
+	is_void = !vma || vma->vm_ops == &pcn_void_ops || is_stale_in(mm, address) ||
+		  is_borrowed(mm);
 	mmap_read_unlock(mm);
 	return is_void;
 }

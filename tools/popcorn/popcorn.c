@@ -36,7 +36,7 @@ static const struct option opt_stats[] = {
 /* Options that have no letter */
 enum {
 	OPT_INITRD = 256, OPT_APPEND, OPT_CHANNEL,
-	OPT_KERNELS, OPT_SPREAD, OPT_PACK, OPT_PIN, OPT_STATS, OPT_DRY_RUN,
+	OPT_KERNELS, OPT_SPREAD, OPT_PACK, OPT_PIN, OPT_MEMORY, OPT_STATS, OPT_DRY_RUN,
 };
 
 static const struct option opt_load[] = {
@@ -64,6 +64,7 @@ static const struct option opt_run[] = {
 	{ "spread",	no_argument,		NULL, OPT_SPREAD },
 	{ "pack",	no_argument,		NULL, OPT_PACK },
 	{ "pin",	required_argument,	NULL, OPT_PIN },
+	{ "memory",	required_argument,	NULL, OPT_MEMORY },
 	{ "stats",	no_argument,		NULL, OPT_STATS },
 	{ "dry-run",	no_argument,		NULL, OPT_DRY_RUN },
 	{ }
@@ -126,7 +127,7 @@ static const struct command commands[] = {
 	{ "stats", "[KERNEL...|PID|-p PID] [--json]",
 	  "Show how many messages were exchanged with other kernels, or all about a process.",
 	  pcn_cmd_stats, opt_stats, "hp:", 0, INT_MAX },
-	{ "run", "[--kernels LIST] [--spread|--pack|--pin LIST] [--stats] [--dry-run] PROGRAM [ARG]...",
+	{ "run", "[--kernels LIST] [--spread|--pack|--pin LIST] [--memory KIND] [--stats] [--dry-run] PROGRAM [ARG]...",
 	  "Run a program with its threads on several kernels.",
 	  pcn_cmd_run, opt_run, "+h", 1, INT_MAX },
 	{ "ps", "[--json]",
@@ -158,6 +159,8 @@ static void help_run(void)
 	     "  --spread       one thread to each kernel in turn (the default)\n"
 	     "  --pack         as many threads to a kernel as it has CPUs, then the next\n"
 	     "  --pin LIST     thread n to kernel n of the list, over and over\n"
+	     "  --memory KIND  coherent: all kernels map the same memory;\n"
+	     "                 replicated: they keep copies of it\n"
 	     "  --stats        tell at the end what the threads did on which kernel\n"
 	     "  --dry-run      print what would be done\n"
 	     "  LIST           numbers, ranges of them, names: 0-3 or 0,web,5-7");
@@ -216,6 +219,8 @@ static const char **option_value(struct pcn_call *c, int letter)
 		return &c->kernels;
 	case OPT_PIN:
 		return &c->pin;
+	case OPT_MEMORY:
+		return &c->memory;
 	case 'p':
 		return &c->pid;
 	case 'c':

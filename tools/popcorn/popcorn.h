@@ -58,6 +58,7 @@ struct pcn_kernel {
  * @pin:	value of --pin or NULL
  * @pid:	value of --pid or NULL
  * @spread:	--spread was given
+ * @memory:	value of --memory
  * @pack:	--pack was given
  * @stats:	--stats was given
  * @dry_run:	--dry-run was given
@@ -78,6 +79,7 @@ struct pcn_call {
 	const char *channel;
 	const char *kernels;
 	const char *pin;
+	const char *memory;
 	const char *pid;
 	bool spread;
 	bool pack;
@@ -171,6 +173,7 @@ struct pcn_thread {
 	uint64_t migrations;
 	uint64_t calls;
 	uint64_t visits;
+	char memory[16];
 	char comm[64];
 };
 

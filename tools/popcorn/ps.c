@@ -11,7 +11,7 @@
 #include "popcorn.h"
 
 /* The first line of the file: what is in the others */
-#define HEADER	"process tgid tid role kernel migrations calls visits comm"
+#define HEADER	"process tgid tid role kernel migrations calls visits memory comm"
 
 static const struct pcn_column columns[] = {
 	{ "PROCESS", true },
@@ -22,6 +22,7 @@ static const struct pcn_column columns[] = {
 	{ "MIGRATIONS", true },
 	{ "CALLS", true },
 	{ "VISITS", true },
+	{ "MEMORY", false },
 	{ "COMM", false },
 };
 
@@ -51,9 +52,9 @@ static bool parse_thread(const char *line, struct pcn_thread *t)
 {
 	int len = 0;
 
-	if (sscanf(line, "%" SCNx64 " %d %d %15s %d %" SCNu64 " %" SCNu64 " %" SCNu64 "%n",
+	if (sscanf(line, "%" SCNx64 " %d %d %15s %d %" SCNu64 " %" SCNu64 " %" SCNu64 " %15s%n",
 		   &t->process, &t->tgid, &t->tid, t->role, &t->kernel,
-		   &t->migrations, &t->calls, &t->visits, &len) != 8 || line[len] != ' ')
+		   &t->migrations, &t->calls, &t->visits, t->memory, &len) != 9 || line[len] != ' ')
 		return false;
 	snprintf(t->comm, sizeof(t->comm), "%s", line + len + 1);
 	return true;
@@ -194,6 +195,7 @@ static void add_thread(struct pcn_table *table, struct pcn_thread *t)
 	pcn_table_add_number(table, t->migrations);
 	pcn_table_add_number(table, t->calls);
 	pcn_table_add_number(table, t->visits);
+	pcn_table_add(table, pcn_clean(t->memory));
 	pcn_table_add(table, *t->comm ? pcn_clean(t->comm) : "-");
 }
 
@@ -221,8 +223,10 @@ static void json_thread(const struct pcn_thread *t)
 	       t->process, t->tgid, t->tid);
 	pcn_json_string(t->role);
 	printf(", \"kernel\": %d, \"migrations\": %" PRIu64 ", \"calls\": %" PRIu64
-	       ", \"visits\": %" PRIu64 ", \"comm\": ",
+	       ", \"visits\": %" PRIu64 ", \"memory\": ",
 	       t->kernel, t->migrations, t->calls, t->visits);
+	pcn_json_string(t->memory);
+	fputs(", \"comm\": ", stdout);
 	pcn_json_string(t->comm);
 	putchar('}');
 }

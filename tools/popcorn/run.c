@@ -24,10 +24,11 @@
 /* The longest list that popcorn_place() takes */
 #define PLACES_MAX	64
 
-/* struct placement - thread n starts on @kid[n % @count] */
+/* struct placement - thread n starts on @kid[n % @count]; @flags: PCN_PLACE_* */
 struct placement {
 	uint8_t kid[PLACES_MAX];
 	size_t count;
+	unsigned int flags;
 };
 
 /* --- from the command line to a placement --- */
@@ -209,10 +210,23 @@ static void pack(struct placement *p)
 			add_place(p, kernels.kid[i]);
 }
 
+/* What popcorn_place() calls the memory that is asked for. Ends the command if it is none. */
+static unsigned int memory_flags(const char *memory)
+{
+	if (!memory)
+		return 0;
+	if (!strcmp(memory, "coherent"))
+		return PCN_PLACE_COHERENT;
+	if (!strcmp(memory, "replicated"))
+		return PCN_PLACE_REPLICATED;
+	pcn_die(PCN_USAGE, "run: --memory is coherent or replicated, not '%s'", memory);
+}
+
 /* Make the placement that the options ask for. Ends the command if it is none. */
 static void make_placement(struct placement *p, const struct pcn_call *c)
 {
 	p->count = 0;
+	p->flags = memory_flags(c->memory);
 	if (c->spread + c->pack + !!c->pin > 1)
 		pcn_die(PCN_USAGE, "run: only one of --spread, --pack and --pin is possible");
 	if (c->kernels && c->pin)
@@ -260,6 +274,8 @@ static void print_plan(const struct placement *p, const struct pcn_call *c)
 	fputs("placement: ", stdout);
 	for (i = 0; i < p->count; i++)
 		printf("%s%d", i ? "," : "", p->kid[i]);
+	if (p->flags)
+		printf("\nmemory: %s", c->memory);
 	fputs("\ncommand:", stdout);
 	for (arg = 0; arg < c->argc; arg++) {
 		putchar(' ');
@@ -291,7 +307,7 @@ static int execute(const struct placement *p, char **argv)
 {
 	int err;
 
-	if (syscall(__NR_popcorn_place, p->kid, (unsigned int)p->count))
+	if (syscall(__NR_popcorn_place, p->kid, (unsigned int)p->count, p->flags))
 		return not_placed(errno);
 	execvp(argv[0], argv);
 	err = errno;

@@ -6,7 +6,7 @@
 # kernel can answer, the error numbers of its system calls, a seccomp filter
 # answers in its place (set up by python3; such tests are skipped without it).
 
-PLAN=255
+PLAN=257
 RUN_ANSWERED=21	# of these, tests that test_run_answered does
 
 if [ $# -ne 1 ] || [ ! -x "$1" ]; then
@@ -798,10 +798,10 @@ LINES
 	make_tree
 }
 
-# thread [PROCESS TGID TID ROLE KERNEL MIGRATIONS CALLS VISITS COMM]: a line of the
+# thread [PROCESS TGID TID ROLE KERNEL MIGRATIONS CALLS VISITS MEMORY COMM]: a line of the
 # table of threads; its first line without arguments
 thread() {
-	echo "${*-}" | sed 's/^$/process tgid tid role kernel migrations calls visits comm/'
+	echo "${*-}" | sed 's/^$/process tgid tid role kernel migrations calls visits memory comm/'
 }
 
 test_ps() {
@@ -811,25 +811,25 @@ test_ps() {
 	result "ps without the table" 10 "no threads on other kernels \(there is no $tmp/threads\)"
 	thread >"$POPCORN_THREADS"
 	run ps
-	echo "PROCESS  TGID  TID  ROLE  KERNEL  MIGRATIONS  CALLS  VISITS  COMM" >"$tmp/want"
+	echo "PROCESS  TGID  TID  ROLE  KERNEL  MIGRATIONS  CALLS  VISITS  MEMORY  COMM" >"$tmp/want"
 	result "ps without threads" 0 ""
 	check "ps without threads prints a header" cmp "$tmp/out" "$tmp/want"
 	run ps --json
 	json "ps --json without threads" "j == []"
 	{
 		thread
-		thread 200000000000001 77 79 visitor 0 0 0 0 web server
-		thread 2 90 100 home 0 3 20 2 bash
-		thread 2 90 90 shadow 2 1 0 0 ""
-		thread 2 90 99 shadow 1 11 12345 6 'a
+		thread 200000000000001 77 79 visitor 0 0 0 0 coherent web server
+		thread 2 90 100 home 0 3 20 2 replicated bash
+		thread 2 90 90 shadow 2 1 0 0 replicated ""
+		thread 2 90 99 shadow 1 11 12345 6 replicated 'a
 b  c)'
 	} >"$POPCORN_THREADS"
 	cat >"$tmp/want" <<'TABLE'
-        PROCESS  TGID  TID  ROLE     KERNEL  MIGRATIONS  CALLS  VISITS  COMM
-              2    90   90  shadow        2           1      0       0  -
-              2    90   99  shadow        1          11  12345       6  a?b  c)
-              2    90  100  home          0           3     20       2  bash
-200000000000001    77   79  visitor       0           0      0       0  web server
+        PROCESS  TGID  TID  ROLE     KERNEL  MIGRATIONS  CALLS  VISITS  MEMORY      COMM
+              2    90   90  shadow        2           1      0       0  replicated  -
+              2    90   99  shadow        1          11  12345       6  replicated  a?b  c)
+              2    90  100  home          0           3     20       2  replicated  bash
+200000000000001    77   79  visitor       0           0      0       0  coherent    web server
 TABLE
 	run ps
 	result "ps" 0 ""
@@ -838,7 +838,7 @@ TABLE
 	valid_json "ps --json is valid"
 	json "ps --json has all threads in order" "[t['tid'] for t in j] == [90, 99, 100, 79]"
 	json "ps --json: members" "j[1] == {'process': '2', 'tgid': 90, 'tid': 99, 'role': 'shadow',
-		'kernel': 1, 'migrations': 11, 'calls': 12345, 'visits': 6, 'comm': 'a\\nb  c)'}"
+		'kernel': 1, 'migrations': 11, 'calls': 12345, 'visits': 6, 'memory': 'replicated', 'comm': 'a\\nb  c)'}"
 	json "ps --json: no number is too large" "j[3]['process'] == '200000000000001'"
 	for text in "process tid" "" "$(thread)
 nonsense"; do
@@ -887,6 +887,8 @@ placement: 1
 command: sh -c 'echo '\''a b'\''' '' --stats
 LINES
 	check "run --dry-run prints placement and command" cmp "$tmp/out" "$tmp/want"
+	run run --dry-run --kernels 0 --memory coherent true
+	prints "run: --memory" "^memory: coherent$"
 	run run --dry-run --kernels 0 -- true --help
 	prints "run: -- ends its options" "^command: true --help$"
 	mkdir "$tmp/others"
@@ -932,6 +934,8 @@ test_placement_errors() {
 	done
 	run run --dry-run --pin 0 --kernels 0 true
 	result "run --pin --kernels" 2 "--kernels is not possible with it"
+	run run --dry-run --memory shared true
+	result "run --memory=shared" 2 "--memory is coherent or replicated, not 'shared'"
 	run run --dry-run --kernels 0,nobody true
 	result "run: unknown kernel" 3 "run: there is no kernel 'nobody'"
 	run run --dry-run --pin 1-3 true

@@ -71,12 +71,17 @@ struct pcn_ping {
  * DOC: Threads on other kernels
  *
  * popcorn_migrate(kid, flags) takes the calling thread to another kernel, or
- * home. popcorn_place(list, count) says on which kernels the threads of the program
- * start that is executed next. See popcorn_migrate(2) and popcorn_place(2).
+ * home. popcorn_place(list, count, flags) says on which kernels the threads of the program
+ * start that is executed next, and what memory it has. See popcorn_migrate(2) and
+ * popcorn_place(2).
  */
 #ifndef __NR_popcorn_migrate
 #define __NR_popcorn_migrate		548
 #define __NR_popcorn_place		549
 #endif
+
+/* Flags of popcorn_place(2); neither: as /proc/sys/kernel/popcorn_coherent says */
+#define PCN_PLACE_COHERENT		0x1	/* all kernels map the same memory */
+#define PCN_PLACE_REPLICATED		0x2	/* kernels keep copies of memory */
 
 #endif /* _UAPI_LINUX_POPCORN_H */

@@ -13,8 +13,8 @@
  * takes it back for a kernel that is fenced, before anybody hears of that death. Before an
  * image is put into the memory of a kernel the primary waits until nobody maps that.
  *
- * Nobody maps anything unless the primary has said at boot that this may be: only then do
- * the words count. Then one kernel can keep another one from being started.
+ * Nobody maps anything if the primary has said at boot that this may not be: then the words
+ * do not count. Otherwise one kernel can keep another one from being started.
  *
  * A kernel whose CPUs cannot be parked keeps its bits: it may go on writing. So do kernels
  * that do not end their processes. They keep others from being started; which one it is
@@ -40,17 +40,28 @@ static u64 mapped;
 static bool lent __ro_after_init;
 
 /**
- * pcn_memory_lend - this kernel wants to map memory of others, and lends its own
+ * pcn_memory_lend - may this kernel map memory of others, and these its own?
+ * @may:	as it has been told
  *
- * It can if the primary does so, too, which secondaries learn here.
+ * It can only if the primary can, too, which secondaries learn here.
  *
  * Context: initcall.
  */
-void __init pcn_memory_lend(void)
+void __init pcn_memory_lend(bool may)
 {
 	if (!pcn_is_secondary())
-		WRITE_ONCE(pcn_window()->lends, 1);
-	lent = READ_ONCE(pcn_window()->lends);
+		WRITE_ONCE(pcn_window()->lends, may);
+	lent = may && READ_ONCE(pcn_window()->lends);
+}
+
+/**
+ * pcn_memory_is_lent - do kernels map memory of each other?
+ *
+ * Context: any.
+ */
+bool pcn_memory_is_lent(void)
+{
+	return lent;
 }
 
 static bool is_up(unsigned int kid)

@@ -84,6 +84,7 @@ static inline bool pcn_thread_msg_is_whole(const struct pcn_message *msg)
  * @job:	counts which of them did
  * @next:	number of the next thread
  * @count:	entries of @kid
+ * @flags:	PCN_PLACE_*
  * @kid:	thread n starts on kid[n % count]
  */
 struct pcn_placement {
@@ -91,6 +92,7 @@ struct pcn_placement {
 	struct pcn_job	*job;
 	atomic_t	next;
 	unsigned int	count;
+	unsigned int	flags;
 	u8		kid[PCN_PLACES_MAX];
 };
 
@@ -103,6 +105,7 @@ struct pcn_placement {
  * @attempt:	how often it has left; of a visitor its shadow's
  * @counted:	this attempt was counted as that which has placed it
  * @visitor:	is it a visitor?
+ * @coherent:	its process has coherent memory
  * @arriving:	a visitor that has not been in user mode yet
  * @left:	a visitor that has told its shadow of its end
  * @home:	where the shadow is
@@ -145,6 +148,7 @@ struct pcn_thread {
 	u64			attempt;
 	bool			counted;
 	bool			visitor;
+	bool			coherent;
 	bool			arriving;
 	bool			left;
 	unsigned int		home;

@@ -219,7 +219,8 @@ static int check_protocol(const struct pcn_message *msg)
 	const struct pcn_process_msg *m = msg->payload;
 	const struct pcn_proto *theirs = pcn_proto_of(m->protocol);
 
-	if (theirs == pcn_proto_chosen())
+	/* Of coherent memory pcn_borrow_begin() says whether that can be. */
+	if (theirs == pcn_proto_chosen() || theirs == &pcn_proto_direct)
 		return 0;
 	pr_err_ratelimited("no part in a process of kernel %u: its protocol is %s, and that of this kernel is %s\n",
 			   msg->kid, theirs ? theirs->name : "unknown",

@@ -325,7 +325,7 @@ void pcn_process_on_forgotten(const struct pcn_message *msg)
 
 	if (msg->length != sizeof(*number))
 		return;
-	pcn_estate_forgot(*number, msg->kid);
+	pcn_kept_forgot(*number, msg->kid);
 	pcn_process_lose_member(*number, msg->kid, "has ended its part of it");
 }
 

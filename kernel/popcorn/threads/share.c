@@ -25,6 +25,8 @@
 #include <linux/sched/task.h>
 #include <linux/workqueue.h>
 
+#include <uapi/linux/popcorn.h>
+
 #include <popcorn/hooks.h>
 #include <popcorn/partition.h>
 #include <popcorn/proto.h>
@@ -138,17 +140,30 @@ void pcn_process_end(u64 number)
 	queue_work(system_unbound_wq, &p->farewell);
 }
 
+/* As its placement says, or else as this kernel does. */
+static const struct pcn_proto *process_proto(void)
+{
+	struct pcn_thread *t = current->popcorn;
+	unsigned int flags = t && t->placement ? t->placement->flags : 0;
+
+	if (flags)
+		return flags == PCN_PLACE_COHERENT ? &pcn_proto_direct : pcn_proto_chosen();
+	return pcn_proto_default();
+}
+
 static int process_share(u64 *number)
 {
 	struct pcn_space *s;
 	struct pcn_process *p;
 	int err;
 
+	if (process_proto() == &pcn_proto_direct && !pcn_memory_is_lent())
+		return -EPROTONOSUPPORT;
 	/* Probes: pcn_space_create_mm() asks again, when no more can come. */
 	if (has_strangers() || test_bit(MMF_HAS_UPROBES, &current->mm->flags))
 		return -EBUSY;
 	p = pcn_process_new(pcn_number_new(++last_number),
-			    pcn_peers_up() | BIT_ULL(pcn_self()), pcn_proto_chosen());
+			    pcn_peers_up() | BIT_ULL(pcn_self()), process_proto());
 	if (!p)
 		return -ENOMEM;
 	p->tgid = get_pid(task_tgid(current));

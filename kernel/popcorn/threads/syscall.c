@@ -11,6 +11,8 @@
 #include <linux/syscalls.h>
 #include <linux/uaccess.h>
 
+#include <uapi/linux/popcorn.h>
+
 #include <popcorn/cpus.h>
 #include <popcorn/hooks.h>
 #include <popcorn/partition.h>
@@ -214,20 +216,22 @@ static void replace_placement(struct pcn_thread *t, struct pcn_placement *p)
  * sys_popcorn_place() - where the threads of a program run
  * @list:	indices of kernels, one byte each
  * @count:	how many; 0: threads stay where they are
+ * @flags:	PCN_PLACE_COHERENT, PCN_PLACE_REPLICATED, or 0
  *
  * The program that the caller executes next, and those that it makes, place their
  * threads by the list: thread n of a process starts on kernel list[n mod count].
  *
  * Context: process; sleeps for memory.
- * Return: 0; -EINVAL too long; -EFAULT; -EHOSTDOWN a kernel is not up; -ENOMEM.
+ * Return: 0; -EINVAL too long, or flags that cannot be; -EFAULT; -EHOSTDOWN a kernel is not up; -ENOMEM.
  */
-SYSCALL_DEFINE2(popcorn_place, const u8 __user *, list, unsigned int, count)
+SYSCALL_DEFINE3(popcorn_place, const u8 __user *, list, unsigned int, count,
+		unsigned int, flags)
 {
 	struct pcn_thread *t = pcn_thread_self();
 	struct pcn_placement *p = NULL;
 	int err;
 
-	if (count > PCN_PLACES_MAX)
+	if (count > PCN_PLACES_MAX || flags > PCN_PLACE_REPLICATED)
 		return -EINVAL;
 	if (!t)
 		return -ENOMEM;
@@ -236,6 +240,7 @@ SYSCALL_DEFINE2(popcorn_place, const u8 __user *, list, unsigned int, count)
 		if (!p)
 			return -ENOMEM;
 		refcount_set(&p->refs, 1);
+		p->flags = flags;
 		err = read_places(p, list, count) ?: begin_job(p, t->placement);
 		if (err) {
 			kfree(p);

@@ -21,6 +21,7 @@
 
 #include <popcorn/hooks.h>
 #include <popcorn/proto.h>
+#include <popcorn/space.h>
 
 #include "internal.h"
 
@@ -133,6 +134,7 @@ int pcn_thread_enlist(struct pcn_thread *t, u64 number)
 	t->msg = kzalloc(sizeof(*t->msg), GFP_KERNEL_ACCOUNT);
 	if (!t->msg)
 		return -ENOMEM;
+	t->coherent = pcn_space_is_coherent(current->mm->popcorn);
 	spin_lock(&pcn_threads_lock);
 	if (pcn_thread_find(number, t->attempt)) {
 		err = -EEXIST;
@@ -230,15 +232,16 @@ static int show_threads(struct seq_file *m, void *v)
 	struct pcn_thread *t;
 	unsigned int i;
 
-	seq_puts(m, "process tgid tid role kernel migrations calls visits comm\n");
+	seq_puts(m, "process tgid tid role kernel migrations calls visits memory comm\n");
 	spin_lock(&pcn_threads_lock);
 	hash_for_each(threads, i, t, node)
-		seq_printf(m, "%llx %d %d %s %u %llu %llu %llu %s\n",
+		seq_printf(m, "%llx %d %d %s %u %llu %llu %llu %s %s\n",
 			   t->process, t->task->tgid, t->task->pid,
 			   t->visitor ? "visitor" :
 			   t->at == pcn_self() ? "home" : "shadow",
 			   t->visitor ? pcn_self() : t->at, t->migrations,
-			   t->calls, t->visits, t->task->comm);
+			   t->calls, t->visits, t->coherent ? "coherent" : "replicated",
+			   t->task->comm);
 	spin_unlock(&pcn_threads_lock);
 	return 0;
 }

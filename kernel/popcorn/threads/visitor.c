@@ -60,6 +60,8 @@ static void __noreturn visitor_go_home(struct pcn_thread *t, u32 reason, bool re
  */
 void pcn_visitor_end(struct pcn_thread *t)
 {
+	if (current->mm)
+		pcn_borrow_thread_ends(current->mm);
 	if (!t->left)
 		pcn_thread_post(t, PCN_THREAD_GONE);
 }
@@ -220,7 +222,7 @@ bool pcn_visitor_bad_area(struct pt_regs *regs, unsigned long address, bool miss
 	if (user_mode(regs))
 		local_irq_enable();
 	if ((missing || pcn_vma_is_void(current->mm, address)) &&
-	    !pcn_vma_fetch(current->mm, address))
+	    !pcn_vma_fetch(current->mm, address, missing))
 		return true;
 	if (!user_mode(regs) || fatal_signal_pending(current))
 		return false;

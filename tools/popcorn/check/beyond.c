@@ -17,8 +17,6 @@
  * A kernel may die at any time. A round that still freezes, or calls in, is
  * given up then and begins again after the death's own round; one that has
  * begun to change replicas is completed by the others first.
- *
- * What is different in "direct" is in direct.c.
  */
 
 static u8 members_of(const struct world *w)
@@ -74,12 +72,6 @@ static u8 *budget(struct world *w, enum phase phase)
 	}
 }
 
-static void spend(u8 *left)
-{
-	if (*left != UNLIMITED)
-		--*left;
-}
-
 static void begin_round(const struct mover *m, enum phase next, u8 subject,
 			enum move move)
 {
@@ -91,7 +83,7 @@ static void begin_round(const struct mover *m, enum phase next, u8 subject,
 	t.w.phase = next;
 	t.w.subject = subject;
 	t.w.agreed = 0;
-	spend(budget(&t.w, next));
+	--*budget(&t.w, next);
 	end(m, &t, &l);
 }
 
@@ -100,10 +92,7 @@ static void finish_round(struct turn *t)
 {
 	t->w.agreed = 0;
 	t->w.subject = PCN_NOBODY;
-	if (is_direct(t->c))
-		t->w.phase = t->w.frozen ? PHASE_THAW : PHASE_NONE;
-	else
-		t->w.phase = unnoticed(&t->w) ? PHASE_DEAD : PHASE_THAW;
+	t->w.phase = unnoticed(&t->w) ? PHASE_DEAD : PHASE_THAW;
 }
 
 static void freeze(const struct mover *m, unsigned int k, u8 all)
@@ -142,8 +131,6 @@ static bool must_call(const struct mover *m)
 {
 	const struct pcn_replica *r = &m->w->r[m->w->subject];
 
-	if (is_direct(m->c))
-		return false;
 	return m->c->proto == &pcn_proto_owner ? owns(r) :
 	       r->flags & PCN_HELD;
 }
@@ -256,10 +243,8 @@ static void no_fences(struct world *w)
  */
 static void new_life(struct turn *t)
 {
-	bool epoch = has_time(t->c) && !t->c->fences;
+	bool epoch = t->c->proto != &pcn_proto_owner && !t->c->fences;
 
-	if (is_direct(t->c))
-		return check_silence(t);
 	if (t->w.count && !epoch)
 		fail(t, "a message about a page that has settled");
 	t->w.count = 0;
@@ -272,8 +257,6 @@ static void forget(struct turn *t, unsigned int k)
 {
 	struct pcn_kernel_group g = group_of(t->c, &t->w, k);
 
-	if (is_direct(t->c))
-		return forget_frame(t, k);
 	if (t->c->keep && k == 0 && !t->w.current[0])
 		fail(t, "a drop loses the page");
 	t->w.exists = 0;
@@ -293,7 +276,7 @@ static void drop(const struct mover *m, unsigned int k, u8 all)
 	struct turn t;
 
 	begin(m, &t);
-	if (t.w.phase != PHASE_DROPPING)
+	if (t.w.phase == PHASE_DROP)
 		new_life(&t);
 	t.w.phase = PHASE_DROPPING;
 	forget(&t, k);
@@ -384,7 +367,7 @@ static void hear_of_member(const struct mover *m, unsigned int k, u8 all)
 		t.w.members[k] = all | 1U << new;
 		t.w.frozen |= 1U << new;
 		g = group_of(m->c, &t.w, k);
-		if (has_time(m->c))
+		if (m->c->proto != &pcn_proto_owner)
 			g.origin = PCN_NOBODY;
 		pcn_replica_init(&t.w.r[k], &g);
 	}
@@ -406,11 +389,7 @@ static void upset_round(struct turn *t, unsigned int k)
 	case PHASE_LEAVE:
 	case PHASE_FORK:
 	case PHASE_JOIN:
-		/* Without the dead. */
-		if (is_direct(t->c) && w->subject != k)
-			return;
-		if (*budget(w, w->phase) != UNLIMITED)
-			++*budget(w, w->phase);
+		++*budget(w, w->phase);
 		no_fences(w);
 		finish_round(t);
 		return;
@@ -436,20 +415,21 @@ static void die(const struct mover *m, unsigned int k)
 	struct label l = { .move = MOVE_DIE, .kernel = k };
 	struct pcn_kernel_group g = group_of(m->c, m->w, k);
 	struct turn t;
+	unsigned int i;
 
 	begin(m, &t);
-	spend(&t.w.deaths);
+	t.w.deaths--;
 	t.w.members[k] = 0;
 	t.w.frozen &= ~(1U << k);
 	t.w.agreed &= ~(1U << k);
+	t.w.access[k] = ACCESS_NONE;
+	t.w.current[k] = 0;
 	t.w.reads[k] = 0;
 	t.w.writes[k] = 0;
-	if (m->c->mistake != MISTAKE_FENCE) {
-		t.w.access[k] = ACCESS_NONE;
-		t.w.current[k] = 0;
-		pcn_replica_init(&t.w.r[k], &g);
-	}
-	lose_messages_to(&t.w, k);
+	pcn_replica_init(&t.w.r[k], &g);
+	for (i = t.w.count; i-- > 0;)
+		if (t.w.q[i].to == k)
+			take_out(&t.w, i);
 	upset_round(&t, k);
 	end(m, &t, &l);
 }
@@ -471,8 +451,7 @@ static void notice(const struct mover *m, unsigned int k, unsigned int dead)
 
 	begin(m, &t);
 	t.w.members[k] &= ~(1U << dead);
-	if (!is_direct(m->c))
-		t.w.frozen |= 1U << k;
+	t.w.frozen |= 1U << k;
 	local(&t, k, (struct pcn_proto_event) { .type = PCN_DEAD, .who = dead });
 	end(m, &t, &l);
 }
@@ -563,8 +542,7 @@ static void rebuild(const struct mover *m, unsigned int k, u8 all)
 	end(m, &t, &l);
 }
 
-/* How many have still to hear of it. */
-static unsigned int hear_of_death(const struct mover *m, u8 all)
+static void after_death(const struct mover *m, u8 all)
 {
 	const struct world *w = m->w;
 	unsigned int k, dead, waiting = 0;
@@ -574,19 +552,10 @@ static unsigned int hear_of_death(const struct mover *m, u8 all)
 			discard(m, k);
 	for (k = 0; k < m->c->n; k++)
 		for (dead = 0; dead < m->c->n; dead++)
-			if (all >> k & 1 && w->members[k] & ~all & 1U << dead &&
-			    !(w->phase == PHASE_JOINING && w->subject == dead)) {
+			if (all >> k & 1 && w->members[k] & ~all & 1U << dead) {
 				waiting++;
 				notice(m, k, dead);
 			}
-	return waiting;
-}
-
-static void after_death(const struct mover *m, u8 all)
-{
-	const struct world *w = m->w;
-	unsigned int k, waiting = hear_of_death(m, all);
-
 	/* Some may be frozen from another round, some thawed already. */
 	for (k = 0; k < m->c->n; k++)
 		if (!waiting && all & ~w->frozen & 1U << k) {
@@ -611,7 +580,7 @@ static void start_round(const struct mover *m, u8 all)
 		begin_round(m, PHASE_DROP, PCN_NOBODY, MOVE_DROP);
 	if (w->forks)
 		begin_round(m, PHASE_FORK, PCN_NOBODY, MOVE_FORK);
-	if (w->joins && !(all >> last & 1) && may_join(m, last))
+	if (w->joins && !(all >> last & 1))
 		begin_round(m, PHASE_JOIN, last, MOVE_JOIN);
 	for (k = 1; k < m->c->n && w->leaves; k++)
 		if (all >> k & 1)
@@ -642,7 +611,7 @@ static void each(const struct mover *m, u8 set, u8 all,
 
 static void drop_one(const struct mover *m, u8 rest, u8 all)
 {
-	if (m->c->start == START_OWNED && rest != 1 && !is_direct(m->c))
+	if (m->c->start == START_OWNED && rest != 1)
 		rest &= ~1;
 	each(m, rest, all, drop);
 }
@@ -654,8 +623,6 @@ static void change(const struct mover *m, u8 all)
 	u8 subject = w->subject == PCN_NOBODY ? 0 : 1U << w->subject;
 	u8 rest = all & ~w->agreed;
 
-	if (is_direct(m->c))
-		change_direct(m);
 	switch (w->phase) {
 	case PHASE_DROP:
 		if (must_recall(m))
@@ -674,8 +641,6 @@ static void change(const struct mover *m, u8 all)
 	case PHASE_LEAVING:
 		return each(m, rest & ~subject, all, hear_of_leaver);
 	case PHASE_FORK:
-		if (is_direct(m->c))
-			return drop_one(m, rest, all);
 		return call_in(m);
 	case PHASE_JOIN:
 	case PHASE_JOINING:
@@ -693,11 +658,9 @@ static void freeze_and_change(const struct mover *m, u8 all)
 	const struct world *w = m->w;
 
 	fences(m, all);
-	if (m->c->mistake)
-		err_while_freezing(m, all);
 	if (all & ~w->frozen)
 		each(m, all & ~w->frozen, all, freeze);
-	else if (is_direct(m->c) ? all_unmapped(m) : all_settled(m))
+	else if (all_settled(m))
 		change(m, all);
 }
 
@@ -706,15 +669,8 @@ static void beyond(const struct mover *m)
 	const struct world *w = m->w;
 	u8 all = members_of(w);
 
-	/* Kernel 0 is gone only if the process ends. */
-	if (!(all & 1))
-		return forget_process(m, all);
 	if (w->deaths)
 		deaths(m, all);
-	if (is_direct(m->c)) {
-		hear_of_death(m, all);
-		beside_rounds(m);
-	}
 	if (w->phase == PHASE_NONE)
 		start_round(m, all);
 	else if (w->phase == PHASE_DEAD || w->phase == PHASE_ABORTED)

@@ -22,6 +22,10 @@ int print_unseen(const char *proto);
 int hold_suite(unsigned int seeds);
 int hold_seeds(void);
 
+/* mirror.c */
+int mirror_sound(void);
+int mirror_mistakes(void);
+
 /* tap.c */
 void tap(bool right, const char *format, ...)
 	__attribute__((format(printf, 2, 3)));

@@ -111,7 +111,6 @@ static const struct kind kinds[] = {
 	{ "vote", &pcn_proto_vote, false, false },
 	{ "owner, by vote", &pcn_proto_owner, false, false },
 	{ "owner, at an origin", &pcn_proto_owner, true, false },
-	{ "direct", &pcn_proto_direct, true, false },
 };
 
 static void expect(const struct kind *k, const char *what, unsigned int n,
@@ -119,13 +118,6 @@ static void expect(const struct kind *k, const char *what, unsigned int n,
 {
 	tap(got == want, "%s, N=%u, %s: %u messages, formula %u", k->name, n,
 	    what, got, want);
-}
-
-/* Of pages that all have touched: they cost nothing where they do not move. */
-static void expect_later(const struct kind *k, const char *what, unsigned int n,
-			 unsigned int got, unsigned int want)
-{
-	expect(k, what, n, got, k->proto == &pcn_proto_direct ? 0 : want);
 }
 
 static void first_touch(const struct kind *k, unsigned int n)
@@ -154,15 +146,14 @@ static void misses(const struct kind *k, unsigned int n)
 	struct bench b;
 
 	modified(&b, k, n);
-	expect_later(k, "read miss, M elsewhere", n, cost(&b, 1, PCN_READ),
-		     k->broadcast ? 2 * (n - 1) : 2);
+	expect(k, "read miss, M elsewhere", n, cost(&b, 1, PCN_READ),
+	       k->broadcast ? 2 * (n - 1) : 2);
 	modified(&b, k, n);
-	expect_later(k, "write miss, M elsewhere", n, cost(&b, 1, PCN_WRITE),
-		     k->broadcast ? 4 * (n - 1) : owner ? 2 : 2 + 2 * (n - 1));
+	expect(k, "write miss, M elsewhere", n, cost(&b, 1, PCN_WRITE),
+	       k->broadcast ? 4 * (n - 1) : owner ? 2 : 2 + 2 * (n - 1));
 	start(&b, k->proto, n, k->origin, k->broadcast);
 	share(&b);
-	expect_later(k, "upgrade, all share", n, cost(&b, 0, PCN_WRITE),
-		     2 * (n - 1));
+	expect(k, "upgrade, all share", n, cost(&b, 0, PCN_WRITE), 2 * (n - 1));
 }
 
 static void shared_miss(const struct kind *k, unsigned int n)
@@ -176,9 +167,9 @@ static void shared_miss(const struct kind *k, unsigned int n)
 	modified(&b, k, n);
 	for (i = 1; i < n - 1; i++)
 		cost(&b, i, PCN_READ);
-	expect_later(k, "write miss, all others hold", n, cost(&b, n - 1, PCN_WRITE),
-		     k->broadcast ? 4 * (n - 1) :
-		     owner ? 2 + 2 * (holders - 1) : 2 + 2 * (n - 1));
+	expect(k, "write miss, all others hold", n, cost(&b, n - 1, PCN_WRITE),
+	       k->broadcast ? 4 * (n - 1) :
+	       owner ? 2 + 2 * (holders - 1) : 2 + 2 * (n - 1));
 }
 
 static void ping_pong(const struct kind *k, unsigned int n)
@@ -190,8 +181,8 @@ static void ping_pong(const struct kind *k, unsigned int n)
 	modified(&b, k, n);
 	for (i = 0; i < 10; i++)
 		sum += cost(&b, 1 - i % 2, PCN_WRITE);
-	expect_later(k, "ping-pong, 10 writes", n, sum,
-		     10 * (k->broadcast ? 4 * (n - 1) : owner ? 2 : 2 * n));
+	expect(k, "ping-pong, 10 writes", n, sum,
+	       10 * (k->broadcast ? 4 * (n - 1) : owner ? 2 : 2 * n));
 }
 
 static void all_at_once(const struct kind *k, unsigned int n)
@@ -215,7 +206,7 @@ static void all_at_once(const struct kind *k, unsigned int n)
 		    "%s, N=%u, all upgrade at once: %u messages, formula at least %u",
 		    k->name, n, i, n * (n - 1) * (n + 2));
 	else if (n == 2 || n == 4 || n == 8)
-		expect_later(k, "all upgrade at once", n, i, owner[n]);
+		expect(k, "all upgrade at once", n, i, owner[n]);
 }
 
 int count_messages(void)

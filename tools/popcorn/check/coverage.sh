@@ -16,7 +16,7 @@ document=$PWD/Documentation/popcorn/protocol.rst
 limit=${1:-98}
 out=$PWD/build/check-proto/coverage
 mkdir -p "$out" && rm -f "$out"/*.gcda "$out"/*.gcov
-files=(proto_owner proto_vote proto_direct)
+files=(proto_owner proto_vote)
 
 explore()
 {
@@ -34,7 +34,6 @@ simulate()
 run_sound()
 {
 	local one=(--reads 1 --writes 1) vote=(--protocol vote)
-	local direct=(--protocol direct)
 
 	explore --start U --any-order &&
 	explore --start U --origin --any-order &&
@@ -54,13 +53,9 @@ run_sound()
 		--deaths 1 --leaves 1 --joins 1 &&
 	explore "${vote[@]}" "${one[@]}" --start U --kernels 2 --drops 1 \
 		--deaths 1 &&
-	explore "${direct[@]}" --start U --kernels 2 --drops 1 --leaves 1 --deaths 1 \
-		--lies 1 &&
-	explore "${direct[@]}" --start U --lies 1 &&
 	simulate -n 64 && simulate -n 5 -g 8 -a && simulate -n 9 -o -a &&
 	simulate -n 4 -g 2 -o && simulate -p vote -n 8 -g 2 -a &&
-	simulate -p vote -n 20 && simulate -p vote -n 4 -g 2 &&
-	simulate -p direct -n 64
+	simulate -p vote -n 20 && simulate -p vote -n 4 -g 2
 }
 
 # FILE, FUNCTION: LINE, of lines with a branch that no run has taken.

@@ -1,8 +1,7 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: GPL-2.0
 #
-# The page coherency protocols with four kernels, "direct" with five: minutes, and up
-# to 10 GiB.
+# The page coherency protocols with four kernels: minutes, and up to 10 GiB.
 
 cd "$(dirname "$0")/../../.." || exit
 out=$PWD/build/check-proto

@@ -15,7 +15,7 @@ from pathlib import Path
 
 TEXT = Path(__file__).resolve().parents[3] / "Documentation/popcorn/protocol.rst"
 BEGIN = ".. begin of what the checker prints\n"
-PROTOCOLS = ("owner", "vote", "direct")
+PROTOCOLS = ("owner", "vote")
 END = ".. end of what the checker prints\n"
 
 

@@ -27,7 +27,7 @@ static void random_replica(struct pcn_replica *r)
 {
 	memset(r, 0, sizeof(*r));
 	r->state = random64() % (PCN_STATES + (random64() % 64 == 0));
-	r->flags = random64() & 63;
+	r->flags = random64() & 31;
 	r->hint = random64() & 3;
 	r->pin = random_kid();
 	r->next = random_kid();
@@ -55,7 +55,7 @@ static void random_event(struct pcn_proto_event *ev)
 	if (random64() % 64 == 0 && ev->type < PCN_MESSAGES)
 		ev->who = random64();
 	ev->hops = random64() & 7;
-	ev->flags = random64() & 63;
+	ev->flags = random64() & 31;
 	ev->heir = random64() & 3;
 	ev->cs = random64() & 15;
 	ev->stamp = random64() & 3;
@@ -90,11 +90,11 @@ static const char *try_one(const struct pcn_proto *p)
 int fuzz(void)
 {
 	static const struct pcn_proto * const protos[] = {
-		&pcn_proto_owner, &pcn_proto_vote, &pcn_proto_direct
+		&pcn_proto_owner, &pcn_proto_vote
 	};
 	unsigned int i, n;
 
-	for (i = 0; i < sizeof(protos) / sizeof(*protos); i++) {
+	for (i = 0; i < 2; i++) {
 		const char *fault = NULL;
 
 		for (n = 0; n < 3000000 && !fault; n++)

@@ -9,7 +9,7 @@ for tool in sparse cppcheck clang-tidy; do
 	command -v $tool >/dev/null || { echo "$tool is missing"; exit 1; }
 done
 flags=(-Itools/popcorn/check -Iinclude -Imm/popcorn)
-said=$(for name in proto proto_owner proto_vote proto_direct hold; do
+said=$(for name in proto proto_owner proto_vote hold; do
 	sparse -std=gnu11 "${flags[@]}" "mm/popcorn/$name.c" 2>&1
 	cppcheck --quiet --enable=warning,style,performance,portability \
 		"${flags[@]}" "mm/popcorn/$name.c" 2>&1

@@ -20,10 +20,12 @@ static const char usage[] =
 "       check hold [SEEDS]                 the rule of holding pages, simulated\n"
 "                                          with so many seeds (default 3)\n"
 "       check hold seeds                   a part of it less is noticed\n"
+"       check mirror                       coherent memory: entries go in time\n"
+"       check mirror mistakes              each mistake is found\n"
 "       check fuzz                         nonsense is refused by name\n"
 "       check tables | dot NAME            print the transition tables\n"
 "\n"
-"      --protocol NAME   owner (default), vote or direct\n"
+"      --protocol NAME   owner (default) or vote\n"
 "  -n, --kernels N       2 to 6 (default 3)\n"
 "      --any-order       messages may overtake each other (default: FIFO)\n"
 "      --origin          kernel 0 owns untouched pages (default: a vote)\n"
@@ -36,8 +38,7 @@ static const char usage[] =
 "      --writes N        writes of each kernel, 0 to 6 (default unlimited)\n"
 "      --readers MASK    kernels that read (default all)\n"
 "      --writers MASK    kernels that write (default all)\n"
-"      --drops N         times that the page is dropped by all, 0 to 6; here and\n"
-"                        below 7 is any number of times\n"
+"      --drops N         times that the page is dropped by all, 0 to 6\n"
 "      --keep            kernel 0 reads the page before it is dropped\n"
 "      --fences KIND     what keeps late messages out when it is dropped or a\n"
 "                        kernel leaves: none: an epoch (default); once, twice:\n"
@@ -46,9 +47,6 @@ static const char usage[] =
 "      --deaths N        kernels that die (never kernel 0)\n"
 "      --forks N         times that kernel 0 calls the page in\n"
 "      --joins N         times that the last kernel becomes a member\n"
-"      --ends            direct: the process may end, or kernel 0 die\n"
-"      --lies N          direct: messages that nobody should send\n"
-"      --mistake N       direct: with number N of enum mistake\n"
 "      --no-live         do not look for starvation\n"
 "      --without N       check-seeded only: without rule N of enum pcn_seed\n"
 "      --unseen          list cells of the table that no move has used\n"
@@ -68,9 +66,7 @@ static const struct option options[] = {
 	{ "drops", 1, NULL, 'D' }, { "leaves", 1, NULL, 'L' },
 	{ "keep", 0, NULL, 'k' }, { "fences", 1, NULL, 'f' },
 	{ "deaths", 1, NULL, 'K' }, { "forks", 1, NULL, 'F' },
-	{ "joins", 1, NULL, 'J' }, { "ends", 0, NULL, 'e' },
-	{ "lies", 1, NULL, 'i' }, { "mistake", 1, NULL, 'M' },
-	{ "no-live", 0, NULL, 'l' },
+	{ "joins", 1, NULL, 'J' }, { "no-live", 0, NULL, 'l' },
 	{ "without", 1, NULL, 'x' }, { "unseen", 0, NULL, 'u' },
 	{ "memory", 1, NULL, 'm' }, { "time", 1, NULL, 't' },
 	{ "states", 1, NULL, 'c' }, { "help", 0, NULL, 'h' }, { }
@@ -139,6 +135,8 @@ static int run_command(int argc, char **argv, const struct limits *l)
 	if (!strcmp(argv[0], "hold"))
 		return strcmp(arg, "seeds") ?
 		       hold_suite(*arg ? number_in(arg, 1000000) ?: 1 : 3) : hold_seeds();
+	if (!strcmp(argv[0], "mirror"))
+		return strcmp(arg, "mistakes") ? mirror_sound() : mirror_mistakes();
 	if (!strcmp(argv[0], "count"))
 		return count_messages();
 	if (!strcmp(argv[0], "fuzz"))
@@ -203,7 +201,7 @@ int main(int argc, char **argv)
 			c.writers = number_in(optarg, 0xff);
 			break;
 		case 'D':
-			c.drops = number_in(optarg, UNLIMITED);
+			c.drops = number_in(optarg, 6);
 			break;
 		case 'k':
 			c.keep = true;
@@ -212,25 +210,16 @@ int main(int argc, char **argv)
 			c.fences = named(optarg, fence_kinds);
 			break;
 		case 'L':
-			c.leaves = number_in(optarg, UNLIMITED);
+			c.leaves = number_in(optarg, 6);
 			break;
 		case 'K':
-			c.deaths = number_in(optarg, UNLIMITED);
+			c.deaths = number_in(optarg, 6);
 			break;
 		case 'F':
-			c.forks = number_in(optarg, UNLIMITED);
+			c.forks = number_in(optarg, 6);
 			break;
 		case 'J':
-			c.joins = number_in(optarg, UNLIMITED);
-			break;
-		case 'e':
-			c.ends = true;
-			break;
-		case 'i':
-			c.lies = number_in(optarg, UNLIMITED - 1);
-			break;
-		case 'M':
-			c.mistake = number_in(optarg, MISTAKES - 1);
+			c.joins = number_in(optarg, 6);
 			break;
 		case 'l':
 			c.live = false;
@@ -262,10 +251,6 @@ int main(int argc, char **argv)
 		return run_command(argc - optind, argv + optind, &l);
 	if (c.n < 1)
 		refuse("no kernels", "0");
-	if (c.proto == &pcn_proto_direct)
-		c.origin = true;
-	else if (c.ends || c.lies || c.mistake)
-		refuse("for direct only", "--ends, --lies, --mistake");
 	if (c.fences && !c.fifo)
 		refuse("fences need FIFO", "--any-order");
 	return explore_one(&c, &l, unseen);

@@ -13,17 +13,6 @@
 
 u32 seen_next[PCN_STATES][PCN_EVENTS];
 
-static bool is_direct(const struct config *c)
-{
-	return c->proto == &pcn_proto_direct;
-}
-
-/* "owner" and "direct" have neither stamps nor versions. */
-static bool has_time(const struct config *c)
-{
-	return c->proto != &pcn_proto_owner && !is_direct(c);
-}
-
 static bool is_member(const struct world *w, unsigned int k)
 {
 	return w->members[k] >> k & 1;
@@ -44,34 +33,19 @@ static struct pcn_kernel_group group_of(const struct config *c, const struct wor
 static void start_shared(const struct config *c, struct world *w, unsigned int k)
 {
 	struct pcn_replica *r = &w->r[k];
-	bool time = has_time(c);
+	bool owner = c->proto == &pcn_proto_owner;
 
-	r->state = time || k ? PCN_S : PCN_SO;
+	r->state = owner && k == 0 ? PCN_SO : PCN_S;
 	r->flags = PCN_HELD;
-	r->hint = time ? PCN_NOBODY : 0;
-	if (time || k == 0)
+	r->hint = owner ? 0 : PCN_NOBODY;
+	if (!owner || k == 0)
 		r->cs = w->members[k];
-	if (time)
-		r->version = 1;
-	else
+	if (owner)
 		r->cs &= ~(1ULL << k);
+	else
+		r->version = 1;
 	w->access[k] = ACCESS_READ;
 	w->current[k] = 1;
-}
-
-/* All kernels that use the page have the frame that it is in. */
-static void start_frames(struct world *w)
-{
-	unsigned int k;
-
-	w->frame = w->exists ? FRAME_NOW : FRAME_NONE;
-	for (k = 0; k < MODEL_KERNELS; k++) {
-		w->current[k] = 0;
-		if (w->access[k] != ACCESS_NONE)
-			w->access[k] = ACCESS_WRITE;
-		if (w->access[k] != ACCESS_NONE && k)
-			w->r[k].frame = w->frame;
-	}
 }
 
 /* The origin of a process has had each page for itself until it is shared. */
@@ -97,7 +71,6 @@ static void start_counts(const struct config *c, struct world *w)
 	w->leaves = c->leaves;
 	w->forks = c->forks;
 	w->joins = c->joins;
-	w->lies = c->lies;
 	for (k = 0; k < c->n; k++) {
 		w->members[k] = k < present ? (1U << present) - 1 : 0;
 		w->reads[k] = c->readers >> k & 1 ? c->reads : 0;
@@ -125,17 +98,15 @@ void model_start(const struct config *c, struct world *w)
 		if (k < shared) {
 			start_shared(c, w, k);
 			w->r[k].cs &= holders;
-		} else if (has_time(c)) {
-			w->r[k].cs = holders;
-		} else if (shared) {
+		} else if (shared && c->proto == &pcn_proto_owner) {
 			/* As after a Join that was heard of. */
 			w->r[k].hint = 0;
+		} else if (c->proto != &pcn_proto_owner) {
+			w->r[k].cs = holders;
 		}
 	}
 	if (c->start == START_OWNED)
 		start_owned(c, w);
-	if (is_direct(c))
-		start_frames(w);
 }
 
 /* --- the interpreter --- */
@@ -160,8 +131,6 @@ static void written(struct turn *t, unsigned int k)
 {
 	unsigned int i;
 
-	if (is_direct(t->c))
-		return;
 	for (i = 0; i < t->c->n; i++)
 		t->w.current[i] = i == k;
 	for (i = 0; i < t->w.count; i++)
@@ -173,7 +142,7 @@ static void set_access(struct turn *t, unsigned int k, enum access a)
 {
 	unsigned int i;
 
-	for (i = 0; i < t->c->n && !is_direct(t->c); i++)
+	for (i = 0; i < t->c->n; i++)
 		if (i != k && is_member(&t->w, i) && a != ACCESS_NONE &&
 		    (a == ACCESS_WRITE ? t->w.access[i] != ACCESS_NONE :
 		     t->w.access[i] == ACCESS_WRITE))
@@ -181,24 +150,13 @@ static void set_access(struct turn *t, unsigned int k, enum access a)
 	t->w.access[k] = a;
 }
 
-/*
- * Where all may write a page, a kernel may have unmapped it and be let use it still: a
- * thread that wants it maps it again.
- */
-static void map_again(struct turn *t, unsigned int k)
-{
-	if (is_direct(t->c) && t->w.r[k].flags & PCN_HELD)
-		t->w.access[k] = ACCESS_WRITE;
-}
-
 static void complete(struct turn *t, unsigned int k)
 {
-	map_again(t, k);
 	if (t->pending & PCN_READING && t->w.access[k] == ACCESS_NONE)
 		fail(t, "a read completes without a mapping");
 	if (t->pending & PCN_WRITING && t->w.access[k] != ACCESS_WRITE)
 		fail(t, "a write completes without a mapping");
-	if (!t->w.current[k] && !is_direct(t->c))
+	if (!t->w.current[k])
 		fail(t, "S2: the access sees old data");
 	if (t->pending & PCN_WRITING)
 		written(t, k);
@@ -221,12 +179,6 @@ static void post(struct turn *t, const struct pcn_proto_event *m, unsigned int t
 	x = &t->w.q[t->w.count++];
 	x->m = *m;
 	x->to = to;
-	x->lie = 0;
-	if (m->flags & PCN_FRAME && m->type < PCN_MESSAGES) {
-		x->m.frame = t->w.frame;
-		if (!t->w.frame && !m->from)
-			fail(t, "a message names no frame");
-	}
 	x->current = m->flags & PCN_DATA && m->type < PCN_MESSAGES ?
 		     t->w.current[m->from] : 0;
 }
@@ -260,8 +212,7 @@ static void zero(struct turn *t, unsigned int k)
 	if (t->w.exists)
 		fail(t, "S4: the page is made anew while it exists");
 	t->w.exists = 1;
-	t->w.current[k] = !is_direct(t->c);
-	t->w.frame = is_direct(t->c) ? FRAME_NOW : FRAME_NONE;
+	t->w.current[k] = 1;
 }
 
 static void perform(struct turn *t, unsigned int k, const struct pcn_action *a)
@@ -318,9 +269,6 @@ static void step(struct turn *t, unsigned int k, const struct pcn_proto_event *e
 		t->pending = PCN_WRITING;
 	switch (pcn_proto_step(t->c->proto, &g, r, ev, &out)) {
 	case PCN_IMPOSSIBLE:
-		/* As it should be. A mistake is to show by what comes of it. */
-		if ((t->in && t->in->lie) || t->c->mistake)
-			return;
 		return fail(t, out.fault);
 	case PCN_IGNORED:
 		return;
@@ -445,19 +393,19 @@ static void count_deferred(struct owed *o, const struct pcn_replica *r,
 }
 
 /*
- * S5. In "owner" and "direct" a Fetch is in one place only, as it is, deferred, or in
- * its answer; in "vote", and for a Join, whoever was asked will answer. If it moves,
- * the page is somewhere as long as it exists.
+ * S5. In "owner" a Fetch is in one place only, as it is, deferred, or in its
+ * answer; in "vote", and for a Join, whoever was asked will answer. In both, the
+ * page is somewhere as long as it exists.
  */
 static void check_answers(struct turn *t)
 {
+	bool owner = t->c->proto == &pcn_proto_owner;
 	struct owed o = { };
 	unsigned int k, i;
 	u8 current = 0;
 
 	for (i = 0; i < t->w.count; i++) {
-		if (!t->w.q[i].lie)
-			count_wire(&o, &t->w.q[i]);
+		count_wire(&o, &t->w.q[i]);
 		current |= t->w.q[i].current;
 	}
 	for (k = 0; k < t->c->n; k++)
@@ -465,15 +413,14 @@ static void check_answers(struct turn *t)
 			count_deferred(&o, &t->w.r[k], k);
 			current |= t->w.current[k];
 		}
-	if (t->w.exists && !current && !is_direct(t->c))
+	if (t->w.exists && !current)
 		fail(t, "S5: the page exists and nobody has it");
 	for (k = 0; k < t->c->n; k++) {
 		const struct pcn_replica *r = &t->w.r[k];
 		bool asks = !pcn_replica_is_settled(r) && r->state != PCN_WP1 &&
 			    (r->state != PCN_FNR || t->c->origin);
 
-		/* The dead may have asked. */
-		if (!has_time(t->c) && is_member(&t->w, k) && o.fetches[k] != asks)
+		if (owner && o.fetches[k] != asks)
 			fail(t, asks && !o.fetches[k] ?
 			     "S5: a Fetch that nobody will answer" :
 			     "S5: a Fetch is answered twice");
@@ -490,13 +437,11 @@ static void check_settled(struct turn *t)
 
 	for (k = 0; k < t->c->n; k++) {
 		const struct pcn_replica *r = &t->w.r[k];
-		/* The same word. */
-		bool framed = is_direct(t->c) && r->state == PCN_S;
 
 		if (!pcn_replica_is_settled(r) || !is_member(&t->w, k))
 			continue;
 		if (r->flags & PCN_WAITING || r->wait || r->readers ||
-		    r->writers || r->joiners || (r->stamp && !framed) ||
+		    r->writers || r->joiners || r->stamp ||
 		    r->next != PCN_NOBODY || r->late != PCN_NOBODY ||
 		    r->via != PCN_NOBODY)
 			fail(t, "something is left of an access that has ended");
@@ -504,13 +449,11 @@ static void check_settled(struct turn *t)
 }
 
 /* Between a death and the end of the rebuild the owner may be the dead one. */
-static bool unsure(const struct config *c, const struct world *w)
+static bool unsure(const struct world *w)
 {
 	unsigned int k;
 	u8 all = 0;
 
-	if (is_direct(c))
-		return w->phase == PHASE_END || c->mistake;
 	for (k = 0; k < MODEL_KERNELS; k++)
 		all |= is_member(w, k) << k;
 	for (k = 0; k < MODEL_KERNELS; k++)
@@ -520,18 +463,13 @@ static bool unsure(const struct config *c, const struct world *w)
 	       w->phase == PHASE_ABORTED || w->phase == PHASE_REBUILD;
 }
 
-static void check_frames(struct turn *t);
-
 static void check_world(struct turn *t)
 {
-	if (is_direct(t->c))
-		check_frames(t);
-	else
-		check_copies(t);
+	check_copies(t);
 	if (t->c->proto == &pcn_proto_paper)
 		return;
 	check_settled(t);
-	if (unsure(t->c, &t->w))
+	if (unsure(&t->w))
 		return;
 	check_answers(t);
 	if (t->c->proto == &pcn_proto_owner)
@@ -542,8 +480,7 @@ static void check_world(struct turn *t)
 
 static bool has_rounds(const struct config *c)
 {
-	return c->drops || c->deaths || c->leaves || c->forks || c->joins ||
-	       c->ends;
+	return c->drops || c->deaths || c->leaves || c->forks || c->joins;
 }
 
 struct mover {
@@ -624,15 +561,6 @@ static void take_out(struct world *w, unsigned int i)
 	memmove(&w->q[i], &w->q[i + 1], (w->count - i) * sizeof(w->q[0]));
 }
 
-static void lose_messages_to(struct world *w, unsigned int k)
-{
-	unsigned int i;
-
-	for (i = w->count; i-- > 0;)
-		if (w->q[i].to == k)
-			take_out(w, i);
-}
-
 static bool same_wire(const struct wire *a, const struct wire *b)
 {
 	return a->to == b->to && a->current == b->current &&
@@ -677,7 +605,6 @@ static void deliver(const struct mover *m, unsigned int i)
 	end(m, &t, &l);
 }
 
-#include "direct.c"
 #include "beyond.c"
 
 void model_moves(const struct config *c, const struct world *w, move_fn fn,
@@ -693,8 +620,6 @@ void model_moves(const struct config *c, const struct world *w, move_fn fn,
 		accesses(&m, i);
 	if (has_rounds(c))
 		beyond(&m);
-	if (w->lies)
-		lies(&m);
 }
 
 /* Nothing waits and nothing is under way. */
@@ -760,6 +685,12 @@ static void close_gaps(struct numbers *n)
 		now += gap > 2 ? 2 : gap;
 		*n->at[i] = now;
 	}
+}
+
+/* "owner" has neither stamps nor versions. */
+static bool has_time(const struct config *c)
+{
+	return c->proto != &pcn_proto_owner;
 }
 
 static void normalise(const struct config *c, struct world *w)
@@ -843,10 +774,6 @@ static __always_inline void walk_replica(const struct config *c, struct bits *b,
 	FIELD(b, r->flags, 6);
 	kid(b, &r->hint);
 	FIELD(b, r->cs, c->n);
-	if (is_direct(c)) {
-		FIELD(b, r->frame, 2);
-		return;
-	}
 	FIELD(b, r->wait, c->n);
 	FIELD(b, r->readers, c->n);
 	FIELD(b, r->joiners, c->n);
@@ -873,13 +800,6 @@ static __always_inline void walk_wire(const struct config *c, struct bits *b, st
 	kid(b, &x->m.from);
 	kid(b, &x->to);
 	kid(b, &x->m.who);
-	x->m.heir = PCN_NOBODY;
-	if (is_direct(c)) {
-		FIELD(b, x->m.flags, 6);
-		FIELD(b, x->m.frame, 2);
-		FIELD(b, x->lie, 1);
-		return;
-	}
 	FIELD(b, x->m.flags, 4);
 	FIELD(b, x->current, 1);
 	if (c->proto == &pcn_proto_owner) {
@@ -892,6 +812,7 @@ static __always_inline void walk_wire(const struct config *c, struct bits *b, st
 	}
 	if (has_time(c))
 		FIELD(b, x->m.stamp, 6);
+	x->m.heir = PCN_NOBODY;
 }
 
 static __always_inline void walk_beyond(const struct config *c, struct bits *b, struct world *w)
@@ -922,10 +843,6 @@ static __always_inline void walk(const struct config *c, struct bits *b, struct 
 
 	w->count = put(b, w->count, 7);
 	FIELD(b, w->exists, 1);
-	if (is_direct(c)) {
-		FIELD(b, w->frame, 2);
-		FIELD(b, w->lies, 3);
-	}
 	for (k = 0; k < c->n; k++) {
 		walk_replica(c, b, &w->r[k]);
 		FIELD(b, w->access[k], 2);
@@ -1060,36 +977,21 @@ void model_print_wire(const struct wire *x, FILE *f)
 		fputs(" only", f);
 	if (x->m.flags & PCN_DATA)
 		fputs(x->current ? " data" : " old-data", f);
-	if (x->m.flags & PCN_FRAME)
-		fputs(x->m.frame == FRAME_NOW ? " frame" : " freed-frame", f);
-	fputs(x->lie ? " (a lie)" : "", f);
 	print_number(f, "hops=", x->m.hops);
 	print_set(f, "cs", x->m.cs);
 	print_number(f, "v", x->m.version);
 	print_number(f, "floor=", x->m.floor);
-	if (!(x->m.flags & PCN_FRAME))
-		print_number(f, "L=", x->m.stamp);
+	print_number(f, "L=", x->m.stamp);
 }
 
-/* Kernel 0 has no number of a frame: it has the page. */
-static const char *content(const struct config *c, const struct world *w, unsigned int k)
-{
-	if (!(w->r[k].flags & PCN_HELD))
-		return "-";
-	if (!is_direct(c))
-		return w->current[k] ? "data" : "old";
-	return (k ? w->r[k].frame : w->frame) == FRAME_NOW ? "frame" : "freed-frame";
-}
-
-static void print_replica(const struct config *c, FILE *f, const struct world *w,
-			  unsigned int k)
+static void print_replica(FILE *f, const struct world *w, unsigned int k)
 {
 	static const char * const access[] = { "", " r", " rw" };
 	const struct pcn_replica *r = &w->r[k];
 
 	fprintf(f, "k%u:%s(", k, pcn_state_name(r->state));
-	fprintf(f, "%s%s", content(c, w, k), access[w->access[k]]);
-	fputs(w->frozen >> k & 1 ? " frozen" : "", f);
+	fprintf(f, "%s%s", r->flags & PCN_HELD ? w->current[k] ? "data" :
+		"old" : "-", access[w->access[k]]);
 	fputs(r->flags & PCN_READING ? " reading" : "", f);
 	fputs(r->flags & PCN_WRITING ? " writing" : "", f);
 	fputs(r->flags & PCN_TENTATIVE ? " tentative" : "", f);
@@ -1105,8 +1007,7 @@ static void print_replica(const struct config *c, FILE *f, const struct world *w
 	print_set(f, "DJ", r->joiners);
 	print_number(f, "v", r->version);
 	print_number(f, "floor=", r->floor);
-	if (!is_direct(c))
-		print_number(f, "L=", r->stamp);
+	print_number(f, "L=", r->stamp);
 	fputs(") ", f);
 }
 
@@ -1116,7 +1017,7 @@ void model_print(const struct config *c, const struct world *w, FILE *f)
 
 	for (k = 0; k < c->n; k++)
 		if (is_member(w, k))
-			print_replica(c, f, w, k);
+			print_replica(f, w, k);
 		else
 			fprintf(f, "k%u:gone ", k);
 	for (k = 0; k < w->count; k++) {
@@ -1134,8 +1035,7 @@ void model_print_label(const struct config *c, const struct label *l, FILE *f)
 		"hears of the death of", "abort", "rebuild", "wants to leave",
 		"called in", "has left", "wants to fork", "has forked",
 		"wants to join", "hears of the new member", "sends fences",
-		"thaw", "unmaps", "the change fails", "begins the round again",
-		"ends, and the process with it", "has forgotten the process", "lies"
+		"thaw"
 	};
 
 	if (l->move == MOVE_DELIVER || l->move == MOVE_DISCARD) {

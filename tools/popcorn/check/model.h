@@ -13,7 +13,7 @@
 #define MODEL_KERNELS	6	/* kids take 3 bits, 7 is PCN_NOBODY */
 #define MODEL_MESSAGES	80
 #define MODEL_KEY	1024	/* bytes of the longest encoded world */
-#define UNLIMITED	7	/* accesses of a kernel, rounds, deaths */
+#define UNLIMITED	7	/* accesses of a kernel */
 
 enum start { START_U, START_S, START_JOIN, START_OWNED };
 
@@ -25,27 +25,6 @@ enum start { START_U, START_S, START_JOIN, START_OWNED };
  * fences are answered, and it is done when it has the answers to its own.
  */
 enum fences { FENCES_NONE, FENCES_ONCE, FENCES_TWICE, FENCES_BACK };
-
-/*
- * "direct": frames as kernels know them. One that has been freed may be used for
- * anything, and is never the page's again: that it might be by chance helps nobody.
- */
-enum { FRAME_NONE, FRAME_NOW, FRAME_FREED };
-
-/* "direct": what the range layer, or the machine, does wrong. See seeds.h. */
-enum mistake {
-	MISTAKE_NONE,
-	MISTAKE_KEEP,		/* a member that is frozen keeps its entry */
-	MISTAKE_HURRY,		/* kernel 0 drops before all are frozen */
-	MISTAKE_UNSETTLED,	/* a member is frozen while an access waits */
-	MISTAKE_THAW,		/* members thaw before they have dropped */
-	MISTAKE_SOON,		/* members thaw before kernel 0 has dropped */
-	MISTAKE_FORK,		/* a fork drops nothing */
-	MISTAKE_ABORT,		/* an access is given up, its Copy comes late */
-	MISTAKE_FENCE,		/* a kernel that is down still runs */
-	MISTAKE_END,		/* frames are reused before all have forgotten them */
-	MISTAKES
-};
 
 #define MODEL_FENCE	PCN_MESSAGES
 #define MODEL_PASSED	(PCN_MESSAGES + 1)
@@ -66,10 +45,6 @@ struct config {
 	enum fences	fences;
 	bool		live;		/* look for starvation */
 	unsigned int	paper;		/* variant of the published protocol */
-	/* "direct" only */
-	bool		ends;		/* the process may end, or kernel 0 die */
-	unsigned int	lies;		/* messages that nobody should send */
-	enum mistake	mistake;
 };
 
 enum access { ACCESS_NONE, ACCESS_READ, ACCESS_WRITE };
@@ -79,7 +54,6 @@ struct wire {
 	struct pcn_proto_event	m;
 	u8		to;
 	u8		current;	/* its data is what was written last */
-	u8		lie;
 };
 
 /*
@@ -99,7 +73,6 @@ enum phase {
 	PHASE_ABORTED,
 	PHASE_REBUILD,
 	PHASE_THAW,
-	PHASE_END,	/* kernel 0 is gone, the others forget the process */
 };
 
 struct world {
@@ -109,9 +82,8 @@ struct world {
 	u8	reads[MODEL_KERNELS], writes[MODEL_KERNELS];
 	u8	members[MODEL_KERNELS];	/* the group as each one sees it */
 	u8	exists;		/* the page has been touched */
-	u8	frame;		/* that it is in */
 	u8	phase, frozen, agreed, subject;
-	u8	drops, deaths, leaves, forks, joins, lies;
+	u8	drops, deaths, leaves, forks, joins;
 	u8	fences[MODEL_KERNELS];	/* how many each has sent to all */
 	unsigned int count;
 	struct wire q[MODEL_MESSAGES];	/* in the order of sending */
@@ -120,8 +92,7 @@ struct world {
 enum move { MOVE_READ, MOVE_WRITE, MOVE_DELIVER, MOVE_DISCARD, MOVE_FREEZE,
 	    MOVE_DROP, MOVE_DIE, MOVE_NOTICE, MOVE_ABORT, MOVE_REBUILD,
 	    MOVE_LEAVE, MOVE_CALL, MOVE_LEFT, MOVE_FORK, MOVE_FORKED, MOVE_JOIN,
-	    MOVE_JOINED, MOVE_FENCE, MOVE_THAW, MOVE_UNMAP, MOVE_FAIL,
-	    MOVE_AGAIN, MOVE_END, MOVE_FORGET, MOVE_LIE };
+	    MOVE_JOINED, MOVE_FENCE, MOVE_THAW };
 
 /* What led from one world to the next. */
 struct label {

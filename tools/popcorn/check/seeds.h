@@ -9,9 +9,6 @@
 		.writers = 15, .start = START_S, .live = true
 #define O3	.n = 3, ONE, .origin = true, .start = START_U, .live = true
 #define J3	.n = 3, ONE, .start = START_JOIN, .live = true
-/* "direct": from U, and from NR at the origin. */
-#define D3	.n = 3, .fifo = true, ALL, NEW, .live = true
-#define P3	.n = 3, .fifo = true, ALL, OWNED, .live = true
 
 static const struct seeded seeds[] = {
 	{ PCN_SEED_LATE_ACK, "owner without the deferred Ack", UNSAFE,
@@ -81,36 +78,4 @@ static const struct seeded seeds[] = {
 	  { OWNER, .fifo = false, R4 } },
 	{ PCN_SEED_JOIN_FLOOR, "vote: void answers without a floor (J4)", UNSAFE,
 	  { VOTE, .fifo = true, J3 } },
-	{ PCN_SEED_DIRECT_CS, "direct: the origin forgets a kernel", UNSAFE,
-	  { DIRECT, D3 }, "C3" },
-	{ PCN_SEED_DIRECT_GONE, "direct: a kernel that has died stays in cs", UNSAFE,
-	  { DIRECT, D3, .deaths = 1 }, "C4" },
-	{ PCN_SEED_DIRECT_GONE, "direct: a kernel that has left stays in cs", UNSAFE,
-	  { DIRECT, D3, .leaves = 1 }, "C4" },
-	{ PCN_SEED_DIRECT_FROM, "direct: any kernel may name a frame", UNSAFE,
-	  { DIRECT, D3, .lies = 1 }, "C1" },
-	{ PCN_SEED_DIRECT_FRAME, "direct: a Copy need not name a frame", UNSAFE,
-	  { DIRECT, D3, .lies = 1 }, "C1" },
-	{ PCN_SEED_DIRECT_STRAY, "direct: any kernel may make the page", UNSAFE,
-	  { DIRECT, P3, .lies = 1 }, "S4" },
-
-	/* What the range layer, or the machine, may do wrong. */
-	{ PCN_SEED_NONE, "direct: a member that is frozen keeps its entry", UNSAFE,
-	  { DIRECT, D3, .drops = 1, .mistake = MISTAKE_KEEP }, "C1" },
-	{ PCN_SEED_NONE, "direct: the origin drops before all are frozen", UNSAFE,
-	  { DIRECT, D3, .drops = 1, .mistake = MISTAKE_HURRY }, "C1" },
-	{ PCN_SEED_NONE, "direct: a member is frozen while an access waits", UNSAFE,
-	  { DIRECT, P3, .drops = 1, .mistake = MISTAKE_UNSETTLED }, "C1" },
-	{ PCN_SEED_NONE, "direct: members thaw before they have dropped", UNSAFE,
-	  { DIRECT, D3, .drops = 1, .mistake = MISTAKE_THAW }, "C1" },
-	{ PCN_SEED_NONE, "direct: members thaw before the origin has dropped", UNSAFE,
-	  { DIRECT, D3, .drops = 1, .mistake = MISTAKE_SOON }, "C2" },
-	{ PCN_SEED_NONE, "direct: a fork drops nothing", UNSAFE,
-	  { DIRECT, P3, .forks = 1, .mistake = MISTAKE_FORK }, "C1" },
-	{ PCN_SEED_NONE, "direct: an access is given up, its Copy comes late", UNSAFE,
-	  { DIRECT, D3, .drops = 1, .mistake = MISTAKE_ABORT }, "C1" },
-	{ PCN_SEED_NONE, "direct: a kernel that is down still runs", UNSAFE,
-	  { DIRECT, D3, .drops = 1, .deaths = 1, .mistake = MISTAKE_FENCE }, "C1" },
-	{ PCN_SEED_NONE, "direct: frames are reused before all have forgotten", UNSAFE,
-	  { DIRECT, D3, .ends = true, .mistake = MISTAKE_END }, "C1" },
 };

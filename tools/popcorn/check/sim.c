@@ -6,9 +6,6 @@
  *
  * A step is one call of pcn_proto_step() for a message or for an access that misses;
  * hits are not counted. The time is the processor's: others may use it too.
- *
- * In "direct" a page that all have mapped is of no interest any more. So pages are dropped
- * at random, and are in another frame afterwards.
  */
 #include <getopt.h>
 #include <stdlib.h>
@@ -25,14 +22,11 @@ struct note {
 	u64 data;		/* the write that it carries */
 };
 
-#define DROP_PERCENT	5	/* "direct": of the accesses that hit */
-
 struct page {
 	struct pcn_replica r[64];
 	u64 data[64];		/* the write that each copy holds */
 	u64 readable, writable;	/* kernels */
 	u64 last;		/* the write that was completed last */
-	u64 frame;		/* "direct": that the page is in, 0: none */
 	bool exists;
 	unsigned int head, count;
 	struct note q[QUEUE_MAX];
@@ -45,7 +39,7 @@ struct sim {
 	struct page *pages;
 	unsigned int n, page_count, write_percent;
 	bool checked, fifo;
-	u64 rng, steps, sent, writes, reads, frames;
+	u64 rng, steps, sent, writes, reads;
 	u64 want;
 	const char *fault;
 };
@@ -61,11 +55,6 @@ static u64 random64(struct sim *s)
 static unsigned int below(struct sim *s, unsigned int limit)
 {
 	return (u64)(u32)random64(s) * limit >> 32;
-}
-
-static bool is_direct(const struct sim *s)
-{
-	return s->proto == &pcn_proto_direct;
 }
 
 static void fail(struct sim *s, const char *why)
@@ -85,8 +74,6 @@ static void post(struct sim *s, struct page *p, const struct pcn_proto_event *m,
 	n->m = *m;
 	n->to = to;
 	n->data = p->data[m->from];
-	if (m->flags & PCN_FRAME)
-		n->m.frame = p->frame;
 	s->sent++;
 }
 
@@ -107,11 +94,6 @@ static void post_all(struct sim *s, struct page *p, const struct pcn_action *a)
 
 static void done(struct sim *s, struct page *p, unsigned int k, u8 pending)
 {
-	if (is_direct(s)) {
-		s->reads += !(pending & PCN_WRITING);
-		s->writes += !!(pending & PCN_WRITING);
-		return;
-	}
 	if (s->checked && p->data[k] != p->last)
 		fail(s, "S2: the access sees old data");
 	if (!(pending & PCN_WRITING)) {
@@ -140,7 +122,6 @@ static void perform(struct sim *s, struct page *p, unsigned int k,
 			fail(s, "S4: the page is made anew while it exists");
 		p->exists = true;
 		p->data[k] = p->last;
-		p->frame = ++s->frames;
 		return;
 	case PCN_NONE:
 		p->readable &= ~me;
@@ -155,7 +136,7 @@ static void perform(struct sim *s, struct page *p, unsigned int k,
 	case PCN_RDWR:
 		p->readable |= me;
 		p->writable |= me;
-		if (s->checked && p->readable != me && !is_direct(s))
+		if (s->checked && p->readable != me)
 			fail(s, "S1: a writer beside another access");
 		return;
 	case PCN_DONE:
@@ -165,30 +146,11 @@ static void perform(struct sim *s, struct page *p, unsigned int k,
 	}
 }
 
-/* Whoever has it mapped has the frame that the page is in, and the origin knows that. */
-static void check_frames(struct sim *s, const struct page *p)
-{
-	unsigned int k;
-
-	if (p->readable & 1 && !p->frame)
-		fail(s, "C1: a mapping of a page that does not exist");
-	for (k = 1; k < s->n; k++) {
-		if (!(p->readable >> k & 1))
-			continue;
-		if (!p->frame || p->r[k].frame != p->frame)
-			fail(s, "C1: an entry outlives its frame");
-		if (!(p->r[0].cs >> k & 1))
-			fail(s, "C3: a kernel knows the frame and is not in the copyset");
-	}
-}
-
 /* Readable implies current; one NR at most, and nobody else has a copy. */
 static void check_page(struct sim *s, const struct page *p)
 {
 	unsigned int k, nr = 0, held = 0;
 
-	if (is_direct(s))
-		return check_frames(s, p);
 	for (k = 0; k < s->n; k++) {
 		nr += p->r[k].state == PCN_NR;
 		held += !!(p->r[k].flags & PCN_HELD);
@@ -251,28 +213,6 @@ static void deliver(struct sim *s, struct page *p)
 	step(s, p, in.to, &in.m, &in);
 }
 
-static void deliver_all(struct sim *s, struct page *p)
-{
-	u64 guard = 0;
-
-	while (p->count && !s->fault && guard++ < 10000000)
-		deliver(s, p);
-}
-
-/* A round: all unmap the page, the origin first gives up its frame, all forget it. */
-static void drop_page(struct sim *s, struct page *p)
-{
-	struct pcn_proto_event drop = { .type = PCN_DROP };
-	unsigned int k;
-
-	deliver_all(s, p);
-	p->readable = p->writable = 0;
-	p->frame = 0;
-	p->exists = false;
-	for (k = 0; k < s->n && !s->fault; k++)
-		step(s, p, k, &drop, NULL);
-}
-
 static void access_page(struct sim *s, struct page *p)
 {
 	unsigned int k = below(s, s->n);
@@ -280,12 +220,10 @@ static void access_page(struct sim *s, struct page *p)
 	struct pcn_proto_event ev = { .type = write ? PCN_WRITE : PCN_READ,
 			      .from = k, .who = k };
 
-	if (!pcn_replica_is_settled(&p->r[k]))
+	if (!pcn_replica_is_settled(&p->r[k]) ||
+	    (write ? p->writable : p->readable) >> k & 1)
 		return;
-	if (!((write ? p->writable : p->readable) >> k & 1))
-		step(s, p, k, &ev, NULL);
-	else if (is_direct(s) && below(s, 100) < DROP_PERCENT)
-		drop_page(s, p);
+	step(s, p, k, &ev, NULL);
 }
 
 /* Everything delivered, nobody asks: all requests must be answered then. */
@@ -295,8 +233,10 @@ static void settle(struct sim *s)
 
 	for (i = 0; i < s->page_count && !s->fault; i++) {
 		struct page *p = &s->pages[i];
+		u64 guard = 0;
 
-		deliver_all(s, p);
+		while (p->count && !s->fault && guard++ < 10000000)
+			deliver(s, p);
 		for (k = 0; k < s->n; k++)
 			if (!pcn_replica_is_settled(&p->r[k]))
 				fail(s, "D: an access waits and nothing is under way");
@@ -330,7 +270,6 @@ static void own(struct sim *s, struct page *p)
 	pcn_replica_own(s->proto, &s->g[0], &p->r[0]);
 	p->readable = p->writable = 1;
 	p->exists = true;
-	p->frame = ++s->frames;
 }
 
 static void start(struct sim *s, bool origin, bool owned)
@@ -361,7 +300,7 @@ static const char usage[] =
 "Usage: check sim [-p NAME] [-n KERNELS] [-g PAGES] [-s STEPS] [-r SEED]\n"
 "                 [-w PERCENT] [-o] [-O] [-a] [-q]\n"
 "  -w  share of writes among the accesses (default 30)\n"
-"  -o  kernel 0 owns untouched pages (default: a vote; direct: always)\n"
+"  -o  kernel 0 owns untouched pages (default: a vote)\n"
 "  -O  kernel 0 has used all pages, as the origin of a process (with -o)\n"
 "  -a  messages may overtake each other (default: FIFO)\n"
 "  -q  without the invariants, for speed\n";
@@ -446,7 +385,6 @@ int simulate(int argc, char **argv)
 		fputs(usage, stderr);
 		return 2;
 	}
-	origin |= is_direct(&s);
 	s.rng = seed * 0x9e3779b97f4a7c15ULL | 1;
 	start(&s, origin, owned);
 	cycle = s.checked ? 0 : cycle_time();

@@ -149,6 +149,7 @@ void pcn_arch_doorbell(u32 apicid);
 
 /* vdso.c: of processes that several kernels share */
 enum pcn_vdso_part pcn_arch_vdso_part(struct vm_area_struct *vma);
+int pcn_arch_vdso_bring_in(struct vm_area_struct *vma, unsigned long address);
 int pcn_arch_vdso_map(struct mm_struct *mm, enum pcn_vdso_part part, unsigned long start,
 		      unsigned long size);
 

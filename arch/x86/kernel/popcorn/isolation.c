@@ -147,7 +147,11 @@ static bool is_shadow(const u64 *table)
 
 static bool is_borrowed(const struct search *s, u64 address, u64 phys, u64 size)
 {
-	return s->mm && size == PAGE_SIZE && pcn_borrows(s->mm, address, phys >> PAGE_SHIFT);
+	u64 last = size - PAGE_SIZE;
+
+	return s->mm && size <= PMD_SIZE &&
+	       pcn_borrows(s->mm, address, phys >> PAGE_SHIFT) &&
+	       pcn_borrows(s->mm, address + last, (phys + last) >> PAGE_SHIFT);
 }
 
 static bool is_leaf(u64 entry, unsigned int shift)

@@ -15,6 +15,8 @@
 
 #include <asm/popcorn.h>
 #include <asm/vdso.h>
+#include <asm/vgtod.h>
+#include <asm/vvar.h>
 
 #include <popcorn/hooks.h>
 
@@ -45,6 +47,27 @@ enum pcn_vdso_part pcn_arch_vdso_part(struct vm_area_struct *vma)
 	if (vma_is_special_mapping(vma, &vvar_mapping) && may_be_used_as(vma, VM_READ))
 		return PCN_VDSO_DATA;
 	return PCN_VDSO_NONE;
+}
+
+/**
+ * pcn_arch_vdso_bring_in - enter the page of the vDSO's data that has the clock
+ * @vma:	the VMA, PCN_VDSO_DATA
+ * @address:	in it
+ *
+ * Linux does that for the current task alone, which may be in a time namespace. The process
+ * is in none, or it would not be shared.
+ *
+ * Context: process, with mmap_lock held.
+ * Return: 0; -EFAULT it is another page; -ENOMEM.
+ */
+int pcn_arch_vdso_bring_in(struct vm_area_struct *vma, unsigned long address)
+{
+	unsigned long pfn = __pa_symbol(&__vvar_page) >> PAGE_SHIFT;
+	long offset = address - vma->vm_start + (vma->vm_pgoff << PAGE_SHIFT);
+
+	if (offset + vdso_image_64.sym_vvar_start != vdso_image_64.sym_vvar_page)
+		return -EFAULT;
+	return vmf_insert_pfn(vma, address, pfn) & VM_FAULT_ERROR ? -ENOMEM : 0;
 }
 
 static int install(struct mm_struct *mm, unsigned long start, unsigned long size,

@@ -170,7 +170,7 @@ static bool test_32bit_program(void)
 		return false;
 	child = fork();
 	if (!child) {
-		if (strcmp(where, "-") && syscall(NR_MIGRATE + 1, &kid, 1))
+		if (strcmp(where, "-") && syscall(NR_MIGRATE + 1, &kid, 1, 0))
 			_exit(1);
 		execl(path, path, NULL);
 		_exit(errno == ENOEXEC ? 99 : 2);

@@ -1,9 +1,9 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0
 # vm: --kernels 3 --mem 160M --timeout 300 --add build/tools/selftests:/programs
-# vm: --append popcorn_protocol=direct --secondary-append popcorn_protocol=direct
+# vm: --append popcorn_memory=coherent --secondary-append popcorn_memory=coherent
 #
-# With one frame for all kernels, kernels die: a home whose pages others use, again and
+# With coherent memory, kernels die: a home whose pages others use, again and
 # again, and is started at once; and a kernel that a program has been on, which goes on. Or
 # they live on, and their links are broken.
 

@@ -3,10 +3,10 @@
 # check: early
 # vm: --kernels 4 --mem 192M --timeout 500 --add build/tools/selftests:/programs
 # vm: --add-bin mkfs.ext4 --secondary-append sysctl.vm.max_map_count=200
-# vm: --append popcorn_protocol=direct --secondary-append popcorn_protocol=direct
+# vm: --append popcorn_memory=coherent --secondary-append popcorn_memory=coherent
 # vm-long: --timeout 7200
 #
-# The same with the protocol that has one frame for all kernels.
+# The same with coherent memory.
 
 . /selftests/lib.sh
 . /selftests/threads-lib.sh

@@ -5,7 +5,7 @@
 # window that it may map its memory. Kernel 2 says so here because its word is changed.
 #
 # vm: --kernels 3 --mem 192M --timeout 200
-# vm: --append popcorn_protocol=direct --secondary-append popcorn_protocol=direct
+# vm: --append popcorn_memory=coherent --secondary-append popcorn_memory=coherent
 
 . /selftests/lib.sh
 

@@ -3,17 +3,17 @@
 # vm: --kernels 4 --mem 160M --timeout 300 --add build/tools/selftests:/programs
 # vm: --append sysctl.vm.percpu_pagelist_high_fraction=1000
 # vm: --secondary-append sysctl.vm.percpu_pagelist_high_fraction=1000
-# vm: --append popcorn_protocol=direct --secondary-append popcorn_protocol=direct
+# vm: --append popcorn_memory=coherent --secondary-append popcorn_memory=coherent
 # vm-long: --timeout 1800
 #
-# The same with the protocol that has one frame for all kernels.
+# The same with coherent memory.
 
 . /selftests/lib.sh
 . /selftests/threads-lib.sh
 . /selftests/growth-lib.sh
 
 if [ "${LONG:-}" = 1 ]; then
-	all_growth_tests 2500 10 40
+	all_growth_tests 2500 10 40 0
 else
-	all_growth_tests 250 1 4
+	all_growth_tests 250 1 4 0
 fi

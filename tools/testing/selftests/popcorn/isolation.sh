@@ -19,7 +19,7 @@ cat $f
 until grep -q . /proc/popcorn/spaces && [ $(wc -l </proc/popcorn/spaces) -gt 2 ]; do
 	usleep 100000
 done
-if grep -q popcorn_protocol=direct /proc/cmdline; then
+if grep -q popcorn_memory=coherent /proc/cmdline; then
 	until grep -q "borrowed=[1-9]" $f; do usleep 100000; done
 fi
 for i in 1 2 3 4 5; do
@@ -86,7 +86,7 @@ found_provoked()
 # none
 borrows()
 {
-	if grep -q popcorn_protocol=direct /proc/cmdline; then
+	if grep -q popcorn_memory=coherent /proc/cmdline; then
 		said "$1" | grep -q 'borrowed=[1-9]'
 	else
 		! said "$1" | grep -q 'borrowed=[1-9]'

@@ -1,10 +1,10 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0
 # vm: --kernels 4 --mem 160M --timeout 300 --add build/tools/programs:/programs
-# vm: --append popcorn_protocol=direct --secondary-append popcorn_protocol=direct
+# vm: --append popcorn_memory=coherent --secondary-append popcorn_memory=coherent
 # vm-long: --timeout 3000
 #
-# The same with the protocol that has one frame for all kernels.
+# The same with coherent memory.
 
 . /selftests/lib.sh
 . /selftests/threads-lib.sh

@@ -1,14 +1,24 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0
 # vm: --kernels 4 --mem 160M --timeout 240 --add build/tools/selftests:/programs
-# vm: --append popcorn_protocol=direct --secondary-append popcorn_protocol=direct
+# vm: --append popcorn_memory=coherent --secondary-append popcorn_memory=coherent
 #
-# The same with the protocol that has one frame for all kernels.
+# The same with coherent memory.
 
 . /selftests/lib.sh
 . /selftests/threads-lib.sh
 
 all_threads_tests
 
+# What is changed here is all there is, and more than there can be.
+/programs/threads --spin 1 2 &
+program=$!
+check "a program computes on kernels 1 and 2" await 10 on_kernel 2 1
+check "its pages count as clean from now on" sh -c "echo 4 >/proc/$program/clear_refs"
+check "and it goes on" on_kernel 1 1
+kill -9 $program
+check "until it is killed" killed $program
+
 check "no page was sent" [ "$(counter copies)" = 0 ]
+check "frames were asked for" [ "$(counter messages)" -gt 100 ]
 plan

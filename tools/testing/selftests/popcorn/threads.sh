@@ -8,4 +8,5 @@
 . /selftests/threads-lib.sh
 
 all_threads_tests
+check "pages were adopted" [ "$(counter adopted)" -gt 100 ]
 plan

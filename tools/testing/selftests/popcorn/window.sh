@@ -5,7 +5,7 @@
 # that it made when it booted, and nothing happens. Where no kernel maps memory of others,
 # none keeps another one from being started by saying so.
 #
-# vm: --kernels 3 --mem 192M --timeout 120
+# vm: --kernels 3 --mem 192M --timeout 120 --append popcorn_memory=isolated
 
 . /selftests/lib.sh
 
