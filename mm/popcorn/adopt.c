@@ -212,15 +212,16 @@ static struct page *try_adopt(struct pcn_record *r, bool atomic)
 
 /*
  * Have Linux map what is there. What the program may do with it does not matter: it is
- * another kernel's program that has asked, as it may. mmap_lock may have been let go.
+ * another kernel's program that has asked, as it may. mmap_lock may have been let go; the
+ * second time Linux does not, and says what has come of a read.
  */
-static int bring_in(struct vm_area_struct *vma, unsigned long address)
+static int bring_in(struct vm_area_struct *vma, unsigned long address, bool again)
 {
 	struct mm_struct *mm = vma->vm_mm;
 	vm_fault_t ret;
 
 	ret = handle_mm_fault(vma, address, FAULT_FLAG_REMOTE | FAULT_FLAG_ALLOW_RETRY |
-			      FAULT_FLAG_KILLABLE, NULL);
+			      FAULT_FLAG_KILLABLE | (again ? FAULT_FLAG_TRIED : 0), NULL);
 	if (ret & (VM_FAULT_RETRY | VM_FAULT_COMPLETED))
 		mmap_read_lock(mm);
 	return ret & VM_FAULT_ERROR ? -EFAULT : 0;
@@ -260,7 +261,7 @@ static int adopt_page(struct pcn_record *r, struct page **frame)
 		err = adopt_once(r, vma, frame);
 		if (err != -ENOENT)
 			return err;
-		err = bring_in(vma, address);
+		err = bring_in(vma, address, i);
 		if (err)
 			return err;
 	}
