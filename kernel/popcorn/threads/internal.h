@@ -129,6 +129,8 @@ struct pcn_placement {
  * @reserve:	memory for commands, or for PCN_THREAD_GONE
  * @switches:	of a visitor: called when its CPU begins and ends to run it
  * @linger:	for how long it looks for that by itself
+ * @futex_linger: for how long it looks at the word of a futex before it waits
+ * @futex_since: when it has begun to, ns, or 0
  * @rseq:	registration of restartable sequences while the thread is away
  * @rseq_len:	its length
  * @rseq_sig:	its signature
@@ -170,6 +172,8 @@ struct pcn_thread {
 	struct pcn_reserve	reserve;
 	struct preempt_notifier	switches;
 	struct pcn_linger	linger;
+	struct pcn_linger	futex_linger;
+	u64			futex_since;
 	void __user		*rseq;
 	u32			rseq_len;
 	u32			rseq_sig;
@@ -209,6 +213,11 @@ void pcn_thread_want_stack(struct pcn_thread *t);
 
 /* fork.c */
 void pcn_placement_put(struct pcn_placement *p);
+
+/* futex.c */
+bool pcn_futex_is(long nr);
+bool pcn_futex_look(struct pcn_thread *t, struct pt_regs *regs);
+void pcn_futex_learn(struct pcn_thread *t);
 
 /* shadow.c, visitor.c */
 void pcn_shadow_leave(struct pcn_thread *t, struct pt_regs *regs);

@@ -33,6 +33,17 @@ static long enter_at_home(struct pt_regs *regs, long nr)
 	return -1;
 }
 
+/* A futex that it would wait for has changed meanwhile: the result is in @regs. */
+static bool need_not_wait(struct pcn_thread *t, struct pt_regs *regs, long nr)
+{
+	struct pcn_space *s = current->mm ? READ_ONCE(current->mm->popcorn) : NULL;
+
+	if (!pcn_futex_is(nr) || !s || !pcn_space_is_coherent(s))
+		return false;
+	t = t ?: pcn_thread_self();
+	return t && pcn_futex_look(t, regs);
+}
+
 /**
  * pcn_syscall_enter - a task with SYSCALL_WORK_POPCORN begins a system call
  * @regs:	its registers
@@ -48,6 +59,8 @@ long pcn_syscall_enter(struct pt_regs *regs, long nr)
 	/* Progress was made, even if the IP is unchanged. */
 	if (t)
 		pcn_hold_progress(&t->hold);
+	if (need_not_wait(t, regs, nr))
+		return -1;
 	if (t && t->visitor)
 		return pcn_visitor_call(t, regs, nr);
 	return enter_at_home(regs, nr);
@@ -68,6 +81,7 @@ void pcn_syscall_exit(struct pt_regs *regs)
 		pcn_torn_wait(current->mm);
 	if (!t)
 		return;
+	pcn_futex_learn(t);
 	if (t->visitor)
 		return pcn_visitor_go(t, regs);
 	if (t->wanted != pcn_self() && !signal_pending(current) &&
