@@ -3,8 +3,9 @@
  * What single steps of a program cost that runs on two kernels, and what one kernel
  * has instead of them.
  *
- *	cost -k KID [-n COUNT] {fault|turns|call|migrate|layout}
+ *	cost -k KID [-n COUNT] {fault|turns|call|migrate|layout|touch}
  *	cost [-n COUNT] {userfault|create}
+ *	cost [-k KID] [-n COUNT] {barrier|mutex|storm}
  *
  *	fault	faults on COUNT pages that the other kernel has last written, page by
  *		page: reads there of pages that no other kernel has asked for before
@@ -17,8 +18,16 @@
  *	layout	a thread maps 16 pages, writes the first one, and unmaps them (map), and writes
  *		a page and gives it back by madvise(2) (discard); the same at home (map_home,
  *		discard_home)
+ *	touch	a thread faults in 64 MiB at home (touch_home), where they are written, and
+ *		then touches each of these pages away (touch); likewise in huge pages
+ *		(huge_home, huge). COUNT times by 10, at least 5
  *	userfault a read fault that a thread on another CPU serves by userfaultfd(2)
  *	create	pthread_create(3) and pthread_join(3) of a thread that does nothing
+ *
+ *	barrier	two threads meet COUNT times, one of them on the other kernel if there is one:
+ *		a time (barrier)
+ *	mutex	they add to a counter under a mutex: an addition, of either (mutex)
+ *	storm	they allocate and free memory of many sizes, each its own: a pair (storm)
  *
  * For each figure there is a line "NAME VALUE": nanoseconds, the median of COUNT
  * (1000) or more. The exit status is 0, or 2 if it could not run.
@@ -372,6 +381,147 @@ static void run_layout(void)
 	bench_team(1, layout_work);
 }
 
+/* --- two threads, on two kernels or on one --- */
+
+static pthread_barrier_t meeting;
+static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
+static volatile unsigned long counter;
+
+static void meet(void)
+{
+	pthread_barrier_wait(&meeting);
+}
+
+static void add(void)
+{
+	pthread_mutex_lock(&mutex);
+	counter++;
+	pthread_mutex_unlock(&mutex);
+}
+
+/* From a word to some pages, and now and then more than malloc(3) keeps. */
+static void allocate(void)
+{
+	static __thread unsigned int seed;
+	volatile char *p;
+	size_t size;
+
+	seed = seed * 1103515245 + 12345;
+	size = seed >> 16 & 0x3fff;
+	if (!(seed >> 8 & 0xff))
+		size += 256 << 10;
+	p = malloc(size + 1);
+	if (!p)
+		err(2, "malloc");
+	p[0] = 1;
+	p[size] = 1;
+	free((void *)p);
+}
+
+/* What both do, its name, and how often */
+static void (*both_do)(void);
+static const char *both_name;
+static uint64_t both_times;
+
+/* The mean: what the slower one has taken. */
+static void both_work(unsigned int me)
+{
+	uint64_t began, i;
+
+	if (me == AWAY && kid)
+		migrate(kid);
+	bench_barrier(me);
+	began = bench_now();
+	for (i = 0; i < both_times; i++)
+		both_do();
+	bench_barrier(me);
+	if (me == HOME)
+		printf("%s %.0f\n", both_name, (double)(bench_now() - began) / both_times);
+}
+
+static void run_both(const char *name, void (*what)(void), unsigned int times)
+{
+	both_name = name;
+	both_do = what;
+	both_times = (uint64_t)count * times;
+	bench_team(2, both_work);
+}
+
+static void run_barrier(void)
+{
+	pthread_barrier_init(&meeting, NULL, 2);
+	run_both("barrier", meet, 5);
+}
+
+static void run_mutex(void)
+{
+	run_both("mutex", add, 100);
+}
+
+static void run_storm(void)
+{
+	run_both("storm", allocate, 100);
+}
+
+/* --- the first use of much memory --- */
+
+#define MUCH	(64UL << 20)
+#define HUGE	(2UL << 20)
+
+/* Memory that begins where a huge page does. */
+static char *map_much(int advice)
+{
+	char *p = mmap(NULL, MUCH + HUGE, PROT_READ | PROT_WRITE,
+		       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+
+	if (p == MAP_FAILED)
+		err(2, "mmap");
+	p += -(uintptr_t)p & (HUGE - 1);
+	if (madvise(p, MUCH, advice))
+		err(2, "madvise");
+	return p;
+}
+
+static uint64_t touch_all(volatile char *p)
+{
+	uint64_t began = bench_now();
+	size_t at;
+
+	for (at = 0; at < MUCH; at += PAGE)
+		p[at]++;
+	return bench_now() - began;
+}
+
+static void time_touch(int advice, const char *home, const char *away)
+{
+	size_t i, times = count / 10 < 5 ? 5 : count / 10;
+	struct samples here = room_for(times), there = room_for(times);
+	char *p;
+
+	for (i = 0; i < times; i++) {
+		p = map_much(advice);
+		here.ns[here.count++] = touch_all(p);
+		migrate(kid);
+		there.ns[there.count++] = touch_all(p);
+		migrate(0);
+		munmap(p, MUCH);
+	}
+	print_median(home, &here);
+	print_median(away, &there);
+}
+
+static void touch_work(unsigned int me)
+{
+	(void)me;
+	time_touch(MADV_NOHUGEPAGE, "touch_home", "touch");
+	time_touch(MADV_HUGEPAGE, "huge_home", "huge");
+}
+
+static void run_touch(void)
+{
+	bench_team(1, touch_work);
+}
+
 /* --- what one kernel has instead --- */
 
 static void *nothing(void *arg)
@@ -474,6 +624,10 @@ static const struct mode {
 	{ "call", run_call, true },
 	{ "migrate", run_migrate, true },
 	{ "layout", run_layout, true },
+	{ "touch", run_touch, true },
+	{ "barrier", run_barrier, false },
+	{ "mutex", run_mutex, false },
+	{ "storm", run_storm, false },
 	{ "userfault", run_userfault, false },
 	{ "create", run_create, false },
 };
@@ -501,5 +655,5 @@ int main(int argc, char **argv)
 		modes[i].run();
 		return 0;
 	}
-	errx(2, "the modes are fault, turns, call, migrate, layout, userfault and create");
+	errx(2, "the modes are fault, turns, call, migrate, layout, touch, barrier, mutex, storm, userfault and create");
 }
