@@ -23,7 +23,7 @@ int hold_suite(unsigned int seeds);
 int hold_seeds(void);
 
 /* mirror.c */
-int mirror_sound(void);
+int mirror_sound(bool deep);
 int mirror_mistakes(void);
 
 /* tap.c */

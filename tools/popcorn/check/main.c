@@ -20,7 +20,7 @@ static const char usage[] =
 "       check hold [SEEDS]                 the rule of holding pages, simulated\n"
 "                                          with so many seeds (default 3)\n"
 "       check hold seeds                   a part of it less is noticed\n"
-"       check mirror                       coherent memory: entries go in time\n"
+"       check mirror [deep]                coherent memory: entries go in time\n"
 "       check mirror mistakes              each mistake is found\n"
 "       check fuzz                         nonsense is refused by name\n"
 "       check tables | dot NAME            print the transition tables\n"
@@ -136,7 +136,8 @@ static int run_command(int argc, char **argv, const struct limits *l)
 		return strcmp(arg, "seeds") ?
 		       hold_suite(*arg ? number_in(arg, 1000000) ?: 1 : 3) : hold_seeds();
 	if (!strcmp(argv[0], "mirror"))
-		return strcmp(arg, "mistakes") ? mirror_sound() : mirror_mistakes();
+		return strcmp(arg, "mistakes") ? mirror_sound(!strcmp(arg, "deep")) :
+						  mirror_mistakes();
 	if (!strcmp(argv[0], "count"))
 		return count_messages();
 	if (!strcmp(argv[0], "fuzz"))
