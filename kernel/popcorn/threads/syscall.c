@@ -236,7 +236,8 @@ static void replace_placement(struct pcn_thread *t, struct pcn_placement *p)
  * threads by the list: thread n of a process starts on kernel list[n mod count].
  *
  * Context: process; sleeps for memory.
- * Return: 0; -EINVAL too long, or flags that cannot be; -EFAULT; -EHOSTDOWN a kernel is not up; -ENOMEM.
+ * Return: 0; -EINVAL too long, or flags that cannot be; -EFAULT; -EHOSTDOWN a kernel is not
+ * up; -ENOMEM.
  */
 SYSCALL_DEFINE3(popcorn_place, const u8 __user *, list, unsigned int, count,
 		unsigned int, flags)
