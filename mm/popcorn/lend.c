@@ -146,10 +146,14 @@ static void lend_huge(struct vm_area_struct *vma, pmd_t *pmd,
 		      const struct pcn_frames_ask *ask, struct pcn_frames *a)
 {
 	unsigned int i, at = ask->first % PCN_BLOCK_PAGES;
-	spinlock_t *ptl = pmd_lock(vma->vm_mm, pmd);
-	pmd_t entry = *pmd;
+	spinlock_t *ptl;
 	bool may_write;
+	pmd_t entry;
 
+	if (!IS_ENABLED(CONFIG_PGTABLE_HAS_HUGE_LEAVES))
+		return;
+	ptl = pmd_lock(vma->vm_mm, pmd);
+	entry = *pmd;
 	if (pmd_present(entry) && pmd_leaf(entry) && !pmd_protnone(entry) &&
 	    (vm_normal_page_pmd(vma, ask->first << PAGE_SHIFT, entry) ||
 	     is_huge_zero_pmd(entry))) {
