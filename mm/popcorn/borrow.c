@@ -308,7 +308,7 @@ static bool clear_huge(struct vm_area_struct *vma, pmd_t *pmd, unsigned long add
 		return false;
 	ptl = pmd_lock(vma->vm_mm, pmd);
 	leaf = pmd_leaf(*pmd);
-	/* Whoever finds nothing there may rely on it that no TLB has it. */
+	/* Flush with the lock held: who finds no entry assumes that no TLB has it. */
 	if (leaf)
 		pmdp_huge_clear_flush(vma, round_down(address, PMD_SIZE), pmd);
 	spin_unlock(ptl);

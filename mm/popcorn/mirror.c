@@ -215,7 +215,10 @@ static bool have_forgotten(const void *arg)
 	return !who_is_left(arg);
 }
 
-/* With the lock: requests leave in the order of their numbers. Return: who is still to be asked. */
+/*
+ * With the lock, so that requests leave in the order of their numbers. Return the members
+ * that could not be asked, for want of memory.
+ */
 static u64 ask_to_forget(struct wait_for *w, struct pcn_forget *f)
 {
 	u64 others = w->who, left = 0;
@@ -258,7 +261,7 @@ static void lose_silent(struct pcn_mirror *m, u64 silent)
 			m->ops->lose(m->number, kid, "is up and does not forget pages");
 }
 
-/* Return: who has not. Those in *@left could not be asked. */
+/* Return the members that were asked and have not answered. *@left: could not be asked. */
 static u64 ask_and_wait(struct pcn_mirror *m, struct pcn_forget *f, u64 *left,
 			unsigned long end)
 {
