@@ -5,8 +5,8 @@
  * A member asks for the page that a thread needs. The answer has all pages of the same VMA
  * and page table that are there, as Linux's fault-around: an address space that is in use
  * is known to a member after one question for each 2 MiB. The handler answers at once if the
- * page is there, or has never been used. If not a work item has Linux bring it in, as for a fault at home, and for a
- * thread that goes through memory some more.
+ * page is there, or has never been used. If not a work item has Linux bring it in, as for a
+ * fault at home, and for a thread that goes through memory some more.
  *
  * A member may write what Linux's entry lets the process write. Linux sees by its own
  * entries alone that a page has changed. So they are made dirty before a member may write:
@@ -200,22 +200,23 @@ static int answer_post(struct pcn_space *s, unsigned int kid, const struct pcn_f
 	return pcn_msg_post(kid, PCN_COHERENCY, PCN_TYPE_FRAMES, a, size);
 }
 
-/* With the mirror's lock. */
-static int answer_locked(struct lending *l, struct vm_area_struct *vma)
+/* With the mirror's lock. *@ask has pages of the VMA, and then those that are told of. */
+static int answer_locked(struct lending *l, struct vm_area_struct *vma,
+			 struct pcn_frames_ask *ask)
 {
+	struct pcn_pages around = { .first = ask->first, .last = ask->first + ask->count - 1 };
 	struct pcn_frames *a = this_cpu_ptr(&answers);
-	struct pcn_frames_ask *ask = &l->ask;
 	struct pcn_mirror *m = l->s->mirror;
-	u64 last = l->ask.first + l->ask.count - 1;
 	int err;
 
 	if (m->over || (m->gone | m->adrift) & BIT_ULL(l->kid))
 		return -ESRCH;
-	if (!pcn_mirror_avoid_changes(m, ask->page, &ask->first, &last))
+	if (!pcn_mirror_avoid_changes(m, ask->page, &around))
 		return -EAGAIN;
-	ask->count = last - ask->first + 1;
+	ask->first = around.first;
+	ask->count = around.last - around.first + 1;
 	lend_all(vma, ask, a);
-	err = look_at_wanted(ask, a) ?: pcn_mirror_lend(m, ask->first, last, l->kid);
+	err = look_at_wanted(ask, a) ?: pcn_mirror_lend(m, around.first, around.last, l->kid);
 	if (err)
 		return err;
 	a->head = (struct pcn_frames_head) {
@@ -250,15 +251,16 @@ static void ask_clip(struct pcn_frames_ask *ask, const struct vm_area_struct *vm
  */
 static int lend(struct lending *l, struct vm_area_struct *vma)
 {
+	struct pcn_frames_ask ask = l->ask;
 	int err;
 
 	if (!pcn_vma_lends(vma))
 		return -ENXIO;
-	if (!may_access(vma, &l->ask))
+	if (!may_access(vma, &ask))
 		return -EACCES;
-	ask_clip(&l->ask, vma);
+	ask_clip(&ask, vma);
 	spin_lock(&l->s->mirror->lock);
-	err = answer_locked(l, vma);
+	err = answer_locked(l, vma, &ask);
 	spin_unlock(&l->s->mirror->lock);
 	return err;
 }
@@ -322,12 +324,12 @@ static int lend_once(struct lending *l, bool *brought)
 
 static bool may_go_on(struct lending *l)
 {
+	struct pcn_pages page = { .first = l->ask.page, .last = l->ask.page };
 	struct pcn_mirror *m = l->s->mirror;
-	u64 first = l->ask.page, last = first;
 	bool calm;
 
 	spin_lock(&m->lock);
-	calm = pcn_mirror_avoid_changes(m, first, &first, &last) || m->over;
+	calm = pcn_mirror_avoid_changes(m, page.first, &page) || m->over;
 	spin_unlock(&m->lock);
 	return calm || READ_ONCE(l->s->broken);
 }

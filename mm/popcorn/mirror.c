@@ -120,15 +120,15 @@ int pcn_mirror_lend(struct pcn_mirror *m, u64 first, u64 last, unsigned int kid)
 	return 0;
 }
 
-/* False: the page is among them. Otherwise they are not in the range any more. */
-static bool avoid(const struct pcn_pages *c, u64 page, u64 *first, u64 *last)
+/* False: the page is among them. Otherwise they are not in @p any more. */
+static bool avoid(const struct pcn_pages *c, u64 page, struct pcn_pages *p)
 {
 	if (page >= c->first && page <= c->last)
 		return false;
 	if (c->first > page)
-		*last = min(*last, c->first - 1);
+		p->last = min(p->last, c->first - 1);
 	else
-		*first = max(*first, c->last + 1);
+		p->first = max(p->first, c->last + 1);
 	return true;
 }
 
@@ -136,21 +136,25 @@ static bool avoid(const struct pcn_pages *c, u64 page, u64 *first, u64 *last)
  * pcn_mirror_avoid_changes - which pages around one are not being changed?
  * @m:		the mirror
  * @page:	number of the page
- * @first:	number of the first page around it, which is changed
- * @last:	number of the last one, likewise
+ * @around:	pages around it, and it: those that are changed, and what is behind them,
+ *		are left out. As it was if the answer is false
  *
  * Context: the mirror's lock is held, and the answer stays as long as it is.
  * Return: false: it is being changed itself.
  */
-bool pcn_mirror_avoid_changes(struct pcn_mirror *m, u64 page, u64 *first, u64 *last)
+bool pcn_mirror_avoid_changes(struct pcn_mirror *m, u64 page, struct pcn_pages *around)
 {
+	struct pcn_pages p = *around;
 	unsigned int i;
 
 	lockdep_assert_held(&m->lock);
 	for (i = 0; i < m->changes; i++)
-		if (!avoid(&m->change[i], page, first, last))
+		if (!avoid(&m->change[i], page, &p))
 			return false;
-	return !m->more || avoid(&m->rest, page, first, last);
+	if (m->more && !avoid(&m->rest, page, &p))
+		return false;
+	*around = p;
+	return true;
 }
 
 /* Those that find no room are taken for one of all that lies between. */

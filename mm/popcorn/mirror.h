@@ -159,7 +159,7 @@ struct pcn_mirror *pcn_mirror_begin(struct pcn_space *s, struct mm_struct *mm);
 void pcn_mirror_end(struct pcn_mirror *m);
 void pcn_mirror_free(struct pcn_mirror *m);
 bool pcn_mirror_lose(struct pcn_mirror *m, unsigned int kid);
-bool pcn_mirror_avoid_changes(struct pcn_mirror *m, u64 page, u64 *first, u64 *last);
+bool pcn_mirror_avoid_changes(struct pcn_mirror *m, u64 page, struct pcn_pages *around);
 int pcn_mirror_lend(struct pcn_mirror *m, u64 first, u64 last, unsigned int kid);
 int pcn_mirror_init(void);
 

@@ -4,9 +4,8 @@
 # vm: --kernels 3 --mem 192M --timeout 3000 --add build/tools/selftests:/programs
 # vm: --append popcorn_memory=coherent --secondary-append popcorn_memory=coherent
 #
-# The same as cases.sh, with coherent memory; but for "merge", which finds a fault there that
-# is not mended: see "Coherent memory" in Documentation/popcorn/pages.rst.
+# The same as cases.sh, with coherent memory; but for "records", which it has none of.
 
 set -- fail file uffd stack reuse overlap torn step cost pin trace share foreign vdso vsyscall \
-	audit
+	merge audit
 . /selftests/cases.sh
