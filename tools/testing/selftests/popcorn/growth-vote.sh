@@ -6,7 +6,7 @@
 # vm: --append popcorn_protocol=vote --secondary-append popcorn_protocol=vote
 # vm-long: --timeout 1800
 #
-# The same with the other protocol; 10,000 migrations only with LONG=1.
+# The same with the other protocol; less of it without LONG=1.
 
 . /selftests/lib.sh
 . /selftests/threads-lib.sh

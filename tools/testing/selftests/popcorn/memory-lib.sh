@@ -32,12 +32,13 @@ program()
 	results "/tmp/$name.tap"
 }
 
+# all_memory_tests RELAYOUTS LOSSES: so many rounds of each
 all_memory_tests()
 {
-	program relayout 0,1,2,3 "${ROUNDS:-300}" 120
+	program relayout 0,1,2,3 "$1" 120
 	echo /tmp/core >/proc/sys/kernel/core_pattern
 	fill 16
-	program loss 1,2,3 "${ROUNDS:-8}" /tmp/core
+	program loss 1,2,3 "$2" /tmp/core
 	rm /filler/file
 	check "no thread is left" await 5 no_thread
 	check "no space is left" await 5 no_space

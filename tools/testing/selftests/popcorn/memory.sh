@@ -9,4 +9,4 @@
 . /selftests/threads-lib.sh
 . /selftests/memory-lib.sh
 
-all_memory_tests
+all_memory_tests 300 8

@@ -12,8 +12,8 @@
 # Streams: ordered pairs of kernels times channels, or pairs on one channel.
 PAIRS=12
 STREAMS=48
-# Messages in all streams together. A million takes five times as long.
-MIXED=1000000
+# Messages in all streams together
+[ "${LONG:-}" = 1 ] && MIXED=1000000 || MIXED=250000
 # Those of full length, most of which wait for room.
 FULL=48000
 # Those of a steady stream.
