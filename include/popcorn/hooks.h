@@ -144,6 +144,7 @@ void pcn_task_free(struct task_struct *p);
 long pcn_syscall_enter(struct pt_regs *regs, long nr);
 void pcn_syscall_exit(struct pt_regs *regs);
 void pcn_visitor_signal(void);
+void pcn_visitor_dies(void);
 bool pcn_visitor_bad_area(struct pt_regs *regs, unsigned long address, bool missing);
 void pcn_to_user_mode(struct pt_regs *regs);
 bool pcn_setaffinity(pid_t pid, unsigned int len,
@@ -330,6 +331,7 @@ static inline void pcn_task_free(struct task_struct *p) { }
 static inline long pcn_syscall_enter(struct pt_regs *regs, long nr) { return nr; }
 static inline void pcn_syscall_exit(struct pt_regs *regs) { }
 static inline void pcn_visitor_signal(void) { }
+static inline void pcn_visitor_dies(void) { }
 static inline bool pcn_visitor_bad_area(struct pt_regs *regs, unsigned long address,
 					bool missing)
 {

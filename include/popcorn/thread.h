@@ -122,6 +122,7 @@ void pcn_arch_gprs_load(const u64 gprs[PCN_GPRS]);
 int pcn_arch_state_load(const struct pcn_thread_msg *m, bool gprs);
 int pcn_arch_may_leave(void);
 void pcn_arch_rewind(u64 gprs[PCN_GPRS]);
+void pcn_arch_leave_call(void);
 void pcn_arch_do_call(struct pt_regs *regs);
 void pcn_arch_trap_save(struct pcn_thread_msg *m);
 void pcn_arch_trap_load(const struct pcn_thread_msg *m);

@@ -418,7 +418,7 @@ static struct preempt_ops switch_ops = {
 };
 
 /**
- * pcn_affinity_visit - the current task is a visitor from now on
+ * pcn_affinity_visit - the current task is a visitor from now on, or of another thread
  * @t:		its thread
  * @cpus:	what it is bound to, from pcn_affinity_get()
  *
@@ -432,10 +432,13 @@ void pcn_affinity_visit(struct pcn_thread *t, const u64 *cpus)
 
 	memcpy(mask, cpus, sizeof(mask));
 	/* Without memory, or if its CPUs have gone, it may be on any. */
-	if (pcn_cpus_touch(mask, pcn_self()))
+	if (pcn_cpus_touch(mask, pcn_self()) ||
+	    !cpumask_equal(&current->cpus_mask, cpu_possible_mask))
 		set_own_part(0, mask);
-	preempt_notifier_init(&t->switches, &switch_ops);
-	preempt_notifier_register(&t->switches);
+	if (!t->switches.ops) {
+		preempt_notifier_init(&t->switches, &switch_ops);
+		preempt_notifier_register(&t->switches);
+	}
 	preempt_disable();
 	tell_machine_number(&t->switches, smp_processor_id());
 	preempt_enable();

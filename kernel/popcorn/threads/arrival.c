@@ -2,9 +2,9 @@
 /*
  * Arrivals: visitors between the message that brings them and user mode.
  *
- * An arrival is the state of a thread, as PCN_TYPE_ARRIVE has brought it. It first waits
- * in the list of its process, then it is *arriving* while the keeper (keeper.c) makes a
- * task of it. It ends with pcn_arrival_end(): either the visitor runs, or its shadow is
+ * An arrival is the state of a thread, as PCN_TYPE_ARRIVE has brought it. If there is an
+ * idle visitor (idle.c) that becomes the thread's. Otherwise the arrival waits in the list
+ * of its process; then it is *arriving* while the keeper (keeper.c) makes a task of it. It ends with pcn_arrival_end(): either the visitor runs, or its shadow is
  * told that there will be no visitor. One of the two happens, once (internal.h), and no
  * lack of memory prevents it. An arrival carries the memory for the refusal, and the
  * message is taken out of the ring only when there is an arrival to put it in.
@@ -24,7 +24,7 @@
 #include "internal.h"
 #include "process.h"
 
-/* Those of all processes that keepers are making tasks of; pcn_processes_lock. */
+/* Those of all processes of which visitors are being made; pcn_processes_lock. */
 static LIST_HEAD(arriving);
 
 /**
@@ -148,8 +148,14 @@ bool pcn_arrival_ready(void)
 	return spare_arrival && pcn_reserve_fill(&spare_arrival->reserve, 1, gfp);
 }
 
-/* The process's keeper goes on with the arrival. */
-static int hand_to_keeper(u64 number, struct pcn_arrival *a)
+static void hand_to_keeper(struct pcn_process *p, struct pcn_arrival *a)
+{
+	list_add_tail(&a->node, &p->arrivals);
+	wake_up(&p->wake);
+}
+
+/* Its process goes on with the arrival. */
+static int hand_over(u64 number, struct pcn_arrival *a)
 {
 	struct pcn_process *p;
 	int err = -ESRCH;
@@ -157,8 +163,10 @@ static int hand_to_keeper(u64 number, struct pcn_arrival *a)
 	spin_lock(&pcn_processes_lock);
 	p = pcn_process_find(number);
 	if (p && !p->tgid) {
-		list_add_tail(&a->node, &p->arrivals);
-		wake_up(&p->wake);
+		if (pcn_idle_take(p, a))
+			list_add_tail(&a->node, &arriving);
+		else
+			hand_to_keeper(p, a);
 		err = 0;
 	}
 	spin_unlock(&pcn_processes_lock);
@@ -197,7 +205,7 @@ void pcn_arrival_on_message(const struct pcn_message *msg)
 	memcpy(&a->msg, m, msg->length);
 	/* Once it is handed over it may be gone. */
 	spare_arrival = NULL;
-	err = hand_to_keeper(m->process, a);
+	err = hand_over(m->process, a);
 	if (err) {
 		spare_arrival = a;
 		arrival_refuse(msg->kid, m, err, NULL);

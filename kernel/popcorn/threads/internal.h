@@ -194,6 +194,7 @@ struct pcn_thread *pcn_thread_self(void);
 struct pcn_thread *pcn_thread_find(u64 number, u64 attempt);
 int pcn_thread_enlist(struct pcn_thread *t, u64 number);
 void pcn_thread_depart(struct pcn_thread *t, unsigned int kid);
+void pcn_thread_forget(struct pcn_thread *t);
 long pcn_threads_in_use(void);
 
 /* thread_msg.c */
@@ -278,6 +279,12 @@ u64 pcn_process_members(struct task_struct *task);
 /* arrival.c */
 int pcn_arrival_end(struct pcn_arrival *a, int err);
 bool pcn_arrival_cancel(const struct pcn_message *msg);
+
+/* idle.c */
+struct pcn_arrival *pcn_idle_wait(u64 number);
+
+/* keeper.c */
+void pcn_block_signals(void);
 
 /* syscall.c */
 int pcn_thread_may_go(unsigned int kid);

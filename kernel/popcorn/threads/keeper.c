@@ -90,14 +90,25 @@ static int make_mm(const struct birth *b)
 	return PTR_ERR_OR_ZERO(s);
 }
 
-/* Visitors inherit the blocked signals: all but the one that ends them. */
-static int be_born(const struct birth *b, struct pcn_process *p)
+/**
+ * pcn_block_signals - the current task has no signals but the one that ends it
+ *
+ * Context: process.
+ */
+void pcn_block_signals(void)
 {
 	sigset_t blocked;
-	int err;
 
 	siginitsetinv(&blocked, sigmask(SIGKILL));
 	sigprocmask(SIG_SETMASK, &blocked, NULL);
+}
+
+/* Visitors inherit the blocked signals. */
+static int be_born(const struct birth *b, struct pcn_process *p)
+{
+	int err;
+
+	pcn_block_signals();
 	spin_lock_irq(&current->sighand->siglock);
 	flush_signal_handlers(current, 1);
 	spin_unlock_irq(&current->sighand->siglock);
@@ -135,6 +146,7 @@ static void close_process(struct pcn_process *p)
 
 	spin_lock(&pcn_processes_lock);
 	list_del(&p->node);
+	pcn_idle_end_all(p);
 	spin_unlock(&pcn_processes_lock);
 	while ((a = pcn_arrival_next(p)))
 		pcn_arrival_end(a, -ESRCH);

@@ -95,6 +95,7 @@ struct pcn_process *pcn_process_new(u64 number, u64 members,
 	p->introduced = p->hosts;
 	mutex_init(&p->hosting);
 	INIT_LIST_HEAD(&p->arrivals);
+	INIT_LIST_HEAD(&p->idle);
 	init_waitqueue_head(&p->wake);
 	return p;
 }

@@ -7,6 +7,7 @@
  *	members.c	the kernels that share a process, and what the loss of one means
  *	keeper.c	elsewhere: the task from which visitors are made
  *	arrival.c	elsewhere: visitors between the message and user mode
+ *	idle.c		elsewhere: visitors whose thread has gone home
  *
  * internal.h has what others use of them.
  */
@@ -84,6 +85,8 @@ static_assert(sizeof(struct pcn_hosts_msg) == 16);
  * @introduced:	at the origin: those of them that all others know of
  * @hosting:	at the origin: one kernel at a time is to become a host, when there is a space
  * @arrivals:	elsewhere: visitors that are to be
+ * @idle:	elsewhere: visitors whose thread has gone
+ * @idle_count:	elsewhere: how many
  * @reserve:	elsewhere: memory to tell the origin that this part of it is lost
  * @wake:	for the keeper
  * @end:	for the keeper: it has to end
@@ -103,6 +106,8 @@ struct pcn_process {
 	u64			introduced;
 	struct mutex		hosting;
 	struct list_head	arrivals;
+	struct list_head	idle;
+	unsigned int		idle_count;
 	struct pcn_reserve	reserve;
 	wait_queue_head_t	wake;
 	bool			end;
@@ -137,5 +142,9 @@ void pcn_process_on_end(const struct pcn_message *msg);
 struct pcn_arrival *pcn_arrival_next(struct pcn_process *p);
 bool pcn_arrival_ready(void);
 void pcn_arrival_on_message(const struct pcn_message *msg);
+
+/* idle.c */
+bool pcn_idle_take(struct pcn_process *p, struct pcn_arrival *a);
+void pcn_idle_end_all(struct pcn_process *p);
 
 #endif /* _KERNEL_POPCORN_THREADS_PROCESS_H */

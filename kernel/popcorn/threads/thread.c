@@ -131,7 +131,8 @@ int pcn_thread_enlist(struct pcn_thread *t, u64 number)
 {
 	int err = 0;
 
-	t->msg = kzalloc(sizeof(*t->msg), GFP_KERNEL_ACCOUNT);
+	if (!t->msg)
+		t->msg = kzalloc(sizeof(*t->msg), GFP_KERNEL_ACCOUNT);
 	if (!t->msg)
 		return -ENOMEM;
 	t->coherent = pcn_space_is_coherent(current->mm->popcorn);
@@ -162,6 +163,30 @@ void pcn_thread_depart(struct pcn_thread *t, unsigned int kid)
 	t->at = kid;
 	pcn_thread_open(t);
 	spin_unlock(&pcn_threads_lock);
+}
+
+/**
+ * pcn_thread_forget - a visitor has no thread any more
+ * @t:	the current thread, which has told its shadow
+ *
+ * From now on no message reaches it.
+ *
+ * Context: process.
+ */
+void pcn_thread_forget(struct pcn_thread *t)
+{
+	spin_lock(&pcn_threads_lock);
+	hash_del(&t->node);
+	spin_unlock(&pcn_threads_lock);
+	t->number = 0;
+	t->op = PCN_THREAD_NONE;
+	t->end = PCN_THREAD_NONE;
+	t->open = false;
+	t->command = PCN_THREAD_NONE;
+	t->linger = t->futex_linger = (struct pcn_linger) {};
+	t->futex_since = 0;
+	t->calls = 0;
+	t->hold = (struct pcn_hold_thread) {};
 }
 
 /**

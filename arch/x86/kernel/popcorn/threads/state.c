@@ -150,6 +150,13 @@ void pcn_arch_gprs_save(u64 gprs[PCN_GPRS])
 	gprs[GS_BASE] = x86_gsbase_read_task(current);
 }
 
+/* One that user mode has made by itself, and that the kernel does not allow, is 0. */
+static void load_base(int which, u64 base)
+{
+	if (do_arch_prctl_64(current, which, base))
+		do_arch_prctl_64(current, which, 0);
+}
+
 /**
  * pcn_arch_gprs_load - give the current task general registers
  * @gprs:	the registers, which may be anything: what could do harm is not taken
@@ -173,8 +180,8 @@ void pcn_arch_gprs_load(const u64 gprs[PCN_GPRS])
 	regs->ss = __USER_DS;
 	regs->flags = (regs->flags & USER_FLAGS) | X86_EFLAGS_IF |
 		      X86_EFLAGS_FIXED;
-	do_arch_prctl_64(current, ARCH_SET_FS, gprs[FS_BASE]);
-	do_arch_prctl_64(current, ARCH_SET_GS, gprs[GS_BASE]);
+	load_base(ARCH_SET_FS, gprs[FS_BASE]);
+	load_base(ARCH_SET_GS, gprs[GS_BASE]);
 }
 
 /**
@@ -211,6 +218,8 @@ static int load_xstate(const void *xstate)
 	set_thread_flag(TIF_NEED_FPU_LOAD);
 	__fpu_invalidate_fpregs_state(fpu);
 	fpregs_unlock();
+	/* It may not be among what is copied, and be that of another thread. */
+	fpu->fpstate->regs.xsave.i387.mxcsr = MXCSR_DEFAULT;
 	err = copy_uabi_from_kernel_to_xstate(fpu->fpstate, xstate, &pkru);
 	if (!err)
 		write_pkru(pkru);
@@ -253,6 +262,18 @@ void pcn_arch_rewind(u64 gprs[PCN_GPRS])
 
 	regs->ip -= 2;
 	regs->ax = regs->orig_ax;
+}
+
+/**
+ * pcn_arch_leave_call - the current task's registers are not those of a system call
+ *
+ * None is restarted.
+ *
+ * Context: process.
+ */
+void pcn_arch_leave_call(void)
+{
+	current_pt_regs()->orig_ax = -1;
 }
 
 /**
