@@ -12,6 +12,7 @@
 #define _POPCORN_SPACE_H
 
 #include <linux/build_bug.h>
+#include <linux/list.h>
 #include <linux/types.h>
 
 #include <popcorn/msg.h>
@@ -139,6 +140,18 @@ static_assert(sizeof(struct pcn_vma) == 32);
 /** PCN_VMA_PART - of pcn_vma.flags: which part of the vDSO it is, enum pcn_vdso_part */
 #define PCN_VMA_PART	GENMASK_ULL(63, 62)
 
+/**
+ * struct pcn_give - pages that a member gives up: see pcn_space_give_up()
+ * @node:	in the list of the space
+ * @first:	number of the first page
+ * @last:	number of the last one
+ */
+struct pcn_give {
+	struct list_head	node;
+	u64			first;
+	u64			last;
+};
+
 struct pcn_space *pcn_space_create(u64 number, u64 members, unsigned int origin);
 struct pcn_space *pcn_space_create_mm(u64 number, u64 members,
 				      unsigned int origin, struct mm_struct *mm,
@@ -155,6 +168,9 @@ bool pcn_space_admit(u64 number, u64 hosts);
 void pcn_space_break(u64 number);
 void pcn_kept_forgot(u64 number, unsigned int kid);
 void pcn_borrow_thread_ends(struct mm_struct *mm);
+bool pcn_space_give_up(struct pcn_space *space, struct pcn_give *give, u64 first, u64 last);
+void pcn_space_give_up_end(struct pcn_space *space, struct pcn_give *give);
+void pcn_space_given_up(u64 number, unsigned int kid, u64 first, u64 last);
 bool pcn_space_lose_member(u64 number, unsigned int kid);
 void pcn_mm_kill_users(const struct mm_struct *mm, const char *why);
 void pcn_space_destroy(struct pcn_space *space);

@@ -74,11 +74,14 @@ enum pcn_home_reason {
  * @attempt:	how often it had left, this time included
  * @op:		enum pcn_thread_msg_type
  * @reason:	enum pcn_home_reason; of PCN_THREAD_REFUSED why not, a positive errno; of
- *		PCN_THREAD_RESULT whether there is a @vma: 1, or 0
+ *		PCN_THREAD_RESULT whether there is a @vma: 1, or 0; of PCN_THREAD_CALL whether
+ *		the visitor's kernel has given up pages: 1, or 0
  * @xsize:	bytes of @xstate that are used
  * @trap:	number of the exception
  * @error:	its error code
  * @address:	of a page fault
+ * @given_first: number of the first page that was given up
+ * @given_last:	number of the last one
  * @comm:	name of the thread
  * @gprs:	general registers
  * @info:	of an exception's signal
@@ -96,8 +99,16 @@ struct pcn_thread_msg {
 	u32	reason;
 	u32	xsize;
 	u32	trap;
-	u64	error;
-	u64	address;
+	union {
+		struct {
+			u64	error;
+			u64	address;
+		};
+		struct {
+			u64	given_first;
+			u64	given_last;
+		};
+	};
 	u8	comm[16];
 	u64	gprs[PCN_GPRS];
 	union {
@@ -129,5 +140,6 @@ void pcn_arch_trap_load(const struct pcn_thread_msg *m);
 bool pcn_arch_call_is_local(long nr);
 bool pcn_arch_call_needs_origin(long nr);
 bool pcn_arch_call_maps(long nr);
+bool pcn_arch_call_removes(const struct pt_regs *regs, long nr, u64 *first, u64 *last);
 
 #endif /* _POPCORN_THREAD_H */

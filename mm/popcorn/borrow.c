@@ -16,6 +16,12 @@
  * whose lock such a thread may hold, but by their file, which is there for that:
  * unmap_mapping_range() is how drivers take frames away.
  *
+ * A thread that is about to have pages taken away, as by munmap(2), gives them up first: it
+ * removes their entries itself, and its call says so. The origin need not ask for that then.
+ * The argument that it knows of every entry all the same: what it has been asked for before
+ * the call is of no use for these pages (&question.void_first), and what it is asked for
+ * later comes later, in the same channel, and is entered anew.
+ *
  * An answer may refuse a page: it is no memory that the origin can lend, or the access is
  * not allowed. Then the thread goes there (pcn_borrow_was_refused()).
  */
@@ -52,6 +58,8 @@
  * @page:	number of the page
  * @cookie:	of the question
  * @answered:	@answer is there, or there will be none
+ * @void_first:	of what the answer will have, pages from this one on ...
+ * @void_last:	... to this one have been given up meanwhile; none if that is less
  * @stale:	pages of the answer have been taken away since
  * @status:	0, or why there is no frame
  * @done:	completed with @answered
@@ -64,6 +72,8 @@ struct question {
 	u32			cookie;
 	bool			answered;
 	bool			stale;
+	u64			void_first;
+	u64			void_last;
 	int			status;
 	struct completion	done;
 	struct pcn_frames	answer;
@@ -75,6 +85,7 @@ struct question {
  * @file:	of all VMAs
  * @lock:	protects what follows; the locks of page tables are taken inside
  * @questions:	that have been asked, or whose refusal is still to be heard of
+ * @gives:	pages that threads are giving up
  * @cookie:	of the last one
  * @next:	the page after those that the last answer had
  * @ahead:	how many were wanted ahead then
@@ -89,6 +100,7 @@ struct pcn_borrow {
 	struct file		*file;
 	spinlock_t		lock;
 	struct list_head	questions;
+	struct list_head	gives;
 	u32			cookie;
 	u64			next;
 	unsigned int		ahead;
@@ -119,8 +131,22 @@ static unsigned int think_ahead(struct pcn_borrow *b, u64 page)
 	return b->ahead;
 }
 
+/* What is in its block: of the answer to @q these pages are of no use. */
+static void question_void(struct question *q, u64 first, u64 last)
+{
+	u64 block = round_down(q->page, PCN_BLOCK_PAGES);
+
+	first = max(first, block);
+	last = min(last, block + PCN_BLOCK_PAGES - 1);
+	if (first > last)
+		return;
+	q->void_first = min(q->void_first, first);
+	q->void_last = max(q->void_last, last);
+}
+
 static struct question *question_new(struct pcn_borrow *b, u64 page, u16 *ahead)
 {
+	struct pcn_give *give;
 	struct question *q = kmem_cache_alloc(question_cache, GFP_KERNEL);
 
 	if (!q)
@@ -129,12 +155,16 @@ static struct question *question_new(struct pcn_borrow *b, u64 page, u16 *ahead)
 	q->page = page;
 	q->answered = false;
 	q->stale = false;
+	q->void_first = U64_MAX;
+	q->void_last = 0;
 	q->status = 0;
 	init_completion(&q->done);
 	spin_lock(&b->lock);
 	q->cookie = ++b->cookie;
 	*ahead = think_ahead(b, page);
 	list_add(&q->node, &b->questions);
+	list_for_each_entry(give, &b->gives, node)
+		question_void(q, give->first, give->last);
 	spin_unlock(&b->lock);
 	return q;
 }
@@ -544,6 +574,17 @@ static bool answer_fits(const struct question *q, const struct pcn_frames_head *
 	return h->status || (h->first <= q->page && q->page < h->first + h->count);
 }
 
+/* What else it has is still right. */
+static void answer_forget(struct question *q, u64 first, u64 last)
+{
+	u64 begin = q->answer.head.first, end = begin + q->answer.head.count, page;
+
+	for (page = max(first, begin); page < end && page <= last; page++)
+		q->answer.frame[page - begin] = 0;
+	if (q->page >= first && q->page <= last)
+		q->stale = true;
+}
+
 static void take_answer(struct pcn_borrow *b, const struct pcn_frames *a)
 {
 	struct question *q = find_cookie(b, a->head.cookie);
@@ -552,8 +593,10 @@ static void take_answer(struct pcn_borrow *b, const struct pcn_frames *a)
 	if (!q)
 		return;
 	q->status = answer_fits(q, &a->head) ? a->head.status : -EPROTO;
-	if (!q->status)
+	if (!q->status) {
 		memcpy(&q->answer, a, sizeof(a->head) + a->head.count * sizeof(a->frame[0]));
+		answer_forget(q, q->void_first, q->void_last);
+	}
 	WRITE_ONCE(q->answered, true);
 	complete(&q->done);
 }
@@ -592,17 +635,6 @@ static const struct pcn_msg_type frames_type = {
 
 /* --- forgetting --- */
 
-/* What else it has is still right. */
-static void answer_forget(struct question *q, u64 first, u64 last)
-{
-	u64 begin = q->answer.head.first, end = begin + q->answer.head.count, page;
-
-	for (page = max(first, begin); page < end && page <= last; page++)
-		q->answer.frame[page - begin] = 0;
-	if (q->page >= first && q->page <= last)
-		q->stale = true;
-}
-
 /* With &pcn_borrow.lock. Those that have no answer yet will get one of today. */
 static void answers_forget(struct pcn_borrow *b, u64 first, u64 last)
 {
@@ -626,14 +658,14 @@ static bool clear_entries(struct vm_area_struct *vma, unsigned long start, unsig
 		return false;
 	begin = pmd ? pte_offset_map_lock(vma->vm_mm, pmd, start, &ptl) : NULL;
 	if (!begin)
-		return mm_tlb_flush_pending(vma->vm_mm);
+		return mm_tlb_flush_nested(vma->vm_mm);
 	for (pte = begin; start < end; pte++, start += PAGE_SIZE) {
 		if (pte_none(ptep_get(pte)))
 			continue;
 		ptep_get_and_clear(vma->vm_mm, start, pte);
 		any = true;
 	}
-	any |= mm_tlb_flush_pending(vma->vm_mm);
+	any |= mm_tlb_flush_nested(vma->vm_mm);
 	pte_unmap_unlock(begin, ptl);
 	return any;
 }
@@ -646,24 +678,34 @@ static void vma_forget(struct vm_area_struct *vma, u64 first, u64 last)
 	unsigned long at, next;
 	bool any = false;
 
+	/* So others see it who find no entry: another thread's, the handler's, Linux's own. */
+	inc_tlb_flush_pending(vma->vm_mm);
 	for (at = from; at < to; at = next) {
 		next = min(to, round_down(at, PMD_SIZE) + PMD_SIZE);
 		any |= clear_entries(vma, at, next);
 	}
 	if (any)
 		flush_tlb_range(vma, from, to);
+	dec_tlb_flush_pending(vma->vm_mm);
+}
+
+/* With the mapping's lock. */
+static void forget_locked(struct address_space *mapping, u64 first, u64 last)
+{
+	struct vm_area_struct *vma;
+
+	vma_interval_tree_foreach(vma, &mapping->i_mmap, first, last)
+		vma_forget(vma, first, last);
 }
 
 /* False: that has to wait, or is much. */
 static bool forget_at_once(struct pcn_borrow *b, u64 first, u64 last)
 {
 	struct address_space *mapping = b->file->f_mapping;
-	struct vm_area_struct *vma;
 
 	if (last - first >= AT_ONCE_PAGES || !i_mmap_trylock_read(mapping))
 		return false;
-	vma_interval_tree_foreach(vma, &mapping->i_mmap, first, last)
-		vma_forget(vma, first, last);
+	forget_locked(mapping, first, last);
 	i_mmap_unlock_read(mapping);
 	return true;
 }
@@ -743,6 +785,74 @@ static const struct pcn_msg_type forget_type = {
 	.handle		= on_forget,
 };
 
+/* --- giving up --- */
+
+/* Questions that have been asked, or are asked before the origin hears of it. */
+static void give_begin(struct pcn_borrow *b, struct pcn_give *give)
+{
+	struct question *q;
+
+	spin_lock(&b->lock);
+	list_add(&give->node, &b->gives);
+	list_for_each_entry(q, &b->questions, node) {
+		if (!q->answered)
+			question_void(q, give->first, give->last);
+		else if (!q->status)
+			answer_forget(q, give->first, give->last);
+	}
+	spin_unlock(&b->lock);
+}
+
+/**
+ * pcn_space_give_up - remove entries of pages that the current thread has changed at the origin
+ * @s:		the space, at a member
+ * @give:	for what is under way until pcn_space_give_up_end()
+ * @first:	number of the first page
+ * @last:	number of the last one
+ *
+ * The origin is to be told, by the message that asks for the change, and need not ask for it
+ * then (pcn_space_given_up()). A thread that faults there before that has been sent gets
+ * nothing, and faults again.
+ *
+ * Context: process, with no lock held; sleeps.
+ * Return: has that been done? Not without coherent memory, nor if it is much.
+ */
+bool pcn_space_give_up(struct pcn_space *s, struct pcn_give *give, u64 first, u64 last)
+{
+	struct pcn_borrow *b = s->borrow;
+	struct address_space *mapping;
+
+	if (!b || last - first >= PCN_GIVE_MAX)
+		return false;
+	give->first = first;
+	give->last = last;
+	give_begin(b, give);
+	mapping = b->file->f_mapping;
+	if (last - first < AT_ONCE_PAGES) {
+		i_mmap_lock_read(mapping);
+		forget_locked(mapping, first, last);
+		i_mmap_unlock_read(mapping);
+	} else {
+		unmap_mapping_range(mapping, first << PAGE_SHIFT,
+				    (last - first + 1) << PAGE_SHIFT, 1);
+	}
+	return true;
+}
+
+/**
+ * pcn_space_give_up_end - the origin will hear of it before any question from now on
+ * @s:		the space
+ * @give:	from pcn_space_give_up(), which has returned true
+ *
+ * Context: process.
+ */
+void pcn_space_give_up_end(struct pcn_space *s, struct pcn_give *give)
+{
+	spin_lock(&s->borrow->lock);
+	list_del(&give->node);
+	spin_unlock(&s->borrow->lock);
+}
+
 /* --- begin and end --- */
 
 static const struct file_operations borrow_fops = {};
@@ -777,6 +887,7 @@ int pcn_borrow_begin(struct pcn_space *s)
 	b->s = s;
 	spin_lock_init(&b->lock);
 	INIT_LIST_HEAD(&b->questions);
+	INIT_LIST_HEAD(&b->gives);
 	INIT_DELAYED_WORK(&b->work, forget_work);
 	s->borrow = b;
 	return 0;

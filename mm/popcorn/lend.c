@@ -216,7 +216,8 @@ static int answer_locked(struct lending *l, struct vm_area_struct *vma,
 	ask->first = around.first;
 	ask->count = around.last - around.first + 1;
 	lend_all(vma, ask, a);
-	err = look_at_wanted(ask, a) ?: pcn_mirror_lend(m, around.first, around.last, l->kid);
+	err = look_at_wanted(ask, a) ?:
+	      pcn_lent_add(&m->lent, ask->first, a->frame, ask->count, l->kid);
 	if (err)
 		return err;
 	a->head = (struct pcn_frames_head) {

@@ -58,9 +58,6 @@
 /* So often a thread that waits looks whether a kernel that is down is parked. */
 #define LOOK_JIFFIES		(HZ / 20 + 1)
 
-/* Parts that a block is divided into, to know better who may map what. */
-#define PART_SHIFT		6
-
 static struct pcn_linger forget_linger;
 
 /* --- who may map what --- */
@@ -68,56 +65,7 @@ static struct pcn_linger forget_linger;
 /* With the lock. */
 static u64 lent_in(struct pcn_mirror *m, u64 first, u64 last)
 {
-	unsigned long part;
-	void *entry;
-	u64 who = 0;
-
-	xa_for_each_range(&m->lent, part, entry, first >> PART_SHIFT, last >> PART_SHIFT)
-		who |= xa_to_value(entry);
-	return who & ~(m->gone | m->adrift);
-}
-
-/*
- * Nobody is told of anything there before the change is over. Parts that are changed as a
- * whole are lent to nobody any more, but for those that have not forgotten.
- */
-static void lent_forget(struct pcn_mirror *m, u64 first, u64 last)
-{
-	u64 begin = DIV_ROUND_UP(first, 1 << PART_SHIFT), end = (last + 1) >> PART_SHIFT;
-	unsigned long part;
-	void *entry;
-
-	if (begin >= end)
-		return;
-	xa_for_each_range(&m->lent, part, entry, begin, end - 1)
-		if (!(xa_to_value(entry) & m->adrift))
-			xa_erase(&m->lent, part);
-}
-
-/**
- * pcn_mirror_lend - a kernel may come to map frames of these pages
- * @m:		the mirror
- * @first:	number of the first page
- * @last:	number of the last one
- * @kid:	the kernel
- *
- * Context: the mirror's lock is held.
- * Return: 0; -ENOMEM.
- */
-int pcn_mirror_lend(struct pcn_mirror *m, u64 first, u64 last, unsigned int kid)
-{
-	unsigned long part;
-	void *old, *new;
-
-	lockdep_assert_held(&m->lock);
-	for (part = first >> PART_SHIFT; part <= last >> PART_SHIFT; part++) {
-		old = xa_load(&m->lent, part);
-		new = xa_mk_value((old ? xa_to_value(old) : 0) | BIT_ULL(kid));
-		if (old != new &&
-		    xa_err(xa_store(&m->lent, part, new, GFP_NOWAIT | __GFP_NOWARN)))
-			return -ENOMEM;
-	}
-	return 0;
+	return pcn_lent_to(&m->lent, first, last) & ~(m->gone | m->adrift);
 }
 
 /* False: the page is among them. Otherwise they are not in @p any more. */
@@ -337,20 +285,25 @@ static void keep_block(struct pcn_mirror *m, unsigned long start, unsigned long 
 	pte_unmap_unlock(begin, ptl);
 }
 
+static u64 next_lent(struct pcn_mirror *m, u64 page, u64 last, u64 users)
+{
+	u64 next;
+
+	spin_lock(&m->lock);
+	next = page > last ? U64_MAX : pcn_lent_next(&m->lent, page, last, users);
+	spin_unlock(&m->lock);
+	return next;
+}
+
 /* The page tables are there as long as their entries are about to be removed. */
 static void keep_lent(struct pcn_mirror *m, u64 first, u64 last, u64 users)
 {
-	unsigned long part;
-	void *entry;
-	u64 from, to;
+	u64 page, end;
 
 	pcn_kept_for(m->kept, users);
-	xa_for_each_range(&m->lent, part, entry, first >> PART_SHIFT, last >> PART_SHIFT) {
-		if (!(xa_to_value(entry) & users))
-			continue;
-		from = max(first, (u64)part << PART_SHIFT);
-		to = min(last, (((u64)part + 1) << PART_SHIFT) - 1);
-		keep_block(m, from << PAGE_SHIFT, (to + 1) << PAGE_SHIFT);
+	for (page = first; (page = next_lent(m, page, last, users)) <= last; page = end) {
+		end = min(round_down(page, PCN_BLOCK_PAGES) + PCN_BLOCK_PAGES, last + 1);
+		keep_block(m, page << PAGE_SHIFT, end << PAGE_SHIFT);
 	}
 }
 
@@ -370,8 +323,9 @@ static void forget_range(struct pcn_mirror *m, u64 first, u64 last, u64 who,
 		forget_everywhere(m, &f, who, limit_ms);
 	if (READ_ONCE(m->adrift))
 		keep_lent(m, first, last, READ_ONCE(m->adrift));
+	/* Nobody is told of anything there before the change is over. */
 	spin_lock(&m->lock);
-	lent_forget(m, first, last);
+	pcn_lent_clear(&m->lent, first, last, ~m->adrift);
 	spin_unlock(&m->lock);
 }
 
@@ -440,7 +394,7 @@ static void mirror_release(struct mmu_notifier *notifier)
 	/* Until now somebody may have kept a frame. */
 	if (m->kept)
 		pcn_kept_end(m->kept);
-	xa_destroy(&m->lent);
+	pcn_lent_end(&m->lent);
 	kfree(m);
 }
 
@@ -542,6 +496,31 @@ bool pcn_mirror_lose(struct pcn_mirror *m, unsigned int kid)
 	spin_unlock(&m->lock);
 	wake_up_all(&m->wait);
 	return adrift;
+}
+
+/**
+ * pcn_space_given_up - a member has no entry of some pages, as it says, and is about to say why
+ * @number:	of the space
+ * @kid:	the member
+ * @first:	number of the first page
+ * @last:	number of the last one
+ *
+ * Of what it has asked for before it will enter none of these pages either
+ * (pcn_space_give_up()). What it asks for later comes later: this is called by a handler of
+ * the channel of questions.
+ *
+ * Context: a handler.
+ */
+void pcn_space_given_up(u64 number, unsigned int kid, u64 first, u64 last)
+{
+	struct pcn_space *s = pcn_space_find(number);
+	struct pcn_mirror *m = s ? s->mirror : NULL;
+
+	if (!m || first > last || last > PCN_LAST_PAGE || last - first >= PCN_GIVE_MAX)
+		return;
+	spin_lock(&m->lock);
+	pcn_lent_clear(&m->lent, first, last, BIT_ULL(kid) & ~m->adrift);
+	spin_unlock(&m->lock);
 }
 
 static void on_forgot(const struct pcn_message *msg)

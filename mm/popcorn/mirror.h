@@ -21,6 +21,9 @@ struct pcn_kept;
 /** PCN_BLOCK_PAGES - pages of a block: what one page table has, and one answer is about */
 #define PCN_BLOCK_PAGES		512
 
+/** PCN_GIVE_MAX - so many pages are given up at a time, at most: a handler notes it */
+#define PCN_GIVE_MAX		(32 * PCN_BLOCK_PAGES)
+
 /** PCN_CHANGES - changes at a time that are told apart */
 #define PCN_CHANGES		8
 
@@ -122,7 +125,7 @@ struct pcn_pages {
  * @stats:	of the space, as long as not @over
  * @kept:	frames that must not be used for anything else
  * @lock:	protects what follows; the locks of page tables are taken inside
- * @lent:	by number of a part of a block: the kernels that may map frames of it
+ * @lent:	which kernels may map which pages: see lent.c
  * @wait:	for the end of a change, or for what was to be forgotten
  * @change:	nobody is told of frames of these pages, as they are being changed
  * @changes:	so many are in @change
@@ -160,8 +163,15 @@ void pcn_mirror_end(struct pcn_mirror *m);
 void pcn_mirror_free(struct pcn_mirror *m);
 bool pcn_mirror_lose(struct pcn_mirror *m, unsigned int kid);
 bool pcn_mirror_avoid_changes(struct pcn_mirror *m, u64 page, struct pcn_pages *around);
-int pcn_mirror_lend(struct pcn_mirror *m, u64 first, u64 last, unsigned int kid);
 int pcn_mirror_init(void);
+
+/* lent.c */
+int pcn_lent_add(struct xarray *all, u64 first, const u64 *frame, unsigned int count,
+		 unsigned int kid);
+u64 pcn_lent_to(struct xarray *all, u64 first, u64 last);
+u64 pcn_lent_next(struct xarray *all, u64 first, u64 last, u64 kids);
+void pcn_lent_clear(struct xarray *all, u64 first, u64 last, u64 kids);
+void pcn_lent_end(struct xarray *all);
 
 /* lend.c */
 pmd_t *pcn_pmd_of(struct mm_struct *mm, unsigned long address);

@@ -20,6 +20,7 @@
 #include <linux/string.h>
 #include <linux/wait.h>
 
+#include <popcorn/space.h>
 #include <popcorn/stats.h>
 
 #include "internal.h"
@@ -242,6 +243,7 @@ static bool thread_msg_is_valid(const struct pcn_message *msg)
 		       msg->length == (m->reason ? PCN_THREAD_MSG_VMA :
 						   PCN_THREAD_MSG_CALL);
 	case PCN_THREAD_CALL:
+		return m->reason <= 1 && msg->length == PCN_THREAD_MSG_CALL;
 	case PCN_THREAD_GONE:
 	case PCN_THREAD_REJOIN:
 	case PCN_THREAD_RECALL:
@@ -285,6 +287,8 @@ static void thread_on_message(const struct pcn_message *msg)
 	}
 	if (is_command(m->op) && pcn_arrival_cancel(msg))
 		return;
+	if (m->op == PCN_THREAD_CALL && m->reason)
+		pcn_space_given_up(m->process, msg->kid, m->given_first, m->given_last);
 	spin_lock(&pcn_threads_lock);
 	t = pcn_thread_find(m->thread, m->attempt);
 	if (t)

@@ -188,6 +188,33 @@ int pcn_visitor_start(void *arrival)
 
 /* --- system calls --- */
 
+/* With the call, and before any question after it, the origin hears what was given up. */
+static int send_call(struct pcn_thread *t, struct pt_regs *regs, long nr)
+{
+	struct pcn_space *s = current->mm->popcorn;
+	struct pcn_thread_msg *m = t->msg;
+	struct pcn_give give;
+	u64 first, last;
+	bool given;
+	int err;
+
+	pcn_thread_head(t, m, PCN_THREAD_CALL);
+	pcn_arch_gprs_save(m->gprs);
+	given = pcn_arch_call_removes(regs, nr, &first, &last) &&
+		pcn_space_give_up(s, &give, first, last);
+	m->reason = given;
+	if (given) {
+		m->given_first = first;
+		m->given_last = last;
+	}
+	pcn_thread_open(t);
+	/* The answer may be there at once: @m is not what was sent any more. */
+	err = pcn_thread_send(t, PCN_THREAD_MSG_CALL);
+	if (given)
+		pcn_space_give_up_end(s, &give);
+	return err;
+}
+
 /**
  * pcn_visitor_call - a visitor makes a system call
  * @t:		the current thread
@@ -210,11 +237,8 @@ long pcn_visitor_call(struct pcn_thread *t, struct pt_regs *regs, long nr)
 	}
 	if (pcn_arch_call_is_local(nr))
 		return nr;
-	pcn_thread_head(t, m, PCN_THREAD_CALL);
 	pcn_count_call(t, nr);
-	pcn_arch_gprs_save(m->gprs);
-	pcn_thread_open(t);
-	err = pcn_thread_send(t, PCN_THREAD_MSG_CALL);
+	err = send_call(t, regs, nr);
 	/* There is no home any more: nor is this to go on. */
 	if (err && err != -EINTR)
 		do_exit(0);

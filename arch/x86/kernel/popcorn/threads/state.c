@@ -12,6 +12,7 @@
 #include <linux/audit.h>
 #include <linux/errno.h>
 #include <linux/entry-common.h>
+#include <linux/mman.h>
 #include <linux/nospec.h>
 #include <linux/nsproxy.h>
 #include <linux/regset.h>
@@ -359,6 +360,45 @@ bool pcn_arch_call_is_local(long nr)
 bool pcn_arch_call_maps(long nr)
 {
 	return nr == __NR_mmap;
+}
+
+/* Calls of a range of memory, their first two arguments, whose entries go. */
+static bool removes_range(const struct pt_regs *regs, long nr)
+{
+	switch (nr) {
+	case __NR_munmap:
+	case __NR_mprotect:
+	case __NR_mremap:
+		return true;
+	case __NR_madvise:
+		return regs->dx == MADV_DONTNEED || regs->dx == MADV_FREE;
+	case __NR_mmap:
+		return regs->r10 & MAP_FIXED;
+	default:
+		return false;
+	}
+}
+
+/**
+ * pcn_arch_call_removes - does a system call have entries of page tables removed?
+ * @regs:	registers with the call's arguments
+ * @nr:		its number, one of a 64-bit call
+ * @first:	receives the number of the first page
+ * @last:	receives the number of the last one
+ *
+ * Context: any.
+ * Return: false: it does not, or will fail.
+ */
+bool pcn_arch_call_removes(const struct pt_regs *regs, long nr, u64 *first, u64 *last)
+{
+	unsigned long start = regs->di, size = PAGE_ALIGN(regs->si);
+
+	if (!removes_range(regs, nr) || offset_in_page(start) || !size ||
+	    size > TASK_SIZE_MAX || start > TASK_SIZE_MAX - size)
+		return false;
+	*first = start >> PAGE_SHIFT;
+	*last = ((start + size) >> PAGE_SHIFT) - 1;
+	return true;
 }
 
 static bool call_is_foreign(long nr)
