@@ -22,7 +22,7 @@ const struct pcn_proto pcn_proto_direct = { .name = "direct" };
 static const struct pcn_proto *chosen __ro_after_init = &pcn_proto_owner;
 
 static bool may_lend __ro_after_init = true;
-static u8 coherent;
+static u8 coherent = 1;
 
 static const struct pcn_proto *const protos[PCN_PROTOS] = {
 	[PCN_PROTO_OWNER]	= &pcn_proto_owner,

@@ -1,5 +1,6 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0
+# check: replicated
 # vm: --kernels 2 --mem 192M --timeout 200 --add build/tools/selftests:/programs
 # vm: --expect "0:^popcorn: check: page" --expect "1:^popcorn: check: page"
 #

@@ -119,11 +119,11 @@ done
 libraries=$(find /files/lib /files/lib64 -type f | sed 's,/[^/]*$,,' | sort -u |
 	tr '\n' :)
 tests /files/data
-check "who has the same file maps it" only_kernel_1_maps files
+check_replicated "who has the same file maps it" only_kernel_1_maps files
 tests /files/plain
 check "not without a digest" nobody_maps files
 seq 1000 >/tmp/text
-check "a program with libraries needs fewer pages" fewer_are_fetched
+check_replicated "a program with libraries needs fewer pages" fewer_are_fetched
 check "no thread is left" await 5 no_thread
 check "no space is left" await 5 no_space
 check "no event was impossible" [ "$(counter impossible)" = 0 ]

@@ -13,7 +13,7 @@
 . /selftests/growth-lib.sh
 
 if [ "${LONG:-}" = 1 ]; then
-	all_growth_tests 2500 10 40 0
+	all_growth_tests 2500 10 40
 else
-	all_growth_tests 250 1 4 0
+	all_growth_tests 250 1 4
 fi

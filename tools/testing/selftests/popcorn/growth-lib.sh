@@ -122,13 +122,16 @@ finds_objects()
 	[ "$(echo "$all" | grep -c '^kernel=[01] .* spaces=1 records='"$1")" = 2 ]
 }
 
-# all_growth_tests HOPS RUNS ROUND [RECORDS]: four threads of HOPS hops each; RUNS times 64
-# threads of ROUND hops each; RECORDS as for finds_objects
+# all_growth_tests HOPS RUNS ROUND: four threads of HOPS hops each; RUNS times 64 threads of
+# ROUND hops each
 all_growth_tests()
 {
+	local records='[1-9][0-9]'
+
+	is_coherent && records=0
 	check "four kernels tell what they use" all_answer 4
 	check "growth would be seen" judges_growth
-	check "objects of a program are seen" finds_objects "${4:-[1-9][0-9]}"
+	check "objects of a program are seen" finds_objects "$records"
 	# As many tasks on each kernel as there will ever be: caches have their size then.
 	check "64 threads were on each of 4 kernels" \
 		note /programs/hop 64 0,1,2,3 4 together

@@ -5,6 +5,7 @@
 # protocol of this boot (mm/popcorn/space_load.c): none is torn, none older than
 # one seen before, and the counters in the pages add up to the writes.
 #
+# check: replicated
 # vm: --kernels 4 --mem 256M --timeout 300
 
 . /selftests/lib.sh

@@ -1,5 +1,6 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0
+# check: replicated
 # vm: --total-cpus 2 --total-mem 512M --partition 1:cpus=1:mem=80M --timeout 400
 # vm: --add build/tools/selftests:/programs
 #

@@ -1,5 +1,6 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0
+# check: replicated
 # vm: --kernels 3 --mem 160M --timeout 150 --add build/tools/selftests:/programs
 #
 # What is counted of processes (mm/popcorn/stats.c, kernel/popcorn/threads/job.c): the

@@ -77,7 +77,8 @@ killed()
 # says_why PID: that a program was killed for kernel 1
 says_why()
 {
-	dmesg | grep -q "popcorn: process $1 is killed: kernel 1 is down"
+	dmesg | grep -qE "popcorn: process $1 is killed: kernel 1 is down|\
+\[$1\]: killed: its thread on kernel 1 was lost, as that kernel is down"
 }
 
 # objects: what each kernel that is up has of threads, records and so on

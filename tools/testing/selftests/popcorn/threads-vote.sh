@@ -9,7 +9,7 @@
 . /selftests/threads-lib.sh
 
 all_threads_tests
-check "pages were adopted" [ "$(counter adopted)" -gt 100 ]
+check_replicated "pages were adopted" [ "$(counter adopted)" -gt 100 ]
 
 /programs/threads --spin 2 &
 program=$!
