@@ -144,7 +144,9 @@ static void question_void(struct question *q, u64 first, u64 last)
 	q->void_last = max(q->void_last, last);
 }
 
-static struct question *question_new(struct pcn_borrow *b, u64 page, u16 *ahead)
+/* @own, or NULL: what the thread itself gives up, and asks for by this question. */
+static struct question *question_new(struct pcn_borrow *b, u64 page, u16 *ahead,
+				     const struct pcn_give *own)
 {
 	struct pcn_give *give;
 	struct question *q = kmem_cache_alloc(question_cache, GFP_KERNEL);
@@ -164,7 +166,8 @@ static struct question *question_new(struct pcn_borrow *b, u64 page, u16 *ahead)
 	*ahead = think_ahead(b, page);
 	list_add(&q->node, &b->questions);
 	list_for_each_entry(give, &b->gives, node)
-		question_void(q, give->first, give->last);
+		if (give != own)
+			question_void(q, give->first, give->last);
 	spin_unlock(&b->lock);
 	return q;
 }
@@ -220,8 +223,8 @@ static int question_wait(struct question *q)
 	return err ? -EINTR : 0;
 }
 
-static int question_ask(struct pcn_space *s, struct question *q, bool write, u16 ahead,
-			const struct pcn_vma *vma)
+static int question_send(struct pcn_space *s, const struct question *q, bool write,
+			 bool given, u16 ahead, const struct pcn_vma *vma)
 {
 	u64 block = round_down(q->page, PCN_BLOCK_PAGES);
 	u64 first = max(block, vma->start >> PAGE_SHIFT);
@@ -229,13 +232,17 @@ static int question_ask(struct pcn_space *s, struct question *q, bool write, u16
 	struct pcn_frames_ask ask = {
 		.space = s->number, .page = q->page, .first = first,
 		.count = end - first, .ahead = ahead, .cookie = q->cookie,
-		.write = write,
+		.write = write, .given = given,
 	};
-	int err;
 
 	atomic64_inc(&s->stats.messages);
-	err = pcn_msg_send(s->group.origin, PCN_CONTROL, PCN_TYPE_FRAMES_ASK, &ask,
-			   sizeof(ask));
+	return pcn_msg_send(s->group.origin, PCN_CONTROL, PCN_TYPE_FRAMES_ASK, &ask,
+			    sizeof(ask));
+}
+
+/* It has been sent, or could not be. */
+static int question_answer(struct pcn_space *s, struct question *q, int err)
+{
 	/* A space that has been broken since completes all questions. */
 	if (!err && !READ_ONCE(s->broken))
 		err = question_wait(q);
@@ -455,29 +462,59 @@ static vm_fault_t fault_complete(struct pcn_space *s, struct question *q)
 	return ret;
 }
 
-static vm_fault_t fault_ask(struct pcn_space *s, unsigned long address, bool write,
-			    const struct pcn_vma *around)
+/**
+ * struct fault - what a thread needs
+ * @page:	number of the page
+ * @around:	the VMA
+ * @write:	to write it
+ * @has:	there is an entry that allows to read it
+ */
+struct fault {
+	u64		page;
+	struct pcn_vma	around;
+	bool		write;
+	bool		has;
+};
+
+/*
+ * An entry of a page that is to be written may be of a frame that the process shares with
+ * others, as after fork(2). It is given up first, or the origin would ask for that before
+ * it copies the page.
+ */
+static struct question *fault_question(struct pcn_space *s, const struct fault *f, int *err)
 {
-	struct pcn_borrow *b = s->borrow;
-	u64 page = address >> PAGE_SHIFT, since;
-	vm_fault_t ret = VM_FAULT_RETRY;
+	struct pcn_give give;
+	bool given = f->has && pcn_space_give_up(s, &give, f->page, f->page);
 	struct question *q;
 	u16 ahead;
-	int err;
 
-	q = question_new(b, page, &ahead);
-	if (!q)
-		return ret;
-	pcn_count_fault(s, write, false, false);
-	since = pcn_wait_begin(s, page, write);
-	err = question_ask(s, q, write, ahead, around);
-	pcn_wait_end(s, page, write, since, !err);
+	q = question_new(s->borrow, f->page, &ahead, given ? &give : NULL);
+	if (q)
+		*err = question_send(s, q, f->write, given, ahead, &f->around);
+	if (given)
+		pcn_space_give_up_end(s, &give);
+	return q;
+}
+
+static vm_fault_t fault_ask(struct pcn_space *s, const struct fault *f)
+{
+	vm_fault_t ret = VM_FAULT_RETRY;
+	struct question *q;
+	int err = 0;
+	u64 since;
+
+	pcn_count_fault(s, f->write, false, false);
+	since = pcn_wait_begin(s, f->page, f->write);
+	q = fault_question(s, f, &err);
+	if (q)
+		err = question_answer(s, q, err);
+	pcn_wait_end(s, f->page, f->write, since, q && !err);
 	/* The thread faults again, and hears of it then. */
-	if (err && err != -EINTR && q->answered)
+	if (!q || (err && err != -EINTR && q->answered))
 		return ret;
 	if (!err)
 		ret = fault_complete(s, q);
-	question_end(b, q);
+	question_end(s->borrow, q);
 	return ret;
 }
 
@@ -496,26 +533,30 @@ static vm_fault_t fault_ask(struct pcn_space *s, unsigned long address, bool wri
 vm_fault_t pcn_borrow_fault(struct pcn_space *s, struct vm_area_struct *vma,
 			    unsigned long address, unsigned int flags)
 {
-	bool write = flags & (FAULT_FLAG_WRITE | FAULT_FLAG_UNSHARE);
-	struct pcn_vma around = { .start = vma->vm_start, .end = vma->vm_end };
+	struct fault f = {
+		.page = address >> PAGE_SHIFT,
+		.around = { .start = vma->vm_start, .end = vma->vm_end },
+		.write = flags & (FAULT_FLAG_WRITE | FAULT_FLAG_UNSHARE),
+	};
 	struct question *own;
 
 	if (READ_ONCE(s->broken) || vma->vm_ops != &pcn_vm_ops)
 		return VM_FAULT_SIGBUS;
 	own = find_own(s->borrow);
-	if (own && own->page == address >> PAGE_SHIFT)
+	if (own && own->page == f.page)
 		return VM_FAULT_SIGSEGV;
 	/* It has gone home for that, and come back. */
 	if (own)
 		question_end(s->borrow, own);
-	if (has_entry(vma, address, write))
+	if (has_entry(vma, address, f.write))
 		return 0;
 	if (!(flags & FAULT_FLAG_ALLOW_RETRY))
 		return VM_FAULT_SIGBUS;
 	if (flags & FAULT_FLAG_RETRY_NOWAIT)
 		return VM_FAULT_RETRY;
+	f.has = f.write && has_entry(vma, address, false);
 	fault_unlock(vma, flags);
-	return fault_ask(s, address & PAGE_MASK, write, &around);
+	return fault_ask(s, &f);
 }
 
 /**

@@ -42,6 +42,7 @@
 #include <popcorn/hooks.h>
 
 #include "internal.h"
+#include "mirror.h"
 
 /* --- the list of changes --- */
 
@@ -576,6 +577,12 @@ int pcn_change_begin_shared(struct mm_struct *mm, unsigned long start,
 	return pcn_change_begin(s, start, start + length, flags);
 }
 
+static void forget_for_fork(struct pcn_space *s)
+{
+	if (s && s->mirror)
+		pcn_mirror_forget_private(s->mirror);
+}
+
 /**
  * pcn_change_lock_shared - begin to change a range, and take mmap_lock
  * @mm:		the address space
@@ -597,6 +604,8 @@ int pcn_change_lock_shared(struct mm_struct *mm, unsigned long start,
 	err = pcn_mmap_lock(mm, flags);
 	if (err)
 		pcn_change_end_shared(mm, true);
+	else if (flags & PCN_CHANGE_KEEP && length == TASK_SIZE_MAX)
+		forget_for_fork(mm->popcorn);
 	return err;
 }
 

@@ -456,7 +456,7 @@ static bool ask_is_valid(const struct pcn_frames_ask *ask)
 	       ask->first <= ask->page && ask->count && ask->count <= PCN_BLOCK_PAGES &&
 	       (ask->first + ask->count - 1) / PCN_BLOCK_PAGES == block &&
 	       ask->page < ask->first + ask->count && ask->ahead <= PCN_BLOCK_PAGES &&
-	       ask->write <= 1;
+	       ask->write <= 1 && ask->given <= 1;
 }
 
 /* False: a work item has to. */
@@ -483,6 +483,8 @@ static void take_ask(struct pcn_space *s, unsigned int kid)
 	l->s = s;
 	l->kid = kid;
 	l->tried = false;
+	if (l->ask.given)
+		pcn_space_given_up(s->number, kid, l->ask.page, l->ask.page);
 	/* One that asks for more than it can have threads gets no answer. */
 	if (lend_at_once(l) || atomic_read(&lendings[kid]) >= LENDINGS_MAX) {
 		pcn_space_put(s);

@@ -338,40 +338,127 @@ static struct pcn_pages pages_of(const struct mmu_notifier_range *range)
 	};
 }
 
-static int mirror_begin_change(struct mmu_notifier *notifier,
-			       const struct mmu_notifier_range *range)
+static void begin_change(struct pcn_mirror *m, struct pcn_pages p, bool may_wait)
 {
-	struct pcn_mirror *m = mirror_of(notifier);
-	struct pcn_pages p = pages_of(range);
-	u64 first = p.first, last = p.last, who;
+	u64 who;
 
 	spin_lock(&m->lock);
-	who = lent_in(m, first, last);
-	change_enter(m, first, last);
+	who = lent_in(m, p.first, p.last);
+	change_enter(m, p.first, p.last);
 	if (who && !m->over)
 		atomic64_inc(&m->stats->rounds);
 	spin_unlock(&m->lock);
 	if (!who && !READ_ONCE(m->adrift))
-		return 0;
-	if (mmu_notifier_range_blockable(range))
-		forget_range(m, first, last, who, FORGET_LIMIT_MS);
+		return;
+	if (may_wait)
+		forget_range(m, p.first, p.last, who, FORGET_LIMIT_MS);
 	else
 		/* The process is being killed: they are freed when all is. */
-		keep_lent(m, first, last, who | READ_ONCE(m->adrift));
+		keep_lent(m, p.first, p.last, who | READ_ONCE(m->adrift));
+}
+
+static void end_change(struct pcn_mirror *m, struct pcn_pages p)
+{
+	spin_lock(&m->lock);
+	change_leave(m, p.first, p.last);
+	spin_unlock(&m->lock);
+	if (wq_has_sleeper(&m->wait))
+		wake_up_all(&m->wait);
+}
+
+static int mirror_begin_change(struct mmu_notifier *notifier,
+			       const struct mmu_notifier_range *range)
+{
+	begin_change(mirror_of(notifier), pages_of(range),
+		     mmu_notifier_range_blockable(range));
 	return 0;
 }
 
 static void mirror_end_change(struct mmu_notifier *notifier,
 			      const struct mmu_notifier_range *range)
 {
-	struct pcn_mirror *m = mirror_of(notifier);
-	struct pcn_pages p = pages_of(range);
+	end_change(mirror_of(notifier), pages_of(range));
+}
+
+/* fork(2) protects what is in it. */
+static bool is_private(const struct vm_area_struct *vma)
+{
+	return vma->anon_vma && is_cow_mapping(vma->vm_flags);
+}
+
+static struct pcn_pages pages_in(const struct vm_area_struct *vma)
+{
+	return (struct pcn_pages) {
+		.first = vma->vm_start >> PAGE_SHIFT,
+		.last = (vma->vm_end >> PAGE_SHIFT) - 1,
+	};
+}
+
+/* With both locks: kernels that may have entries there. */
+static u64 private_lent_to(struct pcn_mirror *m)
+{
+	VMA_ITERATOR(vmi, m->notifier.mm, 0);
+	struct vm_area_struct *vma;
+	u64 who = 0;
+
+	for_each_vma(vmi, vma)
+		if (is_private(vma))
+			who |= lent_in(m, pages_in(vma).first, pages_in(vma).last);
+	return who;
+}
+
+/* Likewise. Of those that cannot be asked, for want of memory, nobody is waited for. */
+static void ask_to_forget_private(struct wait_for *w)
+{
+	VMA_ITERATOR(vmi, w->m->notifier.mm, 0);
+	struct pcn_forget f = { .space = w->m->number };
+	struct vm_area_struct *vma;
+
+	for_each_vma(vmi, vma) {
+		f.first = pages_in(vma).first;
+		f.last = pages_in(vma).last;
+		if (is_private(vma) && lent_in(w->m, f.first, f.last) & w->who)
+			w->who &= ~ask_to_forget(w, &f);
+	}
+}
+
+static void private_is_forgotten_by(struct pcn_mirror *m, u64 who)
+{
+	VMA_ITERATOR(vmi, m->notifier.mm, 0);
+	struct vm_area_struct *vma;
+
+	for_each_vma(vmi, vma)
+		if (is_private(vma))
+			pcn_lent_clear(&m->lent, pages_in(vma).first, pages_in(vma).last, who);
+}
+
+/**
+ * pcn_mirror_forget_private - have others forget what fork(2) is about to protect
+ * @m:	the mirror
+ *
+ * All of it at once: Linux itself tells of one VMA after the other, which would each be waited
+ * for. Who does not answer is asked again then.
+ *
+ * Context: process, with mmap_lock held to write; sleeps.
+ */
+void pcn_mirror_forget_private(struct pcn_mirror *m)
+{
+	struct pcn_pages all = { .last = PCN_LAST_PAGE };
+	struct wait_for w = { .m = m };
 
 	spin_lock(&m->lock);
-	change_leave(m, p.first, p.last);
+	change_enter(m, all.first, all.last);
+	w.who = private_lent_to(m);
+	ask_to_forget_private(&w);
 	spin_unlock(&m->lock);
-	if (wq_has_sleeper(&m->wait))
-		wake_up_all(&m->wait);
+	if (w.who) {
+		atomic64_inc(&m->stats->rounds);
+		wait_until_forgotten(&w, jiffies + msecs_to_jiffies(END_LIMIT_MS));
+		spin_lock(&m->lock);
+		private_is_forgotten_by(m, w.who & ~who_is_left(&w) & ~m->adrift);
+		spin_unlock(&m->lock);
+	}
+	end_change(m, all);
 }
 
 /* mmu_notifier_get_locked() asks for what it was told before. */

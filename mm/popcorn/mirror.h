@@ -45,6 +45,7 @@ struct pcn_kept;
  * @ahead:	how many from @page on are likely to be used soon, and worth being made
  * @cookie:	comes back with the answer
  * @write:	1: the page is to be written
+ * @given:	1: the member had an entry of it, and has given that up
  * @pad:	zero
  */
 struct pcn_frames_ask {
@@ -55,7 +56,8 @@ struct pcn_frames_ask {
 	u16	ahead;
 	u32	cookie;
 	u8	write;
-	u8	pad[7];
+	u8	given;
+	u8	pad[6];
 };
 
 /**
@@ -161,6 +163,7 @@ struct pcn_mirror {
 struct pcn_mirror *pcn_mirror_begin(struct pcn_space *s, struct mm_struct *mm);
 void pcn_mirror_end(struct pcn_mirror *m);
 void pcn_mirror_free(struct pcn_mirror *m);
+void pcn_mirror_forget_private(struct pcn_mirror *m);
 bool pcn_mirror_lose(struct pcn_mirror *m, unsigned int kid);
 bool pcn_mirror_avoid_changes(struct pcn_mirror *m, u64 page, struct pcn_pages *around);
 int pcn_mirror_init(void);

@@ -169,7 +169,8 @@ void pcn_thread_depart(struct pcn_thread *t, unsigned int kid)
  * pcn_thread_forget - a visitor has no thread any more
  * @t:	the current thread, which has told its shadow
  *
- * From now on no message reaches it.
+ * From now on no message reaches it. What was learnt of waiting stays: the next thread is the same
+ * one, as a rule.
  *
  * Context: process.
  */
@@ -183,7 +184,6 @@ void pcn_thread_forget(struct pcn_thread *t)
 	t->end = PCN_THREAD_NONE;
 	t->open = false;
 	t->command = PCN_THREAD_NONE;
-	t->linger = t->futex_linger = (struct pcn_linger) {};
 	t->futex_since = 0;
 	t->calls = 0;
 	t->hold = (struct pcn_hold_thread) {};
