@@ -22,7 +22,7 @@
  *	members in @lent are asked to forget. So a frame was either named before the
  *	request to forget, or after the end of the change, when Linux's entry is another one.
  *	Messages of one kernel to another one do not overtake: a member has heard of the frame
- *	when the request comes, and has entered it or never will (borrow.c).
+ *	when the request comes, and has entered it or never will (forget.c).
  *
  * Whoever waits here may hold any lock, and may be about to free memory for somebody. So
  * what it waits for needs no memory and no lock of this kernel: members do what they are

@@ -88,10 +88,9 @@ static struct pcn_arrival *idle_end(struct idle *i, u64 number)
 /* As wait_event_killable_timeout(), but to suspend it is no obstacle, nor load. */
 static void idle_sleep(struct idle *i)
 {
-	long __ret = IDLE_JIFFIES;
+	const unsigned int state = TASK_KILLABLE | TASK_FREEZABLE | TASK_NOLOAD;
 
-	___wait_event(i->wait, ___wait_cond_timeout(idle_is_over(i)),
-		      TASK_KILLABLE | TASK_FREEZABLE | TASK_NOLOAD, 0, IDLE_JIFFIES,
+	___wait_event(i->wait, ___wait_cond_timeout(idle_is_over(i)), state, 0, IDLE_JIFFIES,
 		      __ret = schedule_timeout(__ret));
 }
 

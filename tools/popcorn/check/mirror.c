@@ -2,7 +2,7 @@
 /*
  * Coherent memory: all that can happen to one page that members map at its origin.
  *
- * This is a model of mm/popcorn/mirror.c, lend.c and borrow.c, with their words. Kernel 0
+ * This is a model of mm/popcorn/mirror.c, lend.c, borrow.c and forget.c, with their words. Kernel 0
  * is the origin. Each member has a thread that wants the page, again and again, and may be
  * killed in the middle. Linux takes the page away at the origin, gives it another frame, or
  * has it protected, twice at a time. A member may die; or its link breaks, and it goes on

@@ -1,0 +1,102 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * Coherent memory, at a member: what these files share.
+ *
+ *	borrow.c	questions, faults, and what the origin answers
+ *	entries.c	the entries of page tables
+ *	forget.c	to have them removed, when the origin asks for that or before it would
+ */
+#ifndef _MM_POPCORN_BORROW_H
+#define _MM_POPCORN_BORROW_H
+
+#include <linux/completion.h>
+#include <linux/fs.h>
+#include <linux/list.h>
+#include <linux/mm_types.h>
+#include <linux/spinlock.h>
+#include <linux/types.h>
+#include <linux/workqueue.h>
+
+#include <popcorn/msg.h>
+#include <popcorn/space.h>
+
+#include "mirror.h"
+
+/**
+ * struct pcn_question - a thread wants a page
+ * @node:	in pcn_borrow.questions
+ * @owner:	the thread
+ * @page:	number of the page
+ * @cookie:	of the question
+ * @answered:	@answer is there, or there will be none
+ * @void_first:	of what the answer will have, pages from this one on ...
+ * @void_last:	... to this one have been given up meanwhile; none if that is less
+ * @stale:	pages of the answer have been taken away since
+ * @status:	0, or why there is no frame
+ * @done:	completed with @answered
+ * @answer:	what has come
+ */
+struct pcn_question {
+	struct list_head	node;
+	struct task_struct	*owner;
+	u64			page;
+	u32			cookie;
+	bool			answered;
+	bool			stale;
+	u64			void_first;
+	u64			void_last;
+	int			status;
+	struct completion	done;
+	struct pcn_frames	answer;
+};
+
+/**
+ * struct pcn_borrow - a member's part of a space
+ * @s:		the space
+ * @file:	of all VMAs
+ * @lock:	protects what follows; the locks of page tables are taken inside
+ * @questions:	that have been asked, or whose refusal is still to be heard of
+ * @gives:	pages that threads are giving up
+ * @cookie:	of the last one
+ * @next:	the page after those that the last answer had
+ * @ahead:	how many were wanted ahead then
+ * @first:	entries from this page on ...
+ * @last:	... to this one are to be removed
+ * @number:	of the last request for that; 0: there is none
+ * @work:	removes them
+ * @farewell:	memory to tell the origin that this kernel maps nothing of it any more
+ */
+struct pcn_borrow {
+	struct pcn_space	*s;
+	struct file		*file;
+	spinlock_t		lock;
+	struct list_head	questions;
+	struct list_head	gives;
+	u32			cookie;
+	u64			next;
+	unsigned int		ahead;
+	u64			first;
+	u64			last;
+	u64			number;
+	struct delayed_work	work;
+	struct pcn_reserve	farewell;
+};
+
+/* borrow.c */
+struct pcn_borrow *pcn_borrow_of(u64 number, const struct pcn_message *msg);
+void pcn_answer_forget(struct pcn_question *q, u64 first, u64 last);
+void pcn_question_void(struct pcn_question *q, u64 first, u64 last);
+
+/* entries.c */
+int pcn_entries_prepare(struct vm_area_struct *vma, const struct pcn_frames *a,
+			unsigned long address);
+void pcn_entries_enter(struct vm_area_struct *vma, const struct pcn_frames *a);
+bool pcn_entries_allow(struct vm_area_struct *vma, unsigned long address, bool write);
+void pcn_entries_remove(struct address_space *mapping, u64 first, u64 last);
+
+/* forget.c */
+void pcn_forget_begin(struct pcn_borrow *b);
+void pcn_forget_end(struct pcn_borrow *b);
+int pcn_forget_init(void);
+
+#endif /* _MM_POPCORN_BORROW_H */
