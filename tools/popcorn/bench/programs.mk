@@ -7,7 +7,7 @@
 # O/programs/NAME-static, without. WERROR=1 and LDLIBS=-s are as for the command;
 # STATIC and LDFLAGS are not for these.
 
-PROGRAMS := ep cg is fft rw threads migrate litmus cost
+PROGRAMS := ep cg is fft radix lu queue scatter share rw threads migrate litmus cost
 PROGRAM_DIR := $(O)/programs
 PROGRAM_PARTS_migrate := hop
 PROGRAM_PARTS_litmus := order count
