@@ -11,6 +11,7 @@ PROGRAMS := ep cg is fft radix lu queue scatter share rw threads migrate litmus 
 PROGRAM_DIR := $(O)/programs
 PROGRAM_PARTS_migrate := hop
 PROGRAM_PARTS_litmus := order count
+PROGRAM_PARTS_cost := cost_pages cost_pairs cost_steps
 
 program_objects = $(patsubst %,$(PROGRAM_DIR)/%.o, \
 		  $(1) $(PROGRAM_PARTS_$(1)) bench place)
