@@ -4,9 +4,9 @@
  * has instead of them.
  *
  *	cost -k KID [-n COUNT] {fault|turns|touch}
- *	cost -k KID [-n COUNT] {call|migrate|layout}
- *	cost [-k KID] [-n COUNT] {barrier|mutex|storm}
- *	cost [-n COUNT] {userfault|create}
+ *	cost -k KID [-n COUNT] {call|migrate|layout|protect|signal|fork}
+ *	cost [-k KID] [-n COUNT] {create|barrier|mutex|storm|futex|apart}
+ *	cost [-n COUNT] userfault
  *
  *	fault	faults on COUNT pages that the other kernel has last written, page by
  *		page: reads there of pages that no other kernel has asked for before
@@ -24,12 +24,28 @@
  *	layout	a thread maps 16 pages, writes the first one, and unmaps them (map), and writes
  *		a page and gives it back by madvise(2) (discard); the same at home (map_home,
  *		discard_home)
- *	create	pthread_create(3) and pthread_join(3) of a thread that does nothing
+ *	protect	a thread writes a page, makes it read-only and writable again by mprotect(2),
+ *		and writes it (protect); the same at home (protect_home)
+ *	signal	raise(3), with a handler that runs and returns (signal); the same at home
+ *		(signal_home)
+ *	fork	fork(2) of a thread that is away, _exit(2) of the child, and waitpid(2) (fork);
+ *		the same at home (fork_home). COUNT times by 10, at least 5
+ *	create	pthread_create(3) and pthread_join(3) of a thread that does nothing, by a thread
+ *		that is away if there is another kernel
  *
  *	barrier	two threads meet COUNT times, one of them on the other kernel if there is one:
  *		a time (barrier)
  *	mutex	they add to a counter under a mutex: an addition, of either (mutex)
  *	storm	they allocate and free memory of many sizes, each its own: a pair (storm)
+ *	futex	they wake each other in turns, by futex(2): there and back (futex). Each sleeps
+ *		in FUTEX_WAIT every time, and is woken only then. On one kernel they are on
+ *		CPUs 0 and 1
+ *	apart	each maps 16 pages in a range of its own, writes the first one, and unmaps
+ *		them, for COUNT times 200 us: the thread at home alone (apart_home), the
+ *		other one alone (apart_away), both at once (apart: the time of a round of
+ *		one thread, from the sum of rates), and what that is if neither costs the
+ *		other one anything (apart_alone: from the sum of rates alone). On one
+ *		kernel they are on CPUs 0 and 1
  *
  * For each figure there is a line "NAME VALUE": nanoseconds, the median of COUNT
  * (1000) or more; of what two threads do, the mean. The exit status is 0, or 2 if it
@@ -123,10 +139,15 @@ static const struct mode {
 	{ "call", run_call, true },
 	{ "migrate", run_migrate, true },
 	{ "layout", run_layout, true },
+	{ "protect", run_protect, true },
+	{ "signal", run_signal, true },
+	{ "fork", run_fork, true },
 	{ "create", run_create, false },
 	{ "barrier", run_barrier, false },
 	{ "mutex", run_mutex, false },
 	{ "storm", run_storm, false },
+	{ "futex", run_futex, false },
+	{ "apart", run_apart, false },
 };
 
 static void take(int option, const char *value)

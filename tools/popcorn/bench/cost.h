@@ -18,6 +18,9 @@ extern struct cost cost;
 /* The two threads of a team */
 enum { HOME, AWAY };
 
+/* What threads map: as much as a small stack has */
+#define STACK	(16 * PAGE)
+
 struct samples {
 	uint64_t	*ns;
 	size_t		count;
@@ -51,11 +54,16 @@ void run_userfault(void);
 void run_call(void);
 void run_migrate(void);
 void run_layout(void);
+void run_signal(void);
+void run_fork(void);
+void run_protect(void);
 void run_create(void);
 
 /* cost_pairs.c: two threads */
 void run_barrier(void);
 void run_mutex(void);
 void run_storm(void);
+void run_futex(void);
+void run_apart(void);
 
 #endif

@@ -1,11 +1,18 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * What it costs two threads to meet, and what they cost each other if they do not: modes of "cost", which see. One thread is on the other kernel, if there is one.
+ * What it costs two threads to meet, and what they cost each other if they do not:
+ * modes of "cost", which see. One thread is on the other kernel, if there is one.
  */
 #include <err.h>
+#include <errno.h>
+#include <linux/futex.h>
 #include <pthread.h>
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 #include "cost.h"
 
@@ -108,4 +115,127 @@ void run_storm(void)
 {
 	set_both("storm", allocate, 100);
 	bench_team(2, both_work);
+}
+
+/* --- futex --- */
+
+/* Whose turn it is, and the words that the two sleep on, which are never written. */
+static struct {
+	unsigned int	turn;
+	uint32_t	bed[2];
+} page_aligned pair;
+
+static bool is_turn_of(unsigned int me)
+{
+	return __atomic_load_n(&pair.turn, __ATOMIC_ACQUIRE) == me;
+}
+
+static void sleep_until_turn(unsigned int me)
+{
+	do {
+		if (syscall(SYS_futex, &pair.bed[me], FUTEX_WAIT_PRIVATE, 0, NULL) &&
+		    errno != EINTR)
+			err(2, "FUTEX_WAIT");
+	} while (!is_turn_of(me));
+}
+
+/*
+ * Again, if the other one does not sleep yet; unless it has been on and had its turn. It
+ * may need this CPU to fall asleep: its call is done by its home.
+ */
+static void give_turn(unsigned int to)
+{
+	__atomic_store_n(&pair.turn, to, __ATOMIC_RELEASE);
+	while (syscall(SYS_futex, &pair.bed[to], FUTEX_WAKE_PRIVATE, 1) != 1 &&
+	       is_turn_of(to))
+		sched_yield();
+}
+
+/* There and back: the turn begins and ends at home. */
+static void pass_turn(unsigned int me)
+{
+	if (me == AWAY)
+		sleep_until_turn(me);
+	give_turn(!me);
+	if (me == HOME)
+		sleep_until_turn(me);
+}
+
+/* Each on a CPU of its own, as on two kernels */
+static void futex_work(unsigned int me)
+{
+	if (!cost.kid)
+		run_on(me);
+	both_work(me);
+}
+
+void run_futex(void)
+{
+	set_both("futex", pass_turn, 1);
+	bench_team(2, futex_work);
+}
+
+/* --- apart --- */
+
+/* Between the ranges of the two */
+#define DISTANCE	(64UL << 20)
+#define ROUND_NS	200000
+
+static char *area;
+
+/* Rounds per nanosecond in each phase; each thread has a page. */
+static struct {
+	double		rate[3];
+} page_aligned aparts[2];
+
+static void map_at(char *at)
+{
+	char *p = mmap(at, STACK, PROT_READ | PROT_WRITE,
+		       MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0);
+
+	if (p != at)
+		err(2, "mmap");
+	*p = 1;
+	munmap(p, STACK);
+}
+
+static double rate_of_maps(char *at)
+{
+	uint64_t began = bench_now(), now, rounds = 0;
+
+	do {
+		map_at(at);
+		rounds++;
+		now = bench_now();
+	} while (now - began < cost.count * ROUND_NS);
+	return (double)rounds / (now - began);
+}
+
+/* In phases HOME and AWAY that thread is alone, in the last one both are at it. */
+static void apart_work(unsigned int me)
+{
+	unsigned int phase;
+
+	take_place(me);
+	if (!cost.kid)
+		run_on(me);
+	for (phase = 0; phase < 3; phase++) {
+		bench_barrier(me);
+		if (phase == me || phase == 2)
+			aparts[me].rate[phase] = rate_of_maps(area + me * DISTANCE);
+	}
+}
+
+void run_apart(void)
+{
+	double home, away, together;
+
+	area = bench_pages(2 * DISTANCE);
+	bench_free(area, 2 * DISTANCE);
+	bench_team(2, apart_work);
+	home = aparts[HOME].rate[HOME];
+	away = aparts[AWAY].rate[AWAY];
+	together = aparts[HOME].rate[2] + aparts[AWAY].rate[2];
+	printf("apart_home %.0f\napart_away %.0f\n", 1 / home, 1 / away);
+	printf("apart_alone %.0f\napart %.0f\n", 2 / (home + away), 2 / together);
 }

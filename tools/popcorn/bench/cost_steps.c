@@ -5,10 +5,12 @@
  */
 #include <err.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "cost.h"
@@ -63,9 +65,6 @@ void run_migrate(void)
 
 /* --- changes of the layout --- */
 
-/* As the stacks of threads are made. */
-#define STACK		(16 * PAGE)
-
 static char *page;
 
 static void map_stack(void)
@@ -99,7 +98,88 @@ void run_layout(void)
 	bench_team(1, layout_work);
 }
 
-/* --- threads --- */
+/* The second write needs the first one's page made writable again. */
+static void protect_page(void)
+{
+	*(volatile char *)page = 1;
+	if (mprotect(page, PAGE, PROT_READ) ||
+	    mprotect(page, PAGE, PROT_READ | PROT_WRITE))
+		err(2, "mprotect");
+	*(volatile char *)page = 2;
+}
+
+static void protect_work(unsigned int me)
+{
+	(void)me;
+	measure_both("protect", protect_page, cost.count);
+}
+
+void run_protect(void)
+{
+	page = bench_pages(PAGE);
+	bench_team(1, protect_work);
+}
+
+/* --- signals --- */
+
+static volatile unsigned long handled;
+
+static void handle(int number)
+{
+	(void)number;
+	handled++;
+}
+
+static void raise_signal(void)
+{
+	unsigned long before = handled;
+
+	raise(SIGUSR1);
+	if (handled != before + 1)
+		errx(2, "the handler has not run");
+}
+
+static void signal_work(unsigned int me)
+{
+	(void)me;
+	measure_both("signal", raise_signal, cost.count);
+}
+
+void run_signal(void)
+{
+	struct sigaction action = { .sa_handler = handle };
+
+	if (sigaction(SIGUSR1, &action, NULL))
+		err(2, "sigaction");
+	bench_team(1, signal_work);
+}
+
+/* --- processes and threads --- */
+
+static void fork_and_wait(void)
+{
+	pid_t child = fork();
+	int status;
+
+	if (child < 0)
+		err(2, "fork");
+	if (!child)
+		_exit(3);
+	if (waitpid(child, &status, 0) != child || !WIFEXITED(status) ||
+	    WEXITSTATUS(status) != 3)
+		errx(2, "the child has not ended as it should");
+}
+
+static void fork_work(unsigned int me)
+{
+	(void)me;
+	measure_both("fork", fork_and_wait, some_times());
+}
+
+void run_fork(void)
+{
+	bench_team(1, fork_work);
+}
 
 static void *do_nothing(void *arg)
 {
@@ -119,6 +199,8 @@ static void create_and_join(void)
 static void create_work(unsigned int me)
 {
 	(void)me;
+	if (cost.kid)
+		migrate(cost.kid);
 	measure("create", create_and_join, cost.count);
 }
 
