@@ -292,7 +292,7 @@ static void print_member(const struct member *m, uint64_t ended)
 	printf("# thread %u", m->me);
 	if (place_count())
 		printf(" on kernel %u", place_kid(m->me));
-	printf(": worked %.3f s, waited %.3f s\n", m->worked / 1e9, waited / 1e9);
+	printf(": worked %.6f s, waited %.6f s\n", m->worked / 1e9, waited / 1e9);
 }
 
 static void start_members(void)
@@ -400,7 +400,7 @@ int bench_main(const char *what, void (*work)(unsigned int me),
 
 int bench_result(const char *what, bool passed, uint64_t ns)
 {
-	printf("%s: %s, %u thread%s: verification %s, %.3f s\n", bench.name, what,
+	printf("%s: %s, %u thread%s: verification %s, %.6f s\n", bench.name, what,
 	       bench.threads, bench.threads == 1 ? "" : "s",
 	       passed ? "passed" : "failed", ns / 1e9);
 	return !passed;
