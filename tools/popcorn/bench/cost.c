@@ -37,9 +37,8 @@
  *		a time (barrier)
  *	mutex	they add to a counter under a mutex: an addition, of either (mutex)
  *	storm	they allocate and free memory of many sizes, each its own: a pair (storm)
- *	futex	they wake each other in turns, by futex(2): there and back (futex). Each sleeps
- *		in FUTEX_WAIT every time, and is woken only then. On one kernel they are on
- *		CPUs 0 and 1
+ *	futex	they wait for their turn and give it, by futex(2): there and back (futex).
+ *		A kernel may let one look at the word before it sleeps
  *	apart	each maps 16 pages in a range of its own, writes the first one, and unmaps
  *		them, for COUNT times 200 us: the thread at home alone (apart_home), the
  *		other one alone (apart_away), both at once (apart: the time of a round of

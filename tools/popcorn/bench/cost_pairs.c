@@ -119,36 +119,28 @@ void run_storm(void)
 
 /* --- futex --- */
 
-/* Whose turn it is, and the words that the two sleep on, which are never written. */
+/* Whose turn it is. Each sleeps on it until it is its own, as on a condition variable. */
 static struct {
-	unsigned int	turn;
-	uint32_t	bed[2];
+	uint32_t	turn;
 } page_aligned pair;
 
-static bool is_turn_of(unsigned int me)
+static void futex(int op, uint32_t value)
 {
-	return __atomic_load_n(&pair.turn, __ATOMIC_ACQUIRE) == me;
+	if (syscall(SYS_futex, &pair.turn, op, value, NULL) < 0 && errno != EAGAIN &&
+	    errno != EINTR)
+		err(2, "futex");
 }
 
-static void sleep_until_turn(unsigned int me)
+static void sleep_until_turn(uint32_t me)
 {
-	do {
-		if (syscall(SYS_futex, &pair.bed[me], FUTEX_WAIT_PRIVATE, 0, NULL) &&
-		    errno != EINTR)
-			err(2, "FUTEX_WAIT");
-	} while (!is_turn_of(me));
+	while (__atomic_load_n(&pair.turn, __ATOMIC_ACQUIRE) != me)
+		futex(FUTEX_WAIT_PRIVATE, !me);
 }
 
-/*
- * Again, if the other one does not sleep yet; unless it has been on and had its turn. It
- * may need this CPU to fall asleep: its call is done by its home.
- */
-static void give_turn(unsigned int to)
+static void give_turn(uint32_t to)
 {
 	__atomic_store_n(&pair.turn, to, __ATOMIC_RELEASE);
-	while (syscall(SYS_futex, &pair.bed[to], FUTEX_WAKE_PRIVATE, 1) != 1 &&
-	       is_turn_of(to))
-		sched_yield();
+	futex(FUTEX_WAKE_PRIVATE, 1);
 }
 
 /* There and back: the turn begins and ends at home. */
