@@ -338,7 +338,7 @@ vm_fault_t pcn_borrow_fault(struct pcn_space *s, struct vm_area_struct *vma,
 		return VM_FAULT_SIGBUS;
 	if (flags & FAULT_FLAG_RETRY_NOWAIT)
 		return VM_FAULT_RETRY;
-	f.has = f.write && pcn_entries_allow(vma, address, false);
+	f.has = f.write && pcn_entries_has_small(vma, address);
 	fault_unlock(vma, flags);
 	return fault_ask(s, &f);
 }

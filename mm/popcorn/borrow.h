@@ -50,6 +50,9 @@ struct pcn_question {
 	struct pcn_frames	answer;
 };
 
+/** PCN_LATERS - ranges that are told apart until their entries are removed */
+#define PCN_LATERS	16
+
 /**
  * struct pcn_borrow - a member's part of a space
  * @s:		the space
@@ -60,8 +63,8 @@ struct pcn_question {
  * @cookie:	of the last one
  * @next:	the page after those that the last answer had
  * @ahead:	how many were wanted ahead then
- * @first:	entries from this page on ...
- * @last:	... to this one are to be removed
+ * @later:	pages whose entries are to be removed
+ * @laters:	so many are in @later
  * @number:	of the last request for that; 0: there is none
  * @work:	removes them
  * @farewell:	memory to tell the origin that this kernel maps nothing of it any more
@@ -75,8 +78,8 @@ struct pcn_borrow {
 	u32			cookie;
 	u64			next;
 	unsigned int		ahead;
-	u64			first;
-	u64			last;
+	struct pcn_pages	later[PCN_LATERS];
+	unsigned int		laters;
 	u64			number;
 	struct delayed_work	work;
 	struct pcn_reserve	farewell;
@@ -92,6 +95,7 @@ int pcn_entries_prepare(struct vm_area_struct *vma, const struct pcn_frames *a,
 			unsigned long address);
 void pcn_entries_enter(struct vm_area_struct *vma, const struct pcn_frames *a);
 bool pcn_entries_allow(struct vm_area_struct *vma, unsigned long address, bool write);
+bool pcn_entries_has_small(struct vm_area_struct *vma, unsigned long address);
 void pcn_entries_remove(struct address_space *mapping, u64 first, u64 last);
 
 /* forget.c */

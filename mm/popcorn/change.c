@@ -604,7 +604,7 @@ int pcn_change_lock_shared(struct mm_struct *mm, unsigned long start,
 	err = pcn_mmap_lock(mm, flags);
 	if (err)
 		pcn_change_end_shared(mm, true);
-	else if (flags & PCN_CHANGE_KEEP && length == TASK_SIZE_MAX)
+	else if (flags == PCN_CHANGE_KEEP)
 		forget_for_fork(mm->popcorn);
 	return err;
 }

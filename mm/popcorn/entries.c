@@ -131,6 +131,21 @@ void pcn_entries_enter(struct vm_area_struct *vma, const struct pcn_frames *a)
 }
 
 /**
+ * pcn_entries_has_small - is there an entry of a page that is no part of a huge one?
+ * @vma:	the VMA
+ * @address:	of the page
+ *
+ * Context: process; the VMA is locked.
+ */
+bool pcn_entries_has_small(struct vm_area_struct *vma, unsigned long address)
+{
+	pmd_t *pmd = pcn_pmd_of(vma->vm_mm, address);
+
+	return pmd && !pmd_leaf(pmdp_get_lockless(pmd)) &&
+	       pcn_entries_allow(vma, address, false);
+}
+
+/**
  * pcn_entries_allow - is there an entry that allows an access?
  * @vma:	the VMA
  * @address:	of the page

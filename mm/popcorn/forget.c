@@ -57,36 +57,64 @@ static bool forget_at_once(struct pcn_borrow *b, u64 first, u64 last)
 	return true;
 }
 
+/* Those that find no room are taken for one with all that lies between. */
 static void forget_later(struct pcn_borrow *b, const struct pcn_forget *f)
 {
+	struct pcn_pages *p;
+
 	lockdep_assert_held(&b->lock);
-	b->first = b->number ? min(b->first, f->first) : f->first;
-	b->last = b->number ? max(b->last, f->last) : f->last;
+	if (b->laters < PCN_LATERS) {
+		p = &b->later[b->laters++];
+		p->first = f->first;
+		p->last = f->last;
+	} else {
+		p = &b->later[PCN_LATERS - 1];
+		p->first = min(p->first, f->first);
+		p->last = max(p->last, f->last);
+	}
 	b->number = f->number;
 	queue_delayed_work(forget_wq, &b->work, 0);
+}
+
+static bool take_later(struct pcn_borrow *b, struct pcn_pages *p, struct pcn_forget *f)
+{
+	bool any;
+
+	spin_lock(&b->lock);
+	any = b->laters;
+	if (any)
+		*p = b->later[--b->laters];
+	f->number = b->number;
+	spin_unlock(&b->lock);
+	return any;
+}
+
+/* All have gone that were asked for until then. */
+static void reply_later(struct pcn_borrow *b, const struct pcn_forget *f)
+{
+	int err;
+
+	spin_lock(&b->lock);
+	err = pcn_msg_post(b->s->group.origin, PCN_COHERENCY, PCN_TYPE_FORGOT, f, sizeof(*f));
+	/* Without memory it is said later. Otherwise, if more has come this runs again. */
+	if (err == -ENOMEM || err == -ENOBUFS)
+		queue_delayed_work(forget_wq, &b->work, 1);
+	else if (b->number == f->number)
+		b->number = 0;
+	spin_unlock(&b->lock);
 }
 
 static void forget_work(struct work_struct *work)
 {
 	struct pcn_borrow *b = container_of(to_delayed_work(work), struct pcn_borrow, work);
 	struct pcn_forget f = { .space = b->s->number };
-	int err;
+	struct pcn_pages p;
 
-	spin_lock(&b->lock);
-	f.first = b->first;
-	f.last = b->last;
-	f.number = b->number;
-	spin_unlock(&b->lock);
-	unmap_mapping_range(b->file->f_mapping, f.first << PAGE_SHIFT,
-			    (f.last - f.first + 1) << PAGE_SHIFT, 1);
-	spin_lock(&b->lock);
-	err = pcn_msg_post(b->s->group.origin, PCN_COHERENCY, PCN_TYPE_FORGOT, &f, sizeof(f));
-	/* Without memory it is said later. Otherwise, if more has come this runs again. */
-	if (err == -ENOMEM || err == -ENOBUFS)
-		queue_delayed_work(forget_wq, &b->work, 1);
-	else if (b->number == f.number)
-		b->number = 0;
-	spin_unlock(&b->lock);
+	while (take_later(b, &p, &f))
+		unmap_mapping_range(b->file->f_mapping, p.first << PAGE_SHIFT,
+				    (p.last - p.first + 1) << PAGE_SHIFT, 1);
+	if (f.number)
+		reply_later(b, &f);
 }
 
 /* True: it is done. */

@@ -383,7 +383,8 @@ static void mirror_end_change(struct mmu_notifier *notifier,
 /* fork(2) protects what is in it. */
 static bool is_private(const struct vm_area_struct *vma)
 {
-	return vma->anon_vma && is_cow_mapping(vma->vm_flags);
+	return vma->anon_vma && is_cow_mapping(vma->vm_flags) &&
+	       !(vma->vm_flags & (VM_DONTCOPY | VM_WIPEONFORK));
 }
 
 static struct pcn_pages pages_in(const struct vm_area_struct *vma)
@@ -394,16 +395,24 @@ static struct pcn_pages pages_in(const struct vm_area_struct *vma)
 	};
 }
 
-/* With both locks: kernels that may have entries there. */
+/*
+ * With mmap_lock: kernels that may have entries there. Nobody is told of more until that is let
+ * go, as fork(2) will lock these VMAs anyway.
+ */
 static u64 private_lent_to(struct pcn_mirror *m)
 {
 	VMA_ITERATOR(vmi, m->notifier.mm, 0);
 	struct vm_area_struct *vma;
 	u64 who = 0;
 
-	for_each_vma(vmi, vma)
-		if (is_private(vma))
-			who |= lent_in(m, pages_in(vma).first, pages_in(vma).last);
+	for_each_vma(vmi, vma) {
+		if (!is_private(vma))
+			continue;
+		vma_start_write(vma);
+		spin_lock(&m->lock);
+		who |= lent_in(m, pages_in(vma).first, pages_in(vma).last);
+		spin_unlock(&m->lock);
+	}
 	return who;
 }
 
@@ -415,10 +424,14 @@ static void ask_to_forget_private(struct wait_for *w)
 	struct vm_area_struct *vma;
 
 	for_each_vma(vmi, vma) {
+		if (!is_private(vma))
+			continue;
 		f.first = pages_in(vma).first;
 		f.last = pages_in(vma).last;
-		if (is_private(vma) && lent_in(w->m, f.first, f.last) & w->who)
+		spin_lock(&w->m->lock);
+		if (lent_in(w->m, f.first, f.last) & w->who)
 			w->who &= ~ask_to_forget(w, &f);
+		spin_unlock(&w->m->lock);
 	}
 }
 
@@ -427,9 +440,14 @@ static void private_is_forgotten_by(struct pcn_mirror *m, u64 who)
 	VMA_ITERATOR(vmi, m->notifier.mm, 0);
 	struct vm_area_struct *vma;
 
-	for_each_vma(vmi, vma)
-		if (is_private(vma))
-			pcn_lent_clear(&m->lent, pages_in(vma).first, pages_in(vma).last, who);
+	for_each_vma(vmi, vma) {
+		if (!is_private(vma))
+			continue;
+		spin_lock(&m->lock);
+		pcn_lent_clear(&m->lent, pages_in(vma).first, pages_in(vma).last,
+			       who & ~m->adrift);
+		spin_unlock(&m->lock);
+	}
 }
 
 /**
@@ -448,15 +466,13 @@ void pcn_mirror_forget_private(struct pcn_mirror *m)
 
 	spin_lock(&m->lock);
 	change_enter(m, all.first, all.last);
+	spin_unlock(&m->lock);
 	w.who = private_lent_to(m);
 	ask_to_forget_private(&w);
-	spin_unlock(&m->lock);
 	if (w.who) {
 		atomic64_inc(&m->stats->rounds);
 		wait_until_forgotten(&w, jiffies + msecs_to_jiffies(END_LIMIT_MS));
-		spin_lock(&m->lock);
-		private_is_forgotten_by(m, w.who & ~who_is_left(&w) & ~m->adrift);
-		spin_unlock(&m->lock);
+		private_is_forgotten_by(m, w.who & ~who_is_left(&w));
 	}
 	end_change(m, all);
 }
