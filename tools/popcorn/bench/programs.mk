@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0
-# The programs with threads that kernels run together: bench/ and litmus/.
+# The programs with threads that kernels run together, bench/ and litmus/, and those
+# that measure.
 #
 #   make programs [O=DIR] [CC=...] [CFLAGS=...] [PROGRAM_LDFLAGS=...]
 #
@@ -7,7 +8,7 @@
 # O/programs/NAME-static, without. WERROR=1 and LDLIBS=-s are as for the command;
 # STATIC and LDFLAGS are not for these.
 
-PROGRAMS := ep cg is fft radix lu queue scatter share rw threads migrate litmus cost
+PROGRAMS := ep cg is fft radix lu queue scatter share rw threads migrate litmus cost tax
 PROGRAM_DIR := $(O)/programs
 PROGRAM_PARTS_migrate := hop
 PROGRAM_PARTS_litmus := order count
@@ -19,6 +20,12 @@ PROGRAM_OBJECTS := $(sort $(foreach p,$(PROGRAMS),$(call program_objects,$(p))))
 PROGRAM_LINK = $(CC) $(CFLAGS) $(PROGRAM_LDFLAGS) -pthread
 
 programs: $(PROGRAMS:%=$(PROGRAM_DIR)/%) $(PROGRAMS:%=$(PROGRAM_DIR)/%-static)
+
+# What tax executes.
+$(foreach p,tax tax-static,$(PROGRAM_DIR)/$(p)): | $(PROGRAM_DIR)/nothing
+
+$(PROGRAM_DIR)/nothing: $(PROGRAM_DIR)/nothing.o
+	$(PROGRAM_LINK) -static -nostdlib -o $@ $<
 
 define program_rules
 $(PROGRAM_DIR)/$(1): $(call program_objects,$(1))
@@ -48,7 +55,8 @@ clean: clean-programs
 
 clean-programs:
 	rm -f $(PROGRAM_OBJECTS) $(PROGRAM_OBJECTS:.o=.d) $(PROGRAM_DIR)/programs.flags \
-		$(PROGRAMS:%=$(PROGRAM_DIR)/%) $(PROGRAMS:%=$(PROGRAM_DIR)/%-static)
+		$(PROGRAMS:%=$(PROGRAM_DIR)/%) $(PROGRAMS:%=$(PROGRAM_DIR)/%-static) \
+		$(PROGRAM_DIR)/nothing $(PROGRAM_DIR)/nothing.o $(PROGRAM_DIR)/nothing.d
 
 -include $(PROGRAM_OBJECTS:.o=.d)
 
