@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * The hook on the way to user mode: apart from those in popcorn/hooks.h, for it needs
- * per-CPU variables.
+ * The hook on the way from interrupts to user mode: apart from those in popcorn/hooks.h,
+ * for it needs per-CPU variables.
  */
 #ifndef _POPCORN_ENTRY_H
 #define _POPCORN_ENTRY_H
@@ -17,7 +17,11 @@ void pcn_poll_now(void);
 /**
  * pcn_before_user_mode - do what an interrupt has left to the task that it found
  *
- * Context: on the way to user mode, with interrupts off; they may be on meanwhile.
+ * System calls do not come here: what has to be done was left by an interrupt of user
+ * mode, which goes back there itself.
+ *
+ * Context: on the way from an interrupt or exception to user mode, with interrupts off;
+ * they may be on meanwhile.
  */
 static inline void pcn_before_user_mode(void)
 {
