@@ -45,6 +45,7 @@ bench: build
 	@scripts/bench
 	@scripts/bench-messages
 	@scripts/bench-programs
+	@scripts/bench-tax
 
 soak: build build-debug
 	@LONG=1 scripts/check 30-kunit 40-boot 50-cycle 53-corrupt 70-programs 71-progress \

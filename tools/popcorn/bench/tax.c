@@ -215,12 +215,13 @@ static char nothing[4096];
 /* Where this program is */
 static void find_nothing(void)
 {
-	ssize_t length = readlink("/proc/self/exe", nothing, sizeof(nothing) - 16);
+	static const char name[] = "nothing";
+	ssize_t length = readlink("/proc/self/exe", nothing, sizeof(nothing) - sizeof(name));
 
 	if (length < 0)
 		err(2, "/proc/self/exe");
 	nothing[length] = '\0';
-	strcpy(strrchr(nothing, '/') + 1, "nothing");
+	memcpy(strrchr(nothing, '/') + 1, name, sizeof(name));
 	if (access(nothing, X_OK))
 		err(2, "%s", nothing);
 }
@@ -491,9 +492,9 @@ static const struct step {
 	{ "fault", 500, run_fault, prepare_fault, unmap_area },
 	{ "read", 100, run_read, prepare_read, unmap_area },
 	{ "write", 500, run_fault, prepare_write, unmap_area },
-	{ "fork", 20, run_fork, NULL, NULL },
-	{ "exec", 20, run_exec, prepare_exec, NULL },
-	{ "thread", 20, run_thread, NULL, NULL },
+	{ "fork", 50, run_fork, NULL, NULL },
+	{ "exec", 50, run_exec, prepare_exec, NULL },
+	{ "thread", 200, run_thread, NULL, NULL },
 	{ "pipe", 500, run_pipe, prepare_pipe, end_pipe },
 	{ "crowd", 1280, run_crowd, prepare_crowd, end_crowd },
 	{ "map", 200, run_map, NULL, NULL },
