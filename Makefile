@@ -7,6 +7,7 @@ help:
 	@echo 'make shell         the same, ending in a shell on the primary'
 	@echo 'make check         build all, run every test'
 	@echo 'make bench         build all, measure'
+	@echo "make bench-debian  build all, measure programs of Debian's packages"
 	@echo 'make check-deep    explore the coherency protocols with four kernels'
 	@echo 'make soak          the long versions of some tests, and tests on the debug kernel'
 	@echo
@@ -47,6 +48,10 @@ bench: build
 	@scripts/bench-programs
 	@scripts/bench-tax
 
+bench-debian: build
+	@scripts/deps bench
+	@scripts/bench-debian
+
 soak: build build-debug
 	@LONG=1 scripts/check 30-kunit 40-boot 50-cycle 53-corrupt 70-programs 71-progress \
 		guest-litmus guest-growth guest-hostile guest-fuzz guest-storm guest-records \
@@ -71,5 +76,5 @@ clean:
 
 export KERNEL_SRC
 
-.PHONY: help deps source build build-debug run shell check bench soak \
+.PHONY: help deps source build build-debug run shell check bench bench-debian soak \
 	check-deep check-series clean
