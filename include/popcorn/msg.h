@@ -51,6 +51,7 @@ enum pcn_control_type {
 	PCN_TYPE_FRAMES		= 22,	/* coherency: the answer, mm/popcorn/borrow.c */
 	PCN_TYPE_FORGET		= 23,	/* coherency: mm/popcorn/mirror.c */
 	PCN_TYPE_FORGOT		= 24,	/* coherency: the reply, mm/popcorn/forget.c */
+	PCN_TYPE_HOT		= 25,	/* mm/popcorn/hot.c */
 };
 
 /** PCN_HANDLER_SENDS - messages that one run of a handler may send for sure */

@@ -108,6 +108,8 @@ struct pcn_backlog {
  * @granted:	@poster may use the page, whatever @may says
  * @lost:	the content of the page is lost
  * @dropped:	it is in its space no more
+ * @came_before: the page has come here from another kernel
+ * @counted:	it has come for the access that was with the protocol last
  * @waiters:	walks that wait until nothing is under way, with a reference each; no more
  *		than work items of rounds run at a time
  *
@@ -137,6 +139,8 @@ struct pcn_record {
 	bool			granted : 1;
 	bool			lost : 1;
 	bool			dropped : 1;
+	bool			came_before : 1;
+	bool			counted : 1;
 	u16			waiters;
 };
 
@@ -250,6 +254,7 @@ struct pcn_shard {
  * @files_forbidden: at the origin: they must not, pages are not what is in the files
  * @stats:	counters
  * @tally:	more of them, which outlive the space
+ * @hot:	the pages that come here most often; NULL: none has come a second time
  */
 struct pcn_space {
 	struct list_head	node;
@@ -294,6 +299,7 @@ struct pcn_space {
 	bool			files_forbidden;
 	struct pcn_space_stats	stats;
 	struct pcn_tally	*tally;
+	struct pcn_hot		*hot;
 };
 
 /**
@@ -471,6 +477,10 @@ void pcn_count_send(struct pcn_record *r, const struct pcn_proto_event *m,
 void pcn_count_fault(struct pcn_space *s, bool write, bool enters, bool plain);
 u64 pcn_wait_begin(struct pcn_space *s, u64 page, bool write);
 void pcn_wait_end(struct pcn_space *s, u64 page, bool write, u64 since, bool had);
+
+/* hot.c */
+void pcn_hot_count(struct pcn_record *r, unsigned int from);
+void pcn_hot_end(struct pcn_space *s);
 
 /**
  * struct pcn_digest - of a file's content, by fs-verity. On the wire

@@ -240,6 +240,7 @@ static void free_space(struct pcn_space *s)
 	unsigned int kid;
 
 	put_pid(s->pid);
+	pcn_hot_end(s);
 	for_each_kernel(kid, s->group.members)
 		mtree_destroy(&s->member[kid].published);
 	mtree_destroy(&s->origin_only);

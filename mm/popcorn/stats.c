@@ -37,6 +37,7 @@
 #include <popcorn/stats.h>
 
 #include "internal.h"
+#include "rows.h"
 
 /* Tallies of spaces that are no more */
 #define TALLIES_KEPT	64
@@ -329,36 +330,16 @@ static int get_numbers(unsigned int kid, u64 number, struct numbers *n)
 	return !err && length != sizeof(*n) ? -EBADMSG : err;
 }
 
-/* --- /proc/popcorn/stats --- */
-
-/**
- * struct row - a process in the file
- * @number:	of its space
- * @members:	kernels that there is a line for
- * @origin:	where it comes from
- * @tgid:	as in struct pcn_tally, as is all that follows
- * @job:	...
- * @comm:	...
- */
-struct row {
-	u64		number;
-	u64		members;
-	unsigned int	origin;
-	pid_t		tgid;
-	u64		job;
-	char		comm[TASK_COMM_LEN];
-};
+/* --- files in /proc/popcorn with a row for each process and kernel --- */
 
 /**
  * struct view - an open file
- * @numbers:	for the line that is made
  * @count:	how many processes there are
  * @row:	those that there were when it was opened
  */
 struct view {
-	struct numbers	numbers;
 	unsigned int	count;
-	struct row	row[];
+	struct pcn_row	row[];
 };
 
 static unsigned int count_tallies(void)
@@ -371,9 +352,9 @@ static unsigned int count_tallies(void)
 	return count;
 }
 
-static struct row make_row(const struct pcn_tally *t)
+static struct pcn_row make_row(const struct pcn_tally *t)
 {
-	struct row row = {
+	struct pcn_row row = {
 		.number = t->number, .origin = t->origin, .tgid = t->tgid,
 		.job = t->job, .members = BIT_ULL(pcn_self()),
 	};
@@ -415,20 +396,143 @@ static void *line_at(struct view *view, loff_t *pos)
 	return NULL;
 }
 
-static void *stats_start(struct seq_file *m, loff_t *pos)
+/**
+ * pcn_rows_start - of struct seq_operations of a file of rows
+ * @m:		the open file
+ * @pos:	where to begin
+ *
+ * Context: process.
+ * Return: for pcn_row_at(), or NULL at the end.
+ */
+void *pcn_rows_start(struct seq_file *m, loff_t *pos)
 {
 	return line_at(m->private, pos);
 }
 
-static void *stats_next(struct seq_file *m, void *v, loff_t *pos)
+/**
+ * pcn_rows_next - likewise
+ * @m:		the open file
+ * @v:		the row and kernel before
+ * @pos:	where that is
+ *
+ * Context: process.
+ * Return: the next one, or NULL.
+ */
+void *pcn_rows_next(struct seq_file *m, void *v, loff_t *pos)
 {
 	++*pos;
 	return line_at(m->private, pos);
 }
 
-static void stats_stop(struct seq_file *m, void *v)
+/**
+ * pcn_rows_stop - likewise
+ * @m:	the open file
+ * @v:	what came last
+ *
+ * Context: process.
+ */
+void pcn_rows_stop(struct seq_file *m, void *v)
 {
 }
+
+/**
+ * pcn_row_at - what is to be shown
+ * @m:		the open file
+ * @v:		what pcn_rows_start() or pcn_rows_next() has returned
+ * @kid:	receives the kernel
+ *
+ * Context: process.
+ * Return: the process, there as long as the file is open.
+ */
+const struct pcn_row *pcn_row_at(struct seq_file *m, void *v, unsigned int *kid)
+{
+	struct view *view = m->private;
+	u64 at = *(loff_t *)v;
+
+	*kid = at % PCN_KERNELS_MAX;
+	return &view->row[at / PCN_KERNELS_MAX];
+}
+
+/**
+ * pcn_row_show - the first words of a line
+ * @m:		the open file
+ * @row:	the process
+ * @kid:	the kernel
+ *
+ * Context: process.
+ */
+void pcn_row_show(struct seq_file *m, const struct pcn_row *row, unsigned int kid)
+{
+	seq_printf(m, "process=%llx origin=%u tgid=%d job=%llu comm=",
+		   row->number, row->origin, row->tgid, row->job);
+	seq_escape(m, row->comm, " \t\n\\");
+	seq_printf(m, " kernel=%u", kid);
+}
+
+/**
+ * pcn_row_state - the word for what has become of a question
+ * @err:	0 or an error number
+ *
+ * Context: any.
+ * Return: the word.
+ */
+const char *pcn_row_state(int err)
+{
+	switch (err) {
+	case 0:
+		return "up";
+	case -EHOSTDOWN:
+	case -ENODEV:
+		return "down";
+	case -ESRCH:
+		return "gone";
+	case -EACCES:
+		return "denied";
+	default:
+		return "silent";
+	}
+}
+
+/**
+ * pcn_rows_open - open a file that has a row for each process and kernel
+ * @file:	the file
+ * @ops:	what it does; all but show is here
+ *
+ * Context: process.
+ * Return: 0 or -ENOMEM.
+ */
+int pcn_rows_open(struct file *file, const struct seq_operations *ops)
+{
+	struct view *view = make_view();
+	int err;
+
+	if (!view)
+		return -ENOMEM;
+	err = seq_open(file, ops);
+	if (err)
+		kvfree(view);
+	else
+		((struct seq_file *)file->private_data)->private = view;
+	return err;
+}
+
+/**
+ * pcn_rows_release - close it
+ * @inode:	its inode
+ * @file:	the file
+ *
+ * Context: process.
+ * Return: 0.
+ */
+int pcn_rows_release(struct inode *inode, struct file *file)
+{
+	struct seq_file *m = file->private_data;
+
+	kvfree(m->private);
+	return seq_release(inode, file);
+}
+
+/* --- what /proc/popcorn/stats has of them --- */
 
 static const char * const base_names[] = {
 	"hits", "misses", "messages", "copies", "holds", "impossible", "unsent",
@@ -480,76 +584,47 @@ static void show_numbers(struct seq_file *m, const struct numbers *n)
 	show_counts(m, &n->counts);
 }
 
-static const char *state_name(int err)
-{
-	switch (err) {
-	case 0:
-		return "up";
-	case -EHOSTDOWN:
-	case -ENODEV:
-		return "down";
-	case -ESRCH:
-		return "gone";
-	default:
-		return "silent";
-	}
-}
-
 static int stats_show(struct seq_file *m, void *v)
 {
-	struct view *view = m->private;
-	u64 at = *(loff_t *)v;
-	const struct row *row = &view->row[at / PCN_KERNELS_MAX];
-	unsigned int kid = at % PCN_KERNELS_MAX;
-	int err = get_numbers(kid, row->number, &view->numbers);
+	const struct pcn_row *row;
+	struct numbers *n;
+	unsigned int kid;
+	int err;
 
-	if (err == -EINTR)
-		return err;
-	seq_printf(m, "process=%llx origin=%u tgid=%d job=%llu comm=",
-		   row->number, row->origin, row->tgid, row->job);
-	seq_escape(m, row->comm, " \t\n\\");
-	seq_printf(m, " kernel=%u state=%s", kid, state_name(err));
-	if (!err)
-		show_numbers(m, &view->numbers);
-	seq_putc(m, '\n');
-	return 0;
+	n = kmalloc(sizeof(*n), GFP_KERNEL);
+	if (!n)
+		return -ENOMEM;
+	row = pcn_row_at(m, v, &kid);
+	err = get_numbers(kid, row->number, n);
+	if (err != -EINTR) {
+		pcn_row_show(m, row, kid);
+		seq_printf(m, " state=%s", pcn_row_state(err));
+		if (!err)
+			show_numbers(m, n);
+		seq_putc(m, '\n');
+		err = 0;
+	}
+	kfree(n);
+	return err;
 }
 
 static const struct seq_operations stats_ops = {
-	.start	= stats_start,
-	.next	= stats_next,
-	.stop	= stats_stop,
+	.start	= pcn_rows_start,
+	.next	= pcn_rows_next,
+	.stop	= pcn_rows_stop,
 	.show	= stats_show,
 };
 
 static int stats_open(struct inode *inode, struct file *file)
 {
-	struct view *view = make_view();
-	int err;
-
-	if (!view)
-		return -ENOMEM;
-	err = seq_open(file, &stats_ops);
-	if (err)
-		kvfree(view);
-	else
-		((struct seq_file *)file->private_data)->private = view;
-	return err;
-}
-
-static int stats_release(struct inode *inode, struct file *file)
-{
-	struct seq_file *m = file->private_data;
-
-	kvfree(m->private);
-	return seq_release(inode, file);
+	return pcn_rows_open(file, &stats_ops);
 }
 
 static const struct proc_ops stats_proc_ops = {
 	.proc_open	= stats_open,
 	.proc_read_iter	= seq_read_iter,
 	.proc_lseek	= seq_lseek,
-	.proc_release	= stats_release,
+	.proc_release	= pcn_rows_release,
 };
 
 static int __init pcn_stats_init(void)

@@ -421,6 +421,7 @@ void pcn_record_post_access(struct pcn_record *r, bool write, struct pcn_context
 	};
 
 	r->pending = true;
+	r->counted = false;
 	r->poster = current;
 	step_event(r, &m, NULL, c);
 }
@@ -484,6 +485,8 @@ static void take_event(struct pcn_record *r, const struct pcn_proto_event *m,
 
 	if (m->flags & PCN_DATA)
 		step_learn(r, w);
+	if (m->flags & PCN_DATA || m->type == PCN_COPY_OWN)
+		pcn_hot_count(r, m->from);
 	if (!held && !r->plain)
 		return step_event(r, m, w + 1, c);
 	if (!held)
