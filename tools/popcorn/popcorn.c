@@ -15,6 +15,12 @@
 
 #define POPCORN_VERSION	"1.0"
 
+/* Options that have no letter */
+enum {
+	OPT_INITRD = 256, OPT_APPEND, OPT_CHANNEL, OPT_HOT,
+	OPT_KERNELS, OPT_SPREAD, OPT_PACK, OPT_PIN, OPT_MEMORY, OPT_STATS, OPT_DRY_RUN,
+};
+
 static const struct option opt_none[] = {
 	{ "help",	no_argument,		NULL, 'h' },
 	{ }
@@ -28,15 +34,10 @@ static const struct option opt_show[] = {
 
 static const struct option opt_stats[] = {
 	{ "help",	no_argument,		NULL, 'h' },
+	{ "hot",	no_argument,		NULL, OPT_HOT },
 	{ "json",	no_argument,		NULL, 'j' },
 	{ "pid",	required_argument,	NULL, 'p' },
 	{ }
-};
-
-/* Options that have no letter */
-enum {
-	OPT_INITRD = 256, OPT_APPEND, OPT_CHANNEL,
-	OPT_KERNELS, OPT_SPREAD, OPT_PACK, OPT_PIN, OPT_MEMORY, OPT_STATS, OPT_DRY_RUN,
 };
 
 static const struct option opt_load[] = {
@@ -124,7 +125,7 @@ static const struct command commands[] = {
 	{ "ping", "KERNEL [-c COUNT] [-i SECONDS] [-s BYTES] [-W SECONDS] [--channel NAME] [-q]",
 	  "Send messages to a kernel and get them back, until interrupted.",
 	  pcn_cmd_ping, opt_ping, "hc:i:s:W:q", 1, 1 },
-	{ "stats", "[KERNEL...|PID|-p PID] [--json]",
+	{ "stats", "[KERNEL...|[--hot] PID|[--hot] -p PID] [--json]",
 	  "Show how many messages were exchanged with other kernels, or all about a process.",
 	  pcn_cmd_stats, opt_stats, "hp:", 0, INT_MAX },
 	{ "run", "[--kernels LIST] [--spread|--pack|--pin LIST] [--memory KIND] [--stats] [--dry-run] PROGRAM [ARG]...",
@@ -174,7 +175,8 @@ static void help_command(const struct command *cmd)
 		puts("\n  KERNEL         number (kid) or name of a kernel");
 	if (cmd->options == opt_stats)
 		puts("  PID            a process; 64 and more are no kernels\n"
-		     "  -p, --pid PID  a process, whatever its number");
+		     "  -p, --pid PID  a process, whatever its number\n"
+		     "  --hot          its pages that go from kernel to kernel most often");
 	if (cmd->options == opt_show || cmd->options == opt_stats)
 		puts("  --json         print JSON");
 	if (cmd->options == opt_load)
@@ -248,6 +250,8 @@ static bool *option_flag(struct pcn_call *c, int letter)
 		return &c->stats;
 	case OPT_DRY_RUN:
 		return &c->dry_run;
+	case OPT_HOT:
+		return &c->hot;
 	case 'j':
 		return &c->json;
 	case 'f':

@@ -10,6 +10,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <sys/types.h>
 
 #define ARRAY_SIZE(array)	(sizeof(array) / sizeof((array)[0]))
@@ -62,6 +63,7 @@ struct pcn_kernel {
  * @pack:	--pack was given
  * @stats:	--stats was given
  * @dry_run:	--dry-run was given
+ * @hot:	--hot was given
  * @json:	--json was given
  * @follow:	--follow was given
  * @quiet:	-q was given
@@ -85,6 +87,7 @@ struct pcn_call {
 	bool pack;
 	bool stats;
 	bool dry_run;
+	bool hot;
 	bool json;
 	bool follow;
 	bool quiet;
@@ -192,11 +195,66 @@ void pcn_threads_free(struct pcn_threads *list);
 _Noreturn void pcn_threads_die(const char *verb);
 void pcn_table_add_number(struct pcn_table *table, uint64_t value);
 
+/* words.c: files whose lines are words NAME=VALUE */
+
+/** PCN_KERNELS - the most kernels that a machine can have */
+#define PCN_KERNELS	64
+
+/**
+ * struct pcn_process - what the first words of a line say
+ * @process:	number of the process, which all kernels know it by
+ * @origin:	kernel that it comes from
+ * @tgid:	thread group on this kernel
+ * @job:	what it was placed with, or 0
+ * @comm:	its name
+ */
+struct pcn_process {
+	uint64_t process;
+	int origin;
+	int tgid;
+	uint64_t job;
+	char comm[72];
+};
+
+const char *pcn_path_of(const char *variable, const char *usual);
+_Noreturn void pcn_no_sense(const char *verb, const char *path);
+FILE *pcn_words_open(const char *verb, const char *path);
+void pcn_words_close(const char *verb, FILE *in, const char *path);
+const char *pcn_word(const char *line, const char *name);
+const char *pcn_take_number(const char *at, uint64_t *value);
+uint64_t pcn_word_number(const char *verb, const char *line, const char *name,
+			 const char *path);
+struct pcn_process pcn_read_process(const char *verb, const char *line, const char *path);
+
 /* process.c: what is counted of processes that kernels share */
 int pcn_to_pid(const char *word);
 int pcn_process_show(const struct pcn_call *c, int pid);
 void pcn_jobs_check(const char *verb);
 void pcn_job_show(const char *verb, int pid);
+const char *pcn_name_of(size_t kid);
+
+/* where.c: what there is at an address of a process */
+
+/**
+ * struct pcn_where - what there is in a page
+ * @mapping:	the file, or a name in brackets such as [heap]; empty if not known
+ * @symbol:	what has the largest part of the page; empty: none that is known
+ * @offset:	where in that the page begins, 0 if it does not
+ * @more:	how many other symbols have a part of it
+ */
+struct pcn_where {
+	char mapping[256];
+	char symbol[128];
+	uint64_t offset;
+	unsigned int more;
+};
+
+struct pcn_maps *pcn_maps_read(int pid);
+void pcn_maps_free(struct pcn_maps *maps);
+void pcn_maps_find(struct pcn_maps *maps, uint64_t page, struct pcn_where *where);
+
+/* hot.c: pages that bounce between kernels */
+int pcn_hot_show(const struct pcn_call *c, int pid);
 
 /* image.c: files for load */
 int pcn_open_input(const char *who, const char *what, const char *path,

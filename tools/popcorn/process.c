@@ -14,7 +14,7 @@
 
 #include "popcorn.h"
 
-#define KERNELS	64
+#define KERNELS	PCN_KERNELS
 #define WAITS	24	/* classes of waiting times: below 1 us, 2 us, 4 us ... */
 #define BAR	40	/* characters of the longest bar */
 
@@ -61,22 +61,6 @@ struct sum {
 };
 
 /**
- * struct process - what the first words of a line say
- * @process:	number of the process, which all kernels know it by
- * @origin:	kernel that it comes from
- * @tgid:	thread group on this kernel
- * @job:	what it was placed with, or 0
- * @comm:	its name
- */
-struct process {
-	uint64_t process;
-	int origin;
-	int tgid;
-	uint64_t job;
-	char comm[72];
-};
-
-/**
  * struct pcn_sums - the numbers of one process or more
  * @which:	the process, or the last one of several
  * @processes:	how many they are
@@ -84,7 +68,7 @@ struct process {
  * @kernel:	by kernels
  */
 struct pcn_sums {
-	struct process which;
+	struct pcn_process which;
 	unsigned int processes;
 	bool ended;
 	struct sum kernel[KERNELS];
@@ -92,87 +76,15 @@ struct pcn_sums {
 
 /* --- from the file to the numbers --- */
 
-static const char *path_of(const char *variable, const char *usual)
-{
-	const char *path = getenv(variable);
-
-	return path && *path ? path : usual;
-}
-
 /* POPCORN_STATS and POPCORN_JOBS in the environment are for tests. */
 static const char *stats_path(void)
 {
-	return path_of("POPCORN_STATS", "/proc/popcorn/stats");
+	return pcn_path_of("POPCORN_STATS", "/proc/popcorn/stats");
 }
 
 static const char *jobs_path(void)
 {
-	return path_of("POPCORN_JOBS", "/proc/popcorn/jobs");
-}
-
-static _Noreturn void no_sense(const char *verb, const char *path)
-{
-	pcn_die(PCN_FAILED, "%s: cannot make sense of %s; the popcorn command and the kernel must be of the same version",
-		verb, path);
-}
-
-/* Open one of the files. Ends the command if there is none. */
-static FILE *must_open(const char *verb, const char *path)
-{
-	FILE *in = fopen(path, "re");
-
-	if (in)
-		return in;
-	if (errno == ENOENT || errno == ENOTDIR)
-		pcn_die(PCN_ABSENT, "this kernel has no threads on other kernels (there is no %s)",
-			path);
-	pcn_die(errno == EACCES || errno == EPERM ? PCN_PERM : PCN_FAILED,
-		"%s: cannot read %s: %m", verb, path);
-}
-
-/* Close one of the files. Ends the command if it could not be read. */
-static void must_close(const char *verb, FILE *in, const char *path)
-{
-	if (ferror(in))
-		pcn_die(PCN_FAILED, "%s: cannot read %s: %m", verb, path);
-	fclose(in);
-}
-
-/* What a line says of a name. Returns NULL if nothing. */
-static const char *find(const char *line, const char *name)
-{
-	size_t len = strlen(name);
-
-	while (line) {
-		if (!strncmp(line, name, len) && line[len] == '=')
-			return line + len + 1;
-		line = strchr(line, ' ');
-		if (line)
-			line++;
-	}
-	return NULL;
-}
-
-/* Take a number out of a line. Returns where it ends, NULL if there is none. */
-static const char *take_number(const char *at, uint64_t *value)
-{
-	char *end;
-
-	if (!at || *at < '0' || *at > '9')
-		return NULL;
-	*value = strtoull(at, &end, 10);
-	return end;
-}
-
-/* The number that a line has for a name. Ends the command if there is none. */
-static uint64_t number(const char *verb, const char *line, const char *name,
-		       const char *path)
-{
-	uint64_t value = 0;
-
-	if (!take_number(find(line, name), &value))
-		no_sense(verb, path);
-	return value;
+	return pcn_path_of("POPCORN_JOBS", "/proc/popcorn/jobs");
 }
 
 static void add_waits(const char *verb, uint64_t *sums, const char *at)
@@ -181,54 +93,24 @@ static void add_waits(const char *verb, uint64_t *sums, const char *at)
 	size_t i;
 
 	for (i = 0; i < WAITS; i++) {
-		at = take_number(at, &value);
+		at = pcn_take_number(at, &value);
 		if (!at || *at != (i < WAITS - 1 ? ',' : ' '))
-			no_sense(verb, stats_path());
+			pcn_no_sense(verb, stats_path());
 		sums[i] += value;
 		at++;
 	}
 }
 
-/* A name as it is: the kernel writes some characters as a backslash and three digits. */
-static void unescape(char *text)
-{
-	char *to = text;
-
-	while (*text) {
-		if (*text == '\\' && strspn(text + 1, "01234567") >= 3) {
-			*to++ = (text[1] - '0') << 6 | (text[2] - '0') << 3 | (text[3] - '0');
-			text += 4;
-		} else {
-			*to++ = *text++;
-		}
-	}
-	*to = '\0';
-}
-
-/* The first words of a line. */
-static struct process read_process(const char *verb, const char *line)
-{
-	const char *comm = find(line, "comm");
-	struct process p;
-
-	if (!comm || sscanf(line, "process=%" SCNx64 " origin=%d tgid=%d job=%" SCNu64,
-			    &p.process, &p.origin, &p.tgid, &p.job) != 4)
-		no_sense(verb, stats_path());
-	snprintf(p.comm, sizeof(p.comm), "%.*s", (int)strcspn(comm, " "), comm);
-	unescape(p.comm);
-	return p;
-}
-
 /* Add a line to the sums. */
 static void add_line(const char *verb, struct pcn_sums *sums, const char *line)
 {
-	uint64_t kid = number(verb, line, "kernel", stats_path());
-	const char *state = find(line, "state");
+	uint64_t kid = pcn_word_number(verb, line, "kernel", stats_path());
+	const char *state = pcn_word(line, "state");
 	struct sum *s;
 	size_t i;
 
 	if (kid >= KERNELS || !state)
-		no_sense(verb, stats_path());
+		pcn_no_sense(verb, stats_path());
 	s = &sums->kernel[kid];
 	if (!s->used || !strcmp(s->state, "up"))
 		snprintf(s->state, sizeof(s->state), "%.*s",
@@ -237,11 +119,11 @@ static void add_line(const char *verb, struct pcn_sums *sums, const char *line)
 	if (strncmp(state, "up ", 3))
 		return;
 	for (i = 0; i < ARRAY_SIZE(keys); i++)
-		s->value[i] += number(verb, line, keys[i], stats_path());
-	add_waits(verb, s->waits[0], find(line, "read_waits"));
-	add_waits(verb, s->waits[1], find(line, "write_waits"));
+		s->value[i] += pcn_word_number(verb, line, keys[i], stats_path());
+	add_waits(verb, s->waits[0], pcn_word(line, "read_waits"));
+	add_waits(verb, s->waits[1], pcn_word(line, "write_waits"));
 	if ((int)kid == sums->which.origin || !sums->ended)
-		sums->ended = number(verb, line, "ended", stats_path());
+		sums->ended = pcn_word_number(verb, line, "ended", stats_path());
 }
 
 /* Is a number in a list? */
@@ -261,17 +143,17 @@ static struct pcn_sums *read_sums(const char *verb, const uint64_t *jobs,
 				  size_t count, int tgid)
 {
 	struct pcn_sums *sums = memset(pcn_grow(NULL, sizeof(*sums)), 0, sizeof(*sums));
-	FILE *in = must_open(verb, stats_path());
+	FILE *in = pcn_words_open(verb, stats_path());
 	char *line = NULL;
 	size_t room = 0;
 	ssize_t len;
 
 	while ((len = getline(&line, &room, in)) > 0) {
-		struct process p;
+		struct pcn_process p;
 
 		if (line[len - 1] == '\n')
 			line[len - 1] = '\0';
-		p = read_process(verb, line);
+		p = pcn_read_process(verb, line, stats_path());
 		if (jobs ? !has(jobs, count, p.job) : p.tgid != tgid)
 			continue;
 		if (!sums->processes || p.process != sums->which.process) {
@@ -283,7 +165,7 @@ static struct pcn_sums *read_sums(const char *verb, const uint64_t *jobs,
 		add_line(verb, sums, line);
 	}
 	free(line);
-	must_close(verb, in, stats_path());
+	pcn_words_close(verb, in, stats_path());
 	return sums;
 }
 
@@ -315,8 +197,13 @@ static uint64_t visits_of(const struct sum *s)
 	       s->value[HOME_RECALL];
 }
 
-/* The name of a kernel, "-" if this one does not know it. */
-static const char *name_of(size_t kid)
+/**
+ * pcn_name_of() - the name of a kernel
+ * @kid:	its number
+ *
+ * Return: the name, "-" if this kernel does not know it.
+ */
+const char *pcn_name_of(size_t kid)
 {
 	const struct pcn_kernel *k;
 	size_t i, nr;
@@ -331,7 +218,7 @@ static const char *name_of(size_t kid)
 static void add_kernel(struct pcn_table *table, size_t kid)
 {
 	pcn_table_add_number(table, kid);
-	pcn_table_add(table, name_of(kid));
+	pcn_table_add(table, pcn_name_of(kid));
 }
 
 /*
@@ -503,7 +390,7 @@ static const struct pcn_column thread_columns[] = {
 
 /* How many threads of a process are on a kernel now. */
 static unsigned int threads_on(const struct pcn_threads *list,
-			       const struct process *p, size_t kid)
+			       const struct pcn_process *p, size_t kid)
 {
 	unsigned int count = 0;
 	size_t i;
@@ -566,7 +453,7 @@ static void json_sum(const struct sum *s, size_t kid)
 	size_t i;
 
 	printf("\"kid\": %zu, \"name\": ", kid);
-	pcn_json_string(name_of(kid));
+	pcn_json_string(pcn_name_of(kid));
 	fputs(", \"state\": ", stdout);
 	pcn_json_string(s->state);
 	for (i = FIRST_OTHER; i < FIRST_HOME; i++)
@@ -582,7 +469,7 @@ static void json_sum(const struct sum *s, size_t kid)
 
 static void json_process(const struct pcn_sums *sums, const struct pcn_threads *list)
 {
-	const struct process *p = &sums->which;
+	const struct pcn_process *p = &sums->which;
 	const char *before = "\n  ";
 	size_t kid;
 
@@ -627,7 +514,7 @@ int pcn_to_pid(const char *word)
 int pcn_process_show(const struct pcn_call *c, int pid)
 {
 	struct pcn_sums *sums = read_sums(c->verb, NULL, 0, pid);
-	struct process *p = &sums->which;
+	struct pcn_process *p = &sums->which;
 	struct pcn_threads list = { 0 };
 
 	if (!sums->processes) {
@@ -675,14 +562,14 @@ static void add_placed(const char *verb, uint64_t *sums, const char *at)
 	uint64_t kid = 0, count = 0;
 
 	if (!at)
-		no_sense(verb, jobs_path());
+		pcn_no_sense(verb, jobs_path());
 	while (*at && *at != ' ') {
-		at = take_number(at, &kid);
+		at = pcn_take_number(at, &kid);
 		if (!at || *at != ':' || kid >= KERNELS)
-			no_sense(verb, jobs_path());
-		at = take_number(at + 1, &count);
+			pcn_no_sense(verb, jobs_path());
+		at = pcn_take_number(at + 1, &count);
 		if (!at)
-			no_sense(verb, jobs_path());
+			pcn_no_sense(verb, jobs_path());
 		sums[kid] += count;
 		at += *at == ',';
 	}
@@ -691,20 +578,20 @@ static void add_placed(const char *verb, uint64_t *sums, const char *at)
 static struct job read_job(const char *verb, const char *line)
 {
 	struct job j = {
-		.number = number(verb, line, "job", jobs_path()),
-		.parent = number(verb, line, "parent", jobs_path()),
-		.processes = number(verb, line, "processes", jobs_path()),
+		.number = pcn_word_number(verb, line, "job", jobs_path()),
+		.parent = pcn_word_number(verb, line, "parent", jobs_path()),
+		.processes = pcn_word_number(verb, line, "processes", jobs_path()),
 	};
 
-	add_placed(verb, j.asked, find(line, "asked"));
-	add_placed(verb, j.placed, find(line, "placed"));
+	add_placed(verb, j.asked, pcn_word(line, "asked"));
+	add_placed(verb, j.placed, pcn_word(line, "placed"));
 	return j;
 }
 
 /* Read all jobs. The newest that a process has begun is put first. */
 static struct job *read_jobs(const char *verb, int pid, size_t *count, bool *found)
 {
-	FILE *in = must_open(verb, jobs_path());
+	FILE *in = pcn_words_open(verb, jobs_path());
 	struct job *jobs = NULL, swap;
 	char *line = NULL;
 	size_t room = 0;
@@ -717,7 +604,7 @@ static struct job *read_jobs(const char *verb, int pid, size_t *count, bool *fou
 			line[len - 1] = '\0';
 		jobs = pcn_grow(jobs, (*count + 1) * sizeof(*jobs));
 		jobs[(*count)++] = read_job(verb, line);
-		if (*found || number(verb, line, "pid", jobs_path()) != (uint64_t)pid)
+		if (*found || pcn_word_number(verb, line, "pid", jobs_path()) != (uint64_t)pid)
 			continue;
 		*found = true;
 		swap = jobs[0];
@@ -725,7 +612,7 @@ static struct job *read_jobs(const char *verb, int pid, size_t *count, bool *fou
 		jobs[*count - 1] = swap;
 	}
 	free(line);
-	must_close(verb, in, jobs_path());
+	pcn_words_close(verb, in, jobs_path());
 	return jobs;
 }
 
@@ -800,8 +687,8 @@ static void print_missing(const struct job *j, const struct pcn_sums *sums)
  */
 void pcn_jobs_check(const char *verb)
 {
-	fclose(must_open(verb, jobs_path()));
-	fclose(must_open(verb, stats_path()));
+	fclose(pcn_words_open(verb, jobs_path()));
+	fclose(pcn_words_open(verb, stats_path()));
 }
 
 /**

@@ -349,8 +349,10 @@ int pcn_cmd_stats(const struct pcn_call *c)
 
 	pcn_kernels(&nr);	/* says so if there is no Popcorn at all */
 	pid = find_process(c);
+	if (c->hot && !pid)
+		pcn_die(PCN_USAGE, "stats: --hot needs a process");
 	if (pid)
-		return pcn_process_show(c, pid);
+		return c->hot ? pcn_hot_show(c, pid) : pcn_process_show(c, pid);
 	k = pcn_links(&nr);
 	if (c->argc) {
 		some = pcn_grow(NULL, c->argc * sizeof(*some));

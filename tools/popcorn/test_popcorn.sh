@@ -6,7 +6,7 @@
 # kernel can answer, the error numbers of its system calls, a seccomp filter
 # answers in its place (set up by python3; such tests are skipped without it).
 
-PLAN=257
+PLAN=278
 RUN_ANSWERED=21	# of these, tests that test_run_answered does
 
 if [ $# -ne 1 ] || [ ! -x "$1" ]; then
@@ -723,6 +723,109 @@ TABLE
 	make_tree
 }
 
+# hot PROCESS TGID KERNEL WORD...: a line of /proc/popcorn/hot
+hot() {
+	printf 'process=%s origin=0 tgid=%s job=0 comm=a\\040b kernel=%s ' "$1" "$2" "$3"
+	shift 3
+	echo "$*"
+}
+
+# map_binary PID ADDRESS: the process has mapped the command, as a whole, to there
+map_binary() {
+	mkdir -p "$POPCORN_PROC/$1"
+	ln -sfn / "$POPCORN_PROC/$1/root"
+	{
+		printf '%x-%x r--p 00000000 08:01 %s   %s\n' $(($2)) $(($2 + 0x10000000)) \
+			"$(stat -c %i "$bin")" "$bin"
+		printf '%x-%x rw-p 00000000 00:00 0\n' $(($2 + 0x20000000)) $(($2 + 0x20001000))
+		printf '%x-%x rw-p 00000000 00:00 0   [heap]\n' $(($2 + 0x20001000)) $(($2 + 0x20002000))
+	} >"$POPCORN_PROC/$1/maps"
+}
+
+# page_of_symbol NAME ADDRESS: where a symbol of the command is then, its page
+page_of_symbol() {
+	symbol=$(nm "$bin" | awk -v name="$1" '$3 == name { print "0x" $1 }')
+	first=$(readelf -lW "$bin" | awk '$1 == "LOAD" { print $3; exit }')
+	printf '%x' $((($2 - first + symbol) / 4096 * 4096))
+}
+
+test_hot() {
+	export POPCORN_HOT="$tmp/hot" POPCORN_PROC="$tmp/proc"
+	rm -f "$POPCORN_HOT"
+	run stats --hot
+	result "stats --hot without a process" 2 "stats: --hot needs a process"
+	run stats --hot web
+	result "stats --hot of a kernel" 2 "stats: --hot needs a process"
+	run stats --hot 64
+	result "stats --hot, without the table" 10 "there is no $tmp/hot"
+	map_binary 100 0x7f0000000000
+	{
+		hot 200 100 0 state=up moves=1000
+		hot 200 100 0 page=7f0020001000 before=0 reads=1 writes=99 from=1
+		hot 200 100 0 page=7f0020000000 before=5 reads=7 writes=0 from=2
+		hot 200 100 0 page=1000 before=5 reads=0 writes=1 from=2
+		hot 200 100 1 state=up moves=500
+		hot 200 100 1 page=7f0020001000 before=0 reads=2 writes=300 from=0,2
+		hot 200 100 2 state=silent
+		hot 1f0 70 0 state=gone
+		hot 1e0 71 0 state=denied
+		hot 1d0 72 0 state=up moves=0
+		hot 100 100 0 state=up moves=7
+		hot 100 100 0 page=5000 before=0 reads=7 writes=0 from=1
+	} >"$POPCORN_HOT"
+	run stats --hot 64
+	result "stats --hot of an unknown process" 3 "process 64 has not been on other kernels"
+	run stats --hot 70
+	result "stats --hot of one that has ended" 3 "--hot: process 70 has ended"
+	run stats --hot 71
+	result "stats --hot of another user's" 6 "--hot: process 71 is not yours"
+	run stats 72 --hot
+	prints "stats --hot: no page" "^Process 72 \(a b\) of kernel 0: pages came to a kernel again 0 times$"
+	check "stats --hot: and no table" eval "! grep -q ADDRESS '$tmp/out'"
+	run stats --hot 100
+	result "stats --hot" 0 ""
+	cat >"$tmp/want" <<'TABLE'
+Process 100 (a b) of kernel 0: pages came to a kernel again 1500 times
+     ADDRESS  MOVES  READS  WRITES  KERNELS        WHERE
+7f0020001000    402      3     399  0:100 1:302 2:0  [heap]
+7f0020000000      7      7       0  0:7 2:0        [anon]
+        1000      1      0       1  0:1 2:0        -
+
+Numbers of kernel 2 are missing: it is silent.
+TABLE
+	check "stats --hot: pages of the newest one, by how often they have come" \
+		eval "tr -s ' ' <'$tmp/want' | sed 's/ *$//' >'$tmp/want1'; tr -s ' ' <'$tmp/out' | cmp - '$tmp/want1'"
+	run stats --hot --json -p 100
+	result "stats --hot --json" 0 ""
+	valid_json "stats --hot --json is valid"
+	json "stats --hot --json: kernels" \
+		"[(k['kid'], k['state'], k['moves']) for k in j['kernels']] == [(0, 'up', 1000), (1, 'up', 500), (2, 'silent', 0)]"
+	json "stats --hot --json: the hottest page" \
+		"(lambda p: (p['address'], p['moves'], p['mapping'], p['symbol'], [(k['kid'], k['reads'], k['writes'], k['from']) for k in p['kernels']]) == ('7f0020001000', 402, '[heap]', None, [(0, 1, 99, [1]), (1, 2, 300, [0, 2]), (2, 0, 0, [])]))(j['pages'][0])"
+	if command -v nm >/dev/null && command -v readelf >/dev/null; then
+		page=$(page_of_symbol main 0x7f0000000000)
+		hot 200 100 0 state=up moves=9 >"$POPCORN_HOT"
+		hot 200 100 0 "page=$page before=0 reads=9 writes=0 from=1" >>"$POPCORN_HOT"
+		run stats --hot 100
+		prints "stats --hot: a symbol" "^$page +9 +9 +0  0:9 1:0  $bin: [a-zA-Z_.0-9]+(\+0x[0-9a-f]+)?( and [0-9]+ more)?$"
+		echo "not an image" >"$tmp/text"
+		sed -i "s#[0-9]*   $bin#$(stat -c %i "$tmp/text")   $tmp/text#" "$POPCORN_PROC/100/maps"
+		run stats --hot 100
+		prints "stats --hot: a file without symbols" "  $tmp/text$"
+	else
+		skip "stats --hot: a symbol" "no nm or readelf"
+		skip "stats --hot: a file without symbols" "no nm or readelf"
+	fi
+	for text in nonsense "$(hot 200 100 64 state=up moves=1)" "$(hot 200 100 0 state=up)" \
+		"$(hot 200 100 0 page=1000 reads=1 from=1)" \
+		"$(hot 200 100 0 page=1000 reads=1 writes=1 from=64)"; do
+		echo "$text" >"$POPCORN_HOT"
+		run stats --hot 100
+		result "stats --hot: not the table: '$text'" 1 "stats: cannot make sense of $tmp/hot"
+	done
+	unset POPCORN_HOT POPCORN_PROC
+}
+
 # ping_says TEXT CODE REGEX ERRNO ARGUMENT...: ping with an answer of the kernel
 ping_says() {
 	text=$1 want=$2 regex=$3 err=$4
@@ -1077,6 +1180,7 @@ test_load
 test_log
 test_stats
 test_stats_of_process
+test_hot
 test_ping
 test_ps
 test_placement
