@@ -368,6 +368,45 @@ static int refuse(const char *verb, int pid, const struct hot *h)
 }
 
 /**
+ * pcn_hot_check() - end the command if the kernel does not count which pages move
+ * @verb:	name of the command
+ */
+void pcn_hot_check(const char *verb)
+{
+	fclose(pcn_words_open(verb, hot_path()));
+}
+
+/**
+ * pcn_hottest() - describe the page of a process with most moves
+ * @verb:	name of the command
+ * @pid:	the process
+ * @text:	receives the words
+ * @size:	room for them
+ *
+ * Return: false if there is none.
+ */
+bool pcn_hottest(const char *verb, int pid, char *text, size_t size)
+{
+	struct pcn_where where;
+	struct pcn_maps *maps;
+	char place[512];
+	struct hot h;
+
+	read_hot(verb, pid, &h);
+	if (h.count) {
+		maps = pcn_maps_read(pid);
+		pcn_maps_find(maps, h.page->address, &where);
+		pcn_clean(where.mapping);
+		pcn_clean(where.symbol);
+		snprintf(text, size, "%" PRIx64 ", %" PRIu64 " moves, %s", h.page->address,
+			 moves_of(h.page), where_text(&where, place, sizeof(place)));
+		pcn_maps_free(maps);
+	}
+	free(h.page);
+	return h.count;
+}
+
+/**
  * pcn_hot_show() - show the pages of a process that bounce between kernels
  * @c:		the command line
  * @pid:	the process

@@ -18,7 +18,7 @@
 /* Options that have no letter */
 enum {
 	OPT_INITRD = 256, OPT_APPEND, OPT_CHANNEL, OPT_HOT,
-	OPT_KERNELS, OPT_SPREAD, OPT_PACK, OPT_PIN, OPT_MEMORY, OPT_STATS, OPT_DRY_RUN,
+	OPT_KERNELS, OPT_SPREAD, OPT_PACK, OPT_PIN, OPT_MEMORY, OPT_STATS, OPT_AUTO, OPT_DRY_RUN,
 };
 
 static const struct option opt_none[] = {
@@ -67,6 +67,7 @@ static const struct option opt_run[] = {
 	{ "pin",	required_argument,	NULL, OPT_PIN },
 	{ "memory",	required_argument,	NULL, OPT_MEMORY },
 	{ "stats",	no_argument,		NULL, OPT_STATS },
+	{ "auto",	no_argument,		NULL, OPT_AUTO },
 	{ "dry-run",	no_argument,		NULL, OPT_DRY_RUN },
 	{ }
 };
@@ -128,7 +129,7 @@ static const struct command commands[] = {
 	{ "stats", "[KERNEL...|[--hot] PID|[--hot] -p PID] [--json]",
 	  "Show how many messages were exchanged with other kernels, or all about a process.",
 	  pcn_cmd_stats, opt_stats, "hp:", 0, INT_MAX },
-	{ "run", "[--kernels LIST] [--spread|--pack|--pin LIST] [--memory KIND] [--stats] [--dry-run] PROGRAM [ARG]...",
+	{ "run", "[--kernels LIST] [--spread|--pack|--pin LIST] [--memory KIND] [--stats] [--auto] [--dry-run] PROGRAM [ARG]...",
 	  "Run a program with its threads on several kernels.",
 	  pcn_cmd_run, opt_run, "+h", 1, INT_MAX },
 	{ "ps", "[--json]",
@@ -163,6 +164,8 @@ static void help_run(void)
 	     "  --memory KIND  coherent: all kernels map the same memory;\n"
 	     "                 replicated: they keep copies of it\n"
 	     "  --stats        tell at the end what the threads did on which kernel\n"
+	     "  --auto         bring threads together on this kernel if they wait for\n"
+	     "                 pages more than they gain elsewhere\n"
 	     "  --dry-run      print what would be done\n"
 	     "  LIST           numbers, ranges of them, names: 0-3 or 0,web,5-7");
 }
@@ -248,6 +251,8 @@ static bool *option_flag(struct pcn_call *c, int letter)
 		return &c->pack;
 	case OPT_STATS:
 		return &c->stats;
+	case OPT_AUTO:
+		return &c->auto_home;
 	case OPT_DRY_RUN:
 		return &c->dry_run;
 	case OPT_HOT:

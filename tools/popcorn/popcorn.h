@@ -62,6 +62,7 @@ struct pcn_kernel {
  * @memory:	value of --memory
  * @pack:	--pack was given
  * @stats:	--stats was given
+ * @auto_home:	--auto was given
  * @dry_run:	--dry-run was given
  * @hot:	--hot was given
  * @json:	--json was given
@@ -86,6 +87,7 @@ struct pcn_call {
 	bool spread;
 	bool pack;
 	bool stats;
+	bool auto_home;
 	bool dry_run;
 	bool hot;
 	bool json;
@@ -231,6 +233,18 @@ int pcn_to_pid(const char *word);
 int pcn_process_show(const struct pcn_call *c, int pid);
 void pcn_jobs_check(const char *verb);
 void pcn_job_show(const char *verb, int pid);
+
+/**
+ * struct pcn_wait - for how long threads of a process have waited for pages
+ * @which:	the process
+ * @ns:		on all kernels but the one that it belongs to, nanoseconds
+ */
+struct pcn_wait {
+	struct pcn_process which;
+	uint64_t ns;
+};
+
+struct pcn_wait *pcn_waits_read(const char *verb, int pid, size_t *count);
 const char *pcn_name_of(size_t kid);
 
 /* where.c: what there is at an address of a process */
@@ -255,6 +269,12 @@ void pcn_maps_find(struct pcn_maps *maps, uint64_t page, struct pcn_where *where
 
 /* hot.c: pages that bounce between kernels */
 int pcn_hot_show(const struct pcn_call *c, int pid);
+void pcn_hot_check(const char *verb);
+bool pcn_hottest(const char *verb, int pid, char *text, size_t size);
+
+/* auto.c: run --auto */
+struct pcn_auto *pcn_auto_begin(unsigned long home, unsigned long all);
+void pcn_auto_look(struct pcn_auto *a, int pid);
 
 /* image.c: files for load */
 int pcn_open_input(const char *who, const char *what, const char *path,

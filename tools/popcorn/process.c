@@ -691,6 +691,73 @@ void pcn_jobs_check(const char *verb)
 	fclose(pcn_words_open(verb, stats_path()));
 }
 
+/* Add a line to the process that it is about. */
+static void add_wait(const char *verb, struct pcn_wait *w, const char *line)
+{
+	uint64_t kid = pcn_word_number(verb, line, "kernel", stats_path());
+
+	if ((int)kid == w->which.origin || strncmp(pcn_word(line, "state") ?: "", "up ", 3))
+		return;
+	w->ns += pcn_word_number(verb, line, keys[READ_NS], stats_path()) +
+		 pcn_word_number(verb, line, keys[WRITE_NS], stats_path());
+}
+
+/* The processes of some jobs, and what the file says of them. */
+static struct pcn_wait *read_waits(const char *verb, const uint64_t *jobs, size_t nr,
+				   size_t *count)
+{
+	FILE *in = pcn_words_open(verb, stats_path());
+	struct pcn_wait *waits = NULL;
+	char *line = NULL;
+	size_t room = 0;
+	ssize_t len;
+
+	while ((len = getline(&line, &room, in)) > 0) {
+		struct pcn_process p;
+
+		if (line[len - 1] == '\n')
+			line[len - 1] = '\0';
+		p = pcn_read_process(verb, line, stats_path());
+		if (!has(jobs, nr, p.job))
+			continue;
+		if (!*count || waits[*count - 1].which.process != p.process) {
+			waits = pcn_grow(waits, (*count + 1) * sizeof(*waits));
+			waits[(*count)++] = (struct pcn_wait) { .which = p };
+		}
+		add_wait(verb, &waits[*count - 1], line);
+	}
+	free(line);
+	pcn_words_close(verb, in, stats_path());
+	return waits;
+}
+
+/**
+ * pcn_waits_read() - for how long the processes of a program have waited for pages
+ * @verb:	name of the command
+ * @pid:	process that has placed it
+ * @count:	receives their number
+ *
+ * Return: the processes, to be freed, or NULL.
+ */
+struct pcn_wait *pcn_waits_read(const char *verb, int pid, size_t *count)
+{
+	struct pcn_wait *waits = NULL;
+	size_t nr, members;
+	struct job *jobs;
+	uint64_t *list;
+	bool found;
+
+	*count = 0;
+	jobs = read_jobs(verb, pid, &nr, &found);
+	if (found) {
+		list = family(jobs, nr, &members);
+		waits = read_waits(verb, list, members, count);
+		free(list);
+	}
+	free(jobs);
+	return waits;
+}
+
 /**
  * pcn_job_show() - show what became of a program that was placed
  * @verb:	name of the command

@@ -4,8 +4,9 @@
  *
  * The system call popcorn_place() leaves a list of kernels with the task; the
  * program that this executes starts its threads there, and need not know. With
- * --stats the program is a child, for there is no one to tell how it went after
- * an exec. The kernel keeps the numbers of programs that have ended for a while.
+ * --stats and --auto the program is a child, for there is no one to tell how it went after
+ * an exec, or to look at it. The kernel keeps the numbers of programs that have ended for
+ * a while.
  */
 #include <ctype.h>
 #include <errno.h>
@@ -16,6 +17,7 @@
 #include <string.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "../../include/uapi/linux/popcorn.h"
@@ -180,8 +182,8 @@ static unsigned long count_cpus(const char *list)
 	return count;
 }
 
-/* The number of CPUs of a kernel. Ends the command if it is not known. */
-static unsigned long cpus_of(int kid)
+/* The number of CPUs of a kernel. Ends the command if it is not known, but needed. */
+static unsigned long cpus_of(const char *option, int kid)
 {
 	unsigned long count;
 	char *list;
@@ -191,8 +193,8 @@ static unsigned long cpus_of(int kid)
 	list = pcn_attr(kid, "cpus");
 	count = list ? count_cpus(list) : 0;
 	if (!count)
-		pcn_die(PCN_FAILED, "run: --pack: cannot tell how many CPUs kernel %d has%s",
-			kid, pcn_self() > 0 ? "; only the primary kernel (0) knows" : "");
+		pcn_die(PCN_FAILED, "run: %s: cannot tell how many CPUs kernel %d has%s",
+			option, kid, pcn_self() > 0 ? "; only the primary kernel (0) knows" : "");
 	free(list);
 	return count;
 }
@@ -206,7 +208,7 @@ static void pack(struct placement *p)
 
 	p->count = 0;
 	for (i = 0; i < kernels.count; i++)
-		for (nr = cpus_of(kernels.kid[i]); nr; nr--)
+		for (nr = cpus_of("--pack", kernels.kid[i]); nr; nr--)
 			add_place(p, kernels.kid[i]);
 }
 
@@ -227,6 +229,8 @@ static void make_placement(struct placement *p, const struct pcn_call *c)
 {
 	p->count = 0;
 	p->flags = memory_flags(c->memory);
+	if (c->auto_home && p->flags & PCN_PLACE_COHERENT)
+		pcn_die(PCN_USAGE, "run: --auto is for replicated memory: threads do not wait for pages of coherent memory");
 	if (c->spread + c->pack + !!c->pin > 1)
 		pcn_die(PCN_USAGE, "run: only one of --spread, --pack and --pin is possible");
 	if (c->kernels && c->pin)
@@ -315,17 +319,22 @@ static int execute(const struct placement *p, char **argv)
 	return err == ENOENT ? PCN_NOPROGRAM : PCN_NOEXEC;
 }
 
-/* --- with --stats --- */
+/* --- with --stats or --auto --- */
+
+/* Seconds between two looks at the program */
+#define LOOK_SECONDS	1
 
 /**
  * struct watch - a program that is being watched
  * @child:	its process
+ * @looks:	whether it loses; NULL: that is not looked at
  * @signals:	those that are waited for meanwhile
  * @old_signals: those that were blocked before
  * @old_child:	what was to be done on SIGCHLD before
  */
 struct watch {
 	pid_t child;
+	struct pcn_auto *looks;
 	sigset_t signals;
 	sigset_t old_signals;
 	struct sigaction old_child;
@@ -388,14 +397,18 @@ static bool start_child(struct watch *w, const struct placement *p, char **argv)
 }
 
 /*
- * Wait until something happens. The program is sent the signals that come, but those
- * of the terminal it has got itself.
+ * Wait until something happens, or it is time to look. The program is sent the signals
+ * that come, but those of the terminal it has got itself.
  */
 static void wait_for_signal(const struct watch *w)
 {
+	const struct timespec limit = { .tv_sec = LOOK_SECONDS };
 	siginfo_t info;
-	int number = sigwaitinfo(&w->signals, &info);
+	int number = w->looks ? sigtimedwait(&w->signals, &info, &limit) :
+				sigwaitinfo(&w->signals, &info);
 
+	if (number < 0 && errno == EAGAIN)
+		pcn_auto_look(w->looks, w->child);
 	if (number > 0 && number != SIGCHLD && info.si_code != SI_KERNEL)
 		kill(w->child, number);
 }
@@ -424,17 +437,32 @@ static int to_code(int status)
 	return WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status);
 }
 
+/* The CPUs of this kernel, and of all that are in the placement, each counted once. */
+static struct pcn_auto *begin_auto(const struct placement *p)
+{
+	unsigned long home = cpus_of("--auto", pcn_self()), all = home;
+	size_t i;
+
+	for (i = 0; i < p->count; i++)
+		if (p->kid[i] != pcn_self() && !memchr(p->kid, p->kid[i], i))
+			all += cpus_of("--auto", p->kid[i]);
+	return pcn_auto_begin(home, all);
+}
+
 /* Run the program as a child, and watch it. Returns the exit code. */
-static int run_watched(const struct placement *p, char **argv)
+static int run_watched(const struct placement *p, const struct pcn_call *c)
 {
 	struct watch w = { 0 };
 	int status = 0;
 
 	pcn_jobs_check("run");
+	if (c->auto_home)
+		w.looks = begin_auto(p);
 	hold_signals(&w);
-	if (start_child(&w, p, argv)) {
+	if (start_child(&w, p, c->argv)) {
 		status = watch_child(&w);
-		tell(&w);
+		if (c->stats)
+			tell(&w);
 	} else {
 		waitpid(w.child, &status, 0);
 	}
@@ -456,5 +484,5 @@ int pcn_cmd_run(const struct pcn_call *c)
 		print_plan(&p, c);
 		return PCN_DONE;
 	}
-	return c->stats ? run_watched(&p, c->argv) : execute(&p, c->argv);
+	return c->stats || c->auto_home ? run_watched(&p, c) : execute(&p, c->argv);
 }

@@ -6,8 +6,8 @@
 # kernel can answer, the error numbers of its system calls, a seccomp filter
 # answers in its place (set up by python3; such tests are skipped without it).
 
-PLAN=278
-RUN_ANSWERED=21	# of these, tests that test_run_answered does
+PLAN=287
+RUN_ANSWERED=29	# of these, tests that test_run_answered does
 
 if [ $# -ne 1 ] || [ ! -x "$1" ]; then
 	echo "usage: $0 BINARY" >&2
@@ -1039,6 +1039,8 @@ test_placement_errors() {
 	result "run --pin --kernels" 2 "--kernels is not possible with it"
 	run run --dry-run --memory shared true
 	result "run --memory=shared" 2 "--memory is coherent or replicated, not 'shared'"
+	run run --dry-run --memory coherent --auto true
+	result "run --memory=coherent --auto" 2 "--auto is for replicated memory"
 	run run --dry-run --kernels 0,nobody true
 	result "run: unknown kernel" 3 "run: there is no kernel 'nobody'"
 	run run --dry-run --pin 1-3 true
@@ -1068,6 +1070,64 @@ JOBS
 echo done
 exit 7
 SHELL
+
+# A program for run --auto: its thread on kernel 2 waits for pages so many thousandths of
+# the time, for 4 s. It says which CPUs it may use then
+cat >"$tmp/waits.sh" <<'SHELL'
+. "$0.tally"
+echo "job=8 parent=0 pid=$$ ended=0 processes=1 asked=0:1,2:1 placed=0:1,2:1" >"$POPCORN_JOBS"
+began=$(date +%s%N)
+for i in $(seq 20); do
+	# The same for reads and writes
+	ns=$((($(date +%s%N) - began) / 2000 * $1))
+	{
+		tally 2 $$ 8 sh 0 999999999999
+		tally 2 $$ 8 sh 2 $ns
+	} >"$POPCORN_STATS.new"
+	mv "$POPCORN_STATS.new" "$POPCORN_STATS"
+	sleep 0.2
+done
+sed -n 's/^Cpus_allowed_list:[[:space:]]*/may use /p' /proc/self/status
+exit 7
+SHELL
+
+test_auto() {
+	export POPCORN_HOT="$tmp/hot" POPCORN_THREADS="$tmp/threads"
+	cp "$tmp/tally.sh" "$tmp/waits.sh.tally"
+	attr 2 state running
+	attr 0 cpus 0
+	cpus=$(getconf _NPROCESSORS_ONLN)
+	attr 2 cpus "100-$((99 + cpus))"
+	{
+		thread
+		thread 2 1 1 home 0 1 1 1 replicated sh
+		thread 2 1 2 shadow 2 1 1 1 replicated sh
+	} >"$POPCORN_THREADS"
+	: >"$POPCORN_JOBS"
+	: >"$POPCORN_STATS"
+	rm -f "$POPCORN_HOT"
+	answer "run --auto: no table of hot pages" 10 "there is no $tmp/hot" \
+		popcorn_place 0 -- run --auto --kernels 0,2 true
+	: >"$POPCORN_HOT"
+	answer "run --auto: no such program" 127 "run: cannot execute" \
+		popcorn_place 0 -- run --auto --kernels 0,2 "$tmp/nothing"
+	inject popcorn_place 0 -- run --auto --kernels 0,2 sh "$tmp/waits.sh" 400
+	result "run --auto: less waiting than half of the time" 7 ""
+	: >"$POPCORN_STATS"
+	inject popcorn_place 0 -- run --auto --kernels 0,2 sh "$tmp/waits.sh" 900
+	result "run --auto: more than half" 7 \
+		"^popcorn: run: --auto: threads of sh \([0-9]+\) .* for (8|9)[0-9] % of the time: .* on kernel 0; the hottest page: not known$"
+	check "run --auto: it says so once" [ "$(wc -l <"$tmp/err")" = 1 ]
+	check "run --auto: the threads are bound to the home" grep -qx "may use 0" "$tmp/out"
+	: >"$POPCORN_STATS"
+	attr 2 cpus "100-$((99 + 9 * cpus))"
+	inject popcorn_place 0 -- run --auto --kernels 0,2 sh "$tmp/waits.sh" 750
+	result "run --auto: a tenth of ten times the CPUs is as much" 7 ""
+	: >"$POPCORN_STATS"
+	inject popcorn_place 0 -- run --auto --stats --kernels 0,2 sh "$tmp/waits.sh" 0
+	result "run --auto --stats" 7 "^KID  NAME"
+	unset POPCORN_HOT POPCORN_THREADS
+}
 
 # The tests of run that need answers to its system call
 test_run_answered() {
@@ -1133,6 +1193,7 @@ TABLE
 	answer "run --stats: signals are passed on" 9 "does not know" popcorn_place 0 -- \
 		run --stats sh -c 'trap "exit 9" TERM; kill $PPID
 			for i in 1 2 3 4 5 6 7 8 9; do sleep 0.1; done'
+	test_auto
 	unset POPCORN_JOBS POPCORN_STATS
 	make_tree
 }

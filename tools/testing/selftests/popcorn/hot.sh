@@ -1,8 +1,9 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0
-# vm: --kernels 3 --mem 160M --timeout 150 --add build/tools/selftests:/programs
+# vm: --kernels 3 --mem 160M --timeout 240 --add build/tools/selftests:/programs
 #
-# Pages that bounce between kernels: popcorn stats --hot names them.
+# Pages that bounce between kernels: popcorn stats --hot names them, and popcorn run
+# --auto brings threads together that wait for them.
 
 . /selftests/lib.sh
 . /selftests/threads-lib.sh
@@ -52,6 +53,35 @@ hottest()
 	sed -n 3p /tmp/out | grep -qE "$1"
 }
 
+# watched OPTION...: the program is the child of a command that looks at it
+watched()
+{
+	begin popcorn run --auto --memory replicated --pin 0,1 /programs/hot "$@" || return
+	command=$pid
+	pid=$(pidof hot)
+	[ -n "$pid" ]
+}
+
+# all_home: no thread of it is away
+all_home()
+{
+	! awk -v tgid="$pid" '$2 == tgid && $5 != 0 { found = 1 } END { exit !found }' \
+		/proc/popcorn/threads
+}
+
+# told COUNT: the command has said so many lines about it
+told()
+{
+	[ "$(grep -c "^popcorn: run: --auto: " /tmp/told)" = "$1" ]
+}
+
+# watched_ends: the command ends as the program does
+watched_ends()
+{
+	pid=$command
+	ends
+}
+
 check "two threads write a page on two kernels" \
 	begin popcorn run --memory replicated --pin 0,1 /programs/hot 8
 check "  it bounces between them" await 8 bounced 20 0 1
@@ -79,6 +109,24 @@ check "threads write pages of their own" \
 check "  these do not bounce" exits 0 eval "sleep 3; popcorn stats --hot $pid"
 check "  only what they share does" eval "! says own_page"
 check "  the program ends" ends
+
+check "popcorn run --auto: two threads write a page" watched 12
+check "  they are brought together" await 10 told 1
+check "  which is told with the page" grep -qE \
+	"hot \\($pid\\) .* kernel 0; the hottest page: $page, [0-9]+ moves, /programs/hot: hot_page$" /tmp/told
+check "  both are at home" await 5 all_home
+check "  and bound to it" [ "$(taskset -cp "$pid" | sed 's/.* //')" = "$(cat $kernels/0/cpus)" ]
+before=$(moves 1)
+sleep 2
+check "  the page does not move any more" [ "$(moves 1)" = "$before" ]
+check "  nothing is undone" all_home
+check "  the program ends" watched_ends
+check "  it was told once" told 1
+check "popcorn run --auto: threads write pages of their own" watched -x 6
+sleep 4
+check "  one stays away" eval "! all_home"
+check "  the program ends" watched_ends
+check "  nothing was told" told 0
 
 check "no thread is left" no_thread
 check "no space is left" await 5 no_space
