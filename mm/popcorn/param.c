@@ -49,7 +49,7 @@ static int __init choose_memory(char *name)
 	int kind = name ? match_string(kinds, ARRAY_SIZE(kinds), name) : -EINVAL;
 
 	if (kind < 0) {
-		pr_warn("popcorn: popcorn_memory=%s: none of replicated, coherent, isolated\n",
+		pr_err("popcorn: popcorn_memory=%s refused: none of replicated, coherent, isolated\n",
 			name ? name : "");
 		return 0;
 	}
