@@ -65,7 +65,7 @@ over()
 	echo "# $(sum rounds) rounds, $(sum forbidden) forbidden, $(sum allowed)" \
 		"allowed on kernels $kids in $(($(uptime_ms) - began)) ms"
 	check "kernels $kids: nothing forbidden was seen" passed
-	check "  and the threads have met" [ "$(sum allowed)" -gt 0 ]
+	met=$((met + $(sum allowed)))
 	check "  on $count kernels" placed "$count"
 }
 
@@ -91,9 +91,16 @@ not_placed()
 # all_litmus_tests MS: for so long each test, on each number of kernels
 all_litmus_tests()
 {
-	over 0-1 2 -k 512 -m "$1"
-	over 0-2 3 -k 512 -m "$1"
-	over 0-3 4 -k 512 -m "$1"
+	local instances=512
+
+	# Without pages that travel they are over before the next thread has begun.
+	is_coherent && instances=8192
+	met=0
+	over 0-1 2 -k $instances -m "$1"
+	over 0-2 3 -k $instances -m "$1"
+	over 0-3 4 -k $instances -m "$1"
+	# On which kernels is a matter of luck: they may all be faster than a barrier.
+	check "the threads have met" [ "$met" -gt 0 ]
 	check "threads on one kernel are not spread" not_placed
 	check "stores in the wrong order are seen" finds MP+swapped MP+swapped
 	check "an addition that is not atomic is seen" \
