@@ -72,7 +72,7 @@ void pcn_question_void(struct pcn_question *q, u64 first, u64 last)
 
 /* @own, or NULL: what the thread itself gives up, and asks for by this question. */
 static struct pcn_question *question_new(struct pcn_borrow *b, u64 page, u16 *ahead,
-				     const struct pcn_give *own)
+					 const struct pcn_give *own)
 {
 	struct pcn_give *give;
 	struct pcn_question *q = kmem_cache_alloc(question_cache, GFP_KERNEL);
