@@ -4,10 +4,11 @@
  *
  * An arrival is the state of a thread, as PCN_TYPE_ARRIVE has brought it. If there is an
  * idle visitor (idle.c) that becomes the thread's. Otherwise the arrival waits in the list
- * of its process; then it is *arriving* while the keeper (keeper.c) makes a task of it. It ends with pcn_arrival_end(): either the visitor runs, or its shadow is
- * told that there will be no visitor. One of the two happens, once (internal.h), and no
- * lack of memory prevents it. An arrival carries the memory for the refusal, and the
- * message is taken out of the ring only when there is an arrival to put it in.
+ * of its process; then it is *arriving* while the keeper (keeper.c) makes a task of it. It
+ * ends with pcn_arrival_end(): either the visitor runs, or its shadow is told that there
+ * will be no visitor. One of the two happens, once (internal.h), and no lack of memory
+ * prevents it. An arrival carries the memory for the refusal, and the message is taken out
+ * of the ring only when there is an arrival to put it in.
  *
  * A command for a thread that is still on its way meets its arrival, and cancels it.
  */
