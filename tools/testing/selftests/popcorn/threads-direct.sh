@@ -19,6 +19,17 @@ check "and it goes on" on_kernel 1 1
 kill -9 $program
 check "until it is killed" killed $program
 
+# gives_up: the home has others forget hardly anything of what a thread takes from itself
+gives_up()
+{
+	local before=$(counter rounds)
+
+	/programs/give 1 200 || return
+	echo "# $(($(counter rounds) - before)) rounds"
+	[ $(($(counter rounds) - before)) -lt 100 ]
+}
+
+check "what a thread away takes from itself is given up" gives_up
 check "no page was sent" [ "$(counter copies)" = 0 ]
 check "frames were asked for" [ "$(counter messages)" -gt 100 ]
 plan
