@@ -29,6 +29,7 @@
 
 #include <popcorn/core.h>
 #include <popcorn/msg.h>
+#include <popcorn/slice.h>
 
 #include "../internal.h"
 #include "internal.h"
@@ -37,9 +38,6 @@
 
 /* Questions of a kernel that may wait: each is a thread's. */
 #define LENDINGS_MAX	(1 << 16)
-
-/* The shortest slice that Linux allows (sched_setattr(2)). */
-#define LEND_SLICE_NS	(100 * NSEC_PER_USEC)
 
 /* So often a page is brought in that has gone before it could be looked at. */
 #define BRING_TRIES	64
@@ -371,23 +369,13 @@ static void refuse(struct lending *l, int status)
 	pcn_msg_send(l->kid, PCN_COHERENCY, PCN_TYPE_FRAMES, &a, sizeof(a));
 }
 
-/*
- * A thread waits for it on another CPU. So the worker goes before what has a longer slice, as
- * a shadow does (shadow.c), from its next work item on. It may keep that: those of its pool
- * are short.
- */
-static void hurry(void)
-{
-	current->se.slice = LEND_SLICE_NS;
-	current->se.custom_slice = 1;
-}
-
 static void lend_work(struct work_struct *work)
 {
 	struct lending *l = container_of(work, struct lending, work);
 	int err;
 
-	hurry();
+	/* From its next work item on; the worker keeps that, as those of its pool are short. */
+	pcn_slice_shorten();
 	err = lend_with_patience(l);
 
 	if (err)

@@ -37,6 +37,7 @@
 
 #include <popcorn/cpus.h>
 #include <popcorn/hooks.h>
+#include <popcorn/slice.h>
 #include <popcorn/space.h>
 
 #include <asm/syscall.h>
@@ -44,9 +45,6 @@
 #include <trace/events/popcorn.h>
 
 #include "internal.h"
-
-/* The shortest that Linux allows (sched_setattr(2)). */
-#define SHADOW_SLICE_NS	(100 * NSEC_PER_USEC)
 
 static atomic64_t numbers;
 
@@ -410,38 +408,19 @@ static void end_absence(struct pcn_thread *t, u32 op)
 					    "was lost, as that kernel is down");
 }
 
-/*
- * What a shadow does is short, and another CPU waits for it: it goes before what has a longer
- * slice (EEVDF, and PREEMPT_SHORT in kernel/sched/features.h), instead of waiting for a
- * tick. The thread may have a slice of its own (sched_setattr(2)), also while it is away.
- */
-static bool begin_hurry(void)
-{
-	if (current->se.custom_slice)
-		return false;
-	current->se.slice = SHADOW_SLICE_NS;
-	current->se.custom_slice = 1;
-	return true;
-}
-
-static void end_hurry(bool hurries)
-{
-	if (hurries && current->se.slice == SHADOW_SLICE_NS)
-		current->se.custom_slice = 0;
-}
-
 /* There and back. An error: it has not been there. */
 static int shadow_travel(struct pcn_thread *t, struct pt_regs *regs)
 {
-	bool hurries;
+	bool shortened;
 	u32 op;
 
 	pcn_count_leave(t, 0);
 	t->left_at = ktime_get_ns();
 	t->stay_until = 0;
-	hurries = begin_hurry();
+	shortened = pcn_slice_shorten();
 	op = shadow_serve(t, regs);
-	end_hurry(hurries);
+	if (shortened)
+		pcn_slice_restore();
 	if (op != PCN_THREAD_REFUSED) {
 		end_absence(t, op);
 		return 0;
