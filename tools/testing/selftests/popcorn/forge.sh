@@ -5,6 +5,7 @@
 # been on kernel 1, by messages that are in order but for that. If it were given them they
 # would be lost with it.
 #
+# check: replicated
 # vm: --kernels 3 --mem 256M --no-start --timeout 300
 # vm: --add build/tools/selftests:/programs
 
