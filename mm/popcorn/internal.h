@@ -169,6 +169,16 @@ struct pcn_plain_fault {
 };
 
 /**
+ * PCN_TREE_FLAGS - of maple trees that are read without their locks
+ *
+ * Nodes that say where there is room are not needed. But of others mt_destroy_walk() of 6.12
+ * spoils the last pointer, if it is a tree's root that is full: mt_clear_meta() takes that for
+ * what a node with fewer children has in its place, and what mt_free_walk() frees later is
+ * no node. See tree_test.c.
+ */
+#define PCN_TREE_FLAGS	(MT_FLAGS_USE_RCU | MT_FLAGS_ALLOC_RANGE)
+
+/**
  * struct pcn_member - at the origin: what a member knows of the address space
  * @published:	addresses whose VMAs it knows
  * @epoch:	counts changes of VMAs that it was told of. An answer that has met one on

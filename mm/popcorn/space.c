@@ -227,10 +227,9 @@ static struct pcn_space *new_space(u64 number, u64 members, unsigned int origin,
 	INIT_WORK(&s->ask_work, pcn_vma_answer);
 	INIT_WORK(&s->torn_work, pcn_tell_of_torn);
 	for_each_kernel(kid, s->group.members)
-		mt_init_flags(&s->member[kid].published, MT_FLAGS_USE_RCU);
-	/* They are read without their locks. */
-	mt_init_flags(&s->origin_only, MT_FLAGS_USE_RCU);
-	mt_init_flags(&s->stale, MT_FLAGS_USE_RCU);
+		mt_init_flags(&s->member[kid].published, PCN_TREE_FLAGS);
+	mt_init_flags(&s->origin_only, PCN_TREE_FLAGS);
+	mt_init_flags(&s->stale, PCN_TREE_FLAGS);
 	atomic_long_inc(&spaces_in_use);
 	return s;
 }
