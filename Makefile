@@ -62,6 +62,7 @@ soak: build build-debug
 		guest-affinity guest-cases guest-threads-late
 	@scripts/build kasan
 	@KIND=kasan scripts/check messages garbage pages abi ping cases frames records direct
+	@KIND=kasan LONG=1 scripts/check guest-kills
 
 check-deep:
 	@tools/popcorn/check/deep.sh

@@ -259,9 +259,9 @@ static void kill_doomed(void)
 /* With pcn_processes_lock held. Is the process to be killed? */
 static bool process_lose(struct pcn_process *p, unsigned int kid, const char *why)
 {
-	bool uses_pages = pcn_space_lose_member(p->number, kid);
+	bool uses_pages = !p->forming && pcn_space_lose_member(p->number, kid);
 
-	if (!depends_on(p, kid, uses_pages)) {
+	if (p->forming || !depends_on(p, kid, uses_pages)) {
 		p->lost |= BIT_ULL(kid);
 		return false;
 	}

@@ -73,6 +73,8 @@ static_assert(sizeof(struct pcn_hosts_msg) == 16);
  * @proto:	the protocol of its pages
  * @lost:	at the origin: those of them that have gone down, which know nothing of
  *		it any more when they are up again
+ * @forming:	at the origin: not all members have made their parts yet: nothing of it is
+ *		there, and nothing is lost with one
  * @tgid:	at the origin: its thread group, with a reference; NULL elsewhere
  * @mm:		at the origin: its address space, which outlives this structure. Other
  *		processes may use it too (CLONE_VM), and may use it for longer than the
@@ -97,6 +99,7 @@ struct pcn_process {
 	u64			members;
 	const struct pcn_proto	*proto;
 	u64			lost;
+	bool			forming;
 	struct pid		*tgid;
 	struct mm_struct	*mm;
 	const char		*doomed;

@@ -5,8 +5,9 @@
  * A process is shared once, when its first thread wants to leave. It is put into the
  * table, every other kernel that is up is asked to make its part of the process, and then
  * its address space becomes a space of the coherency protocol. So a thread that finds the
- * space finds the process, too, and all members know of both. A process whose memory
- * another process uses as well, or that has probes, is not shared at all.
+ * space finds the process, too, and all members know of both. If a kernel is lost meanwhile
+ * this begins again, without it. A process whose memory another process uses as well, or that
+ * has probes, is not shared at all.
  *
  * The end comes with the end of the address space, which may be later than that of the
  * thread group. A work item tells the other kernels: the task that ends may be one that
@@ -54,7 +55,8 @@ static void end_elsewhere(struct work_struct *work)
 	pcn_process_free(p);
 }
 
-static int begin_elsewhere(struct pcn_process *p)
+/* *@gone: a kernel that has not been asked, or has not answered, as it is lost. */
+static int begin_elsewhere(struct pcn_process *p, u64 *gone)
 {
 	struct pcn_process_msg m = {
 		.number = p->number, .members = p->members,
@@ -73,10 +75,22 @@ static int begin_elsewhere(struct pcn_process *p)
 		if (err == -EPROTONOSUPPORT)
 			pr_err_ratelimited("no process can be shared: kernel %u does not use protocol %s\n",
 					   kid, p->proto->name);
+		if (err && !pcn_peer_is_up(kid))
+			*gone |= BIT_ULL(kid);
 		if (err)
 			return err;
 	}
 	return 0;
+}
+
+/* From now on it may depend on its members. An error: some, in *@gone, are lost already. */
+static int process_form(struct pcn_process *p, u64 *gone)
+{
+	spin_lock(&pcn_processes_lock);
+	p->forming = false;
+	*gone |= p->lost;
+	spin_unlock(&pcn_processes_lock);
+	return *gone ? -EHOSTDOWN : 0;
 }
 
 static bool is_stranger(struct task_struct *p)
@@ -151,27 +165,22 @@ static const struct pcn_proto *process_proto(void)
 	return pcn_proto_default();
 }
 
-static int process_share(u64 *number)
+static int share_with(u64 members, u64 *gone, u64 *number)
 {
 	struct pcn_space *s;
 	struct pcn_process *p;
 	int err;
 
-	if (process_proto() == &pcn_proto_direct && !pcn_memory_is_lent())
-		return -EPROTONOSUPPORT;
-	/* Probes: pcn_space_create_mm() asks again, when no more can come. */
-	if (has_strangers() || test_bit(MMF_HAS_UPROBES, &current->mm->flags))
-		return -EBUSY;
-	p = pcn_process_new(pcn_number_new(++last_number),
-			    pcn_peers_up() | BIT_ULL(pcn_self()), process_proto());
+	p = pcn_process_new(pcn_number_new(++last_number), members, process_proto());
 	if (!p)
 		return -ENOMEM;
+	p->forming = true;
 	p->tgid = get_pid(task_tgid(current));
 	p->mm = current->mm;
 	/* A thread that sees the space looks for the process, and then needs the space. */
 	mutex_lock(&p->hosting);
 	pcn_process_enlist(p);
-	err = begin_elsewhere(p);
+	err = begin_elsewhere(p, gone) ?: process_form(p, gone);
 	if (!err) {
 		s = pcn_space_create_mm(p->number, p->members, pcn_self(),
 					current->mm, p->proto, &pcn_process_space_ops);
@@ -185,6 +194,25 @@ static int process_share(u64 *number)
 	process_watch_threads();
 	*number = p->number;
 	return 0;
+}
+
+static int process_share(u64 *number)
+{
+	u64 without = 0, gone;
+	int err;
+
+	if (process_proto() == &pcn_proto_direct && !pcn_memory_is_lent())
+		return -EPROTONOSUPPORT;
+	/* Probes: pcn_space_create_mm() asks again, when no more can come. */
+	if (has_strangers() || test_bit(MMF_HAS_UPROBES, &current->mm->flags))
+		return -EBUSY;
+	/* Each time without one more: one that is up again, or only says so, is not waited for. */
+	do {
+		gone = 0;
+		err = share_with((pcn_peers_up() & ~without) | BIT_ULL(pcn_self()), &gone, number);
+		without |= gone;
+	} while (gone);
+	return err;
 }
 
 /* The number of the current task's process, if that is shared already. */
