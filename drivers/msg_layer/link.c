@@ -305,8 +305,9 @@ static void open_ports(struct pcn_link *link)
 static void open_link(struct pcn_link *link)
 {
 	pcn_link_stats_add(link);
-	WRITE_ONCE(link->state, PCN_LINK_UP);
+	/* First: who sees that it is up can send. */
 	open_ports(link);
+	WRITE_ONCE(link->state, PCN_LINK_UP);
 	tell_up(link);
 	/* Pairs with the acquire in the poll: its rings are reset. */
 	smp_store_release(&link->rx_open, true);

@@ -43,6 +43,9 @@
 #include "internal.h"
 #include "process.h"
 
+/* Why a process is killed, if it is. */
+#define IS_DOWN		"is down, with threads or pages of it"
+
 /* A host that does not answer within this time has died. */
 #define HOSTS_LIMIT_MS	(30 * MSEC_PER_SEC)
 
@@ -92,17 +95,29 @@ static u64 add_host(struct pcn_process *p, unsigned int kid)
 	return hosts;
 }
 
-/*
- * One that has lost its part meanwhile listens to nobody, unless it is the new one. And what
- * a kernel has answered is no signal of this thread's.
+/**
+ * pcn_member_error - what it means that a member has not done as it was asked
+ * @kid:	the member
+ * @err:	what pcn_msg_call() has returned, or 0
+ *
+ * What a kernel has answered is no signal of this thread's, which would try again for ever.
+ *
+ * Context: process.
+ * Return: -EHOSTDOWN it is lost; -EPROTO instead of what would be a signal; @err.
  */
-static int introduction_error(int err, bool is_new)
+int pcn_member_error(unsigned int kid, int err)
 {
-	if (!is_new && (err == -EHOSTDOWN || err == -ESRCH))
-		return 0;
+	if (err == -EPROTO && !pcn_peer_is_up(kid))
+		return -EHOSTDOWN;
 	if ((err == -EINTR || err == -ECANCELED) && !fatal_signal_pending(current))
 		return -EPROTO;
 	return err;
+}
+
+/* One that has lost its part meanwhile listens to nobody, unless it is the new one. */
+static int introduction_error(int err, bool is_new)
+{
+	return !is_new && (err == -EHOSTDOWN || err == -ESRCH) ? 0 : err;
 }
 
 /* All hosts know of each other before the new one has a thread that might ask for a page. */
@@ -118,7 +133,7 @@ static int introduce(struct pcn_process *p, unsigned int new)
 	for_each_kernel(kid, others) {
 		err = pcn_msg_call(kid, PCN_CONTROL, PCN_TYPE_PROCESS_HOSTS, &m,
 				   sizeof(m), NULL, NULL, HOSTS_LIMIT_MS);
-		err = introduction_error(err, kid == new);
+		err = introduction_error(pcn_member_error(kid, err), kid == new);
 		if (err)
 			return err;
 	}
@@ -259,12 +274,9 @@ static void kill_doomed(void)
 /* With pcn_processes_lock held. Is the process to be killed? */
 static bool process_lose(struct pcn_process *p, unsigned int kid, const char *why)
 {
-	bool uses_pages = !p->forming && pcn_space_lose_member(p->number, kid);
-
-	if (p->forming || !depends_on(p, kid, uses_pages)) {
-		p->lost |= BIT_ULL(kid);
+	p->lost |= BIT_ULL(kid);
+	if (p->forming || !depends_on(p, kid, pcn_space_lose_member(p->number, kid)))
 		return false;
-	}
 	p->doomed = why;
 	p->doom = kid;
 	pcn_space_break(p->number);
@@ -347,10 +359,31 @@ void pcn_process_peer_down(struct pcn_peer_notifier *watch, unsigned int kid)
 		if (!p->tgid && pcn_number_kernel(p->number) == kid) {
 			pcn_keeper_end(p);
 			pcn_space_break(p->number);
-		} else if (p->tgid) {
-			process_lose(p, kid, "is down, with threads or pages of it");
+		} else if (p->tgid && p->members & BIT_ULL(kid)) {
+			process_lose(p, kid, IS_DOWN);
 		}
 	}
+	spin_unlock(&pcn_processes_lock);
+	kill_doomed();
+}
+
+/**
+ * pcn_process_formed - a process has its space, and may depend on its members from now on
+ * @p:	the process
+ *
+ * Context: process.
+ */
+void pcn_process_formed(struct pcn_process *p)
+{
+	unsigned int kid;
+	u64 lost;
+
+	spin_lock(&pcn_processes_lock);
+	p->forming = false;
+	/* The space has not been told. */
+	lost = p->lost;
+	for_each_kernel(kid, lost)
+		process_lose(p, kid, IS_DOWN);
 	spin_unlock(&pcn_processes_lock);
 	kill_doomed();
 }

@@ -9,6 +9,8 @@
 #include <linux/err.h>
 #include <linux/errno.h>
 #include <linux/list.h>
+#include <linux/pid.h>
+#include <linux/sched/signal.h>
 
 #include <popcorn/partition.h>
 #include <popcorn/proto.h>
@@ -148,11 +150,38 @@ static void an_answer_is_no_signal(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, host(w, 1), -EPROTO);
 }
 
+/* What is lost meanwhile, which is nothing, is seen when it has a space. */
+static void nothing_is_lost_while_it_forms(struct kunit *test)
+{
+	struct world *w = test->priv;
+
+	w->p->tgid = get_pid(task_tgid(current));
+	w->p->hosts |= kernel(1);
+	w->p->forming = true;
+	pcn_process_peer_down(NULL, kid_of(1));
+	KUNIT_EXPECT_EQ(test, w->p->lost, kernel(1));
+	KUNIT_EXPECT_PTR_EQ(test, w->p->doomed, NULL);
+	KUNIT_EXPECT_FALSE(test, pcn_process_lose_member(w->p->number, kid_of(1), "is tested"));
+}
+
+static void a_stranger_cannot_be_lost(struct kunit *test)
+{
+	struct world *w = test->priv;
+
+	w->p->tgid = get_pid(task_tgid(current));
+	pcn_process_peer_down(NULL, kid_of(4));
+	KUNIT_EXPECT_EQ(test, w->p->lost, 0);
+	pcn_process_peer_down(NULL, kid_of(3));
+	KUNIT_EXPECT_EQ(test, w->p->lost, kernel(3));
+}
+
 static struct kunit_case cases[] = {
 	KUNIT_CASE(all_are_told_once),
 	KUNIT_CASE(one_that_refuses_is_depended_on),
 	KUNIT_CASE(one_that_is_lost_is_left_out),
 	KUNIT_CASE(an_answer_is_no_signal),
+	KUNIT_CASE(nothing_is_lost_while_it_forms),
+	KUNIT_CASE(a_stranger_cannot_be_lost),
 	{}
 };
 

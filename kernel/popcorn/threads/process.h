@@ -73,8 +73,8 @@ static_assert(sizeof(struct pcn_hosts_msg) == 16);
  * @proto:	the protocol of its pages
  * @lost:	at the origin: those of them that have gone down, which know nothing of
  *		it any more when they are up again
- * @forming:	at the origin: not all members have made their parts yet: nothing of it is
- *		there, and nothing is lost with one
+ * @forming:	at the origin: it has no space yet: nothing of it is with a member, and
+ *		nothing is lost with one
  * @tgid:	at the origin: its thread group, with a reference; NULL elsewhere
  * @mm:		at the origin: its address space, which outlives this structure. Other
  *		processes may use it too (CLONE_VM), and may use it for longer than the
@@ -130,6 +130,8 @@ void pcn_process_enlist(struct pcn_process *p);
 void pcn_process_end(u64 number);
 
 /* members.c */
+int pcn_member_error(unsigned int kid, int err);
+void pcn_process_formed(struct pcn_process *p);
 bool pcn_process_lose_member(u64 number, unsigned int kid, const char *why);
 void pcn_process_on_hosts(const struct pcn_message *msg);
 void pcn_process_on_lost(const struct pcn_message *msg);

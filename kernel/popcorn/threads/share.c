@@ -55,7 +55,7 @@ static void end_elsewhere(struct work_struct *work)
 	pcn_process_free(p);
 }
 
-/* *@gone: a kernel that has not been asked, or has not answered, as it is lost. */
+/* An error: a kernel in *@gone, if there is one, does not make its part, or not in time. */
 static int begin_elsewhere(struct pcn_process *p, u64 *gone)
 {
 	struct pcn_process_msg m = {
@@ -75,7 +75,8 @@ static int begin_elsewhere(struct pcn_process *p, u64 *gone)
 		if (err == -EPROTONOSUPPORT)
 			pr_err_ratelimited("no process can be shared: kernel %u does not use protocol %s\n",
 					   kid, p->proto->name);
-		if (err && !pcn_peer_is_up(kid))
+		err = pcn_member_error(kid, err);
+		if (err == -EHOSTDOWN || err == -ETIMEDOUT)
 			*gone |= BIT_ULL(kid);
 		if (err)
 			return err;
@@ -83,12 +84,11 @@ static int begin_elsewhere(struct pcn_process *p, u64 *gone)
 	return 0;
 }
 
-/* From now on it may depend on its members. An error: some, in *@gone, are lost already. */
-static int process_form(struct pcn_process *p, u64 *gone)
+/* An error: the kernels in *@gone have been lost since they made their parts. */
+static int see_who_is_gone(struct pcn_process *p, u64 *gone)
 {
 	spin_lock(&pcn_processes_lock);
-	p->forming = false;
-	*gone |= p->lost;
+	*gone = p->lost & p->members;
 	spin_unlock(&pcn_processes_lock);
 	return *gone ? -EHOSTDOWN : 0;
 }
@@ -180,12 +180,15 @@ static int share_with(u64 members, u64 *gone, u64 *number)
 	/* A thread that sees the space looks for the process, and then needs the space. */
 	mutex_lock(&p->hosting);
 	pcn_process_enlist(p);
-	err = begin_elsewhere(p, gone) ?: process_form(p, gone);
+	err = begin_elsewhere(p, gone) ?: see_who_is_gone(p, gone);
 	if (!err) {
 		s = pcn_space_create_mm(p->number, p->members, pcn_self(),
 					current->mm, p->proto, &pcn_process_space_ops);
 		err = PTR_ERR_OR_ZERO(s);
 	}
+	/* Before any other kernel can become a host. */
+	if (!err)
+		pcn_process_formed(p);
 	mutex_unlock(&p->hosting);
 	if (err) {
 		pcn_process_end(p->number);
@@ -206,12 +209,12 @@ static int process_share(u64 *number)
 	/* Probes: pcn_space_create_mm() asks again, when no more can come. */
 	if (has_strangers() || test_bit(MMF_HAS_UPROBES, &current->mm->flags))
 		return -EBUSY;
-	/* Each time without one more: one that is up again, or only says so, is not waited for. */
+	/* Each time without one more, whatever such a kernel says. */
 	do {
 		gone = 0;
 		err = share_with((pcn_peers_up() & ~without) | BIT_ULL(pcn_self()), &gone, number);
 		without |= gone;
-	} while (gone);
+	} while (gone && !fatal_signal_pending(current));
 	return err;
 }
 
