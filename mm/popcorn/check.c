@@ -130,16 +130,18 @@ void pcn_check_change(struct pcn_record *r, enum pcn_mapping to)
 /**
  * pcn_check_ended - see pcn_check_end()
  * @r:		the record
- * @everywhere:	all others have forgotten the page
+ * @everywhere:	all others have forgotten the page, but for those of @also
+ * @also:	kernels that will
  *
  * Context: any.
  */
-void pcn_check_ended(struct pcn_record *r, bool everywhere)
+void pcn_check_ended(struct pcn_record *r, bool everywhere, u64 also)
 {
 	struct pcn_check_change c = change_of(r, PCN_MAP_NONE);
 
 	c.ends = true;
 	c.alone = everywhere;
+	c.also = also;
 	check_look(&c);
 }
 

@@ -103,8 +103,8 @@ static bool check_differs(const struct pcn_check_page *p,
 static enum pcn_check_fault check_judge(const struct pcn_check_page *p,
 					const struct pcn_check_change *c, u64 *others)
 {
-	u64 readers = p->readers & ~BIT_ULL(c->kid);
-	u64 writers = p->writers & ~BIT_ULL(c->kid);
+	u64 readers = p->readers & ~(BIT_ULL(c->kid) | c->also);
+	u64 writers = p->writers & ~(BIT_ULL(c->kid) | c->also);
 
 	*others = writers;
 	if (c->to > c->from && writers)
@@ -130,14 +130,14 @@ static void check_record(struct pcn_check_page *p, const struct pcn_check_change
 		p->digest = c->digest;
 		p->digested = 1;
 	}
-	p->readers &= ~self;
-	p->writers &= ~self;
+	p->readers &= ~(self | c->also);
+	p->writers &= ~(self | c->also);
 	if (c->to == PCN_MAP_RDONLY)
 		p->readers |= self;
 	else if (c->to == PCN_MAP_RDWR)
 		p->writers |= self;
 	if (c->ends)
-		p->known &= ~self;
+		p->known &= ~(self | c->also);
 	else
 		p->known |= self;
 }

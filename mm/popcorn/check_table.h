@@ -27,6 +27,8 @@ enum pcn_check_fault {
  * @digested:	there is a @digest
  * @ends:	the kernel forgets the page
  * @alone:	and all others have done so
+ * @also:	kernels that forget it as well, before they do anything else, and have nothing
+ *		mapped; as bits
  */
 struct pcn_check_change {
 	u64	space;
@@ -38,6 +40,7 @@ struct pcn_check_change {
 	bool	digested;
 	bool	ends;
 	bool	alone;
+	u64	also;
 };
 
 enum pcn_check_fault pcn_check_enter(struct pcn_check_table *t,

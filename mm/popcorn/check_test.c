@@ -47,6 +47,19 @@ static enum pcn_check_fault end(struct kunit *test, u8 kid, u8 from, u64 digest,
 	return pcn_check_enter(test->priv, &c, &others);
 }
 
+/* Kernel 0, and kernel @left later. */
+static enum pcn_check_fault release(struct kunit *test, u8 left)
+{
+	struct pcn_check_change c = {
+		.space = 7, .page = 9, .kid = 0, .from = RD, .to = NO,
+		.digest = 1, .digested = true, .ends = true, .alone = true,
+		.also = BIT_ULL(left),
+	};
+	u64 others;
+
+	return pcn_check_enter(test->priv, &c, &others);
+}
+
 static void what_protocols_do(struct kunit *test)
 {
 	KUNIT_EXPECT_EQ(test, change(test, 0, NO, WR, 1), PCN_CHECK_FINE);
@@ -113,6 +126,25 @@ static void taken_back_too_early(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, end(test, 0, RD, 1, true), PCN_CHECK_ELSEWHERE);
 }
 
+/* It has nothing mapped: others may begin before it has forgotten the page. */
+static void one_forgets_it_later(struct kunit *test)
+{
+	change(test, 0, NO, RD, 1);
+	change(test, 1, NO, RD, 1);
+	KUNIT_EXPECT_EQ(test, release(test, 1), PCN_CHECK_FINE);
+	KUNIT_EXPECT_EQ(test, change(test, 0, NO, WR, 1), PCN_CHECK_FINE);
+	KUNIT_EXPECT_EQ(test, end(test, 1, RD, 1, true), PCN_CHECK_FINE);
+	KUNIT_EXPECT_EQ(test, change(test, 2, NO, RD, 1), PCN_CHECK_WRITTEN);
+}
+
+static void a_third_one_has_it(struct kunit *test)
+{
+	change(test, 0, NO, RD, 1);
+	change(test, 1, NO, RD, 1);
+	change(test, 2, NO, RD, 1);
+	KUNIT_EXPECT_EQ(test, release(test, 1), PCN_CHECK_ELSEWHERE);
+}
+
 static void the_dead_have_nothing(struct kunit *test)
 {
 	unsigned int i;
@@ -168,6 +200,8 @@ static struct kunit_case cases[] = {
 	KUNIT_CASE(old_data),
 	KUNIT_CASE(written_while_read_only),
 	KUNIT_CASE(taken_back_too_early),
+	KUNIT_CASE(one_forgets_it_later),
+	KUNIT_CASE(a_third_one_has_it),
 	KUNIT_CASE(the_dead_have_nothing),
 	KUNIT_CASE(full),
 	KUNIT_CASE_SLOW(lock_of_the_dead),

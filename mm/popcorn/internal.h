@@ -470,7 +470,7 @@ void pcn_page_unmap_at_member(struct pcn_record *r);
 void pcn_record_kick(struct pcn_record *r, u64 due);
 void pcn_record_cancel(struct pcn_record *r);
 void pcn_record_adopt_soon(struct pcn_record *r);
-bool pcn_page_release(struct pcn_record *r, struct vm_area_struct *vma, bool everywhere);
+bool pcn_page_release(struct pcn_record *r, struct vm_area_struct *vma, u64 left);
 void pcn_page_remove(struct pcn_record *r, struct vm_area_struct *vma);
 bool pcn_vma_replicates(struct vm_area_struct *vma);
 bool pcn_page_is_absent(struct pcn_space *s, u64 page);

@@ -668,15 +668,15 @@ static bool give_back(struct pcn_record *r, struct vm_area_struct *vma)
  * pcn_page_release - at the origin, give a page back to Linux
  * @r:		the record: no other kernel has the page, nothing is under way
  * @vma:	its VMA, or NULL; pcn_page_map_prepare() was called for it
- * @everywhere:	all other kernels have forgotten the page; otherwise one will, before it
- *		does anything else with it
+ * @left:	kernels that have yet to forget the page, and will before they do anything else
+ *		with it, as bits; all others have
  *
  * A page whose data is elsewhere is empty then.
  *
  * Context: process; mmap_lock is held, to read.
  * Return: false: Linux has taken the page away, and pcn_page_remove() has to follow.
  */
-bool pcn_page_release(struct pcn_record *r, struct vm_area_struct *vma, bool everywhere)
+bool pcn_page_release(struct pcn_record *r, struct vm_area_struct *vma, u64 left)
 {
 	struct page *frame;
 	bool given = false;
@@ -686,7 +686,7 @@ bool pcn_page_release(struct pcn_record *r, struct vm_area_struct *vma, bool eve
 		spin_unlock(&r->lock);
 		return !r->torn;
 	}
-	pcn_check_end(r, everywhere);
+	pcn_check_end(r, true, left);
 	frame = r->frame;
 	trace_pcn_page_release(r->space->number, r->page, r->replica.state);
 	if (vma && !r->absent)

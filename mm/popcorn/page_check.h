@@ -37,7 +37,7 @@ DECLARE_STATIC_KEY_FALSE(pcn_checking);
 DECLARE_STATIC_KEY_FALSE(pcn_delaying);
 
 void pcn_check_change(struct pcn_record *r, enum pcn_mapping to);
-void pcn_check_ended(struct pcn_record *r, bool everywhere);
+void pcn_check_ended(struct pcn_record *r, bool everywhere, u64 also);
 bool pcn_check_mistaken(enum pcn_mistake mistake);
 void pcn_delay_randomly(void);
 void pcn_frame_changed(struct pcn_record *r, struct page *frame);
@@ -58,16 +58,17 @@ static inline void pcn_check_may(struct pcn_record *r, enum pcn_mapping to)
 /**
  * pcn_check_end - this kernel forgets a page
  * @r:		the record, with its frame, if there is one
- * @everywhere:	all others have done so before
+ * @everywhere:	all others have done so before, but for those of @also
+ * @also:	kernels that have nothing mapped, and forget it before they do anything else
  *
  * May be repeated.
  *
  * Context: any.
  */
-static inline void pcn_check_end(struct pcn_record *r, bool everywhere)
+static inline void pcn_check_end(struct pcn_record *r, bool everywhere, u64 also)
 {
 	if (static_branch_unlikely(&pcn_checking))
-		pcn_check_ended(r, everywhere);
+		pcn_check_ended(r, everywhere, also);
 }
 
 /**
@@ -109,7 +110,7 @@ static inline void pcn_delay(void)
 #else
 
 static inline void pcn_check_may(struct pcn_record *r, enum pcn_mapping to) { }
-static inline void pcn_check_end(struct pcn_record *r, bool everywhere) { }
+static inline void pcn_check_end(struct pcn_record *r, bool everywhere, u64 also) { }
 static inline void pcn_check_frame(struct pcn_record *r, struct page *frame) { }
 static inline bool pcn_check_mistake(enum pcn_mistake mistake) { return false; }
 static inline void pcn_delay(void) { }

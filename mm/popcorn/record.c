@@ -616,7 +616,7 @@ void pcn_record_drop(struct pcn_record *r, bool everywhere)
 		wake_up_all(&s->thawed);
 	pcn_record_cancel(r);
 	if (!dropped)
-		pcn_check_end(r, everywhere);
+		pcn_check_end(r, everywhere, 0);
 	spin_unlock(&r->lock);
 	if (dropped)
 		return;
@@ -643,7 +643,7 @@ static void free_unused(struct pcn_space *s, struct pcn_shard *shard,
 	unsigned int i;
 
 	for (i = 0; i < n; i++) {
-		pcn_check_end(unused[i], false);
+		pcn_check_end(unused[i], false, 0);
 		free_content(unused[i]);
 	}
 	atomic_long_sub(n, &records_in_use);

@@ -205,7 +205,7 @@ static int round_recall(struct pcn_space *s, u64 first, u64 last)
 }
 
 /* -ENOMEM: nothing is lost, pcn_round_finish() does it again. */
-static int release_record(struct pcn_space *s, struct pcn_record *r, bool everywhere)
+static int release_record(struct pcn_space *s, struct pcn_record *r, u64 left)
 {
 	unsigned long address = r->page << PAGE_SHIFT;
 	struct vm_area_struct *vma, *own;
@@ -216,17 +216,17 @@ static int release_record(struct pcn_space *s, struct pcn_record *r, bool everyw
 	own = vma && pcn_vma_replicates(vma) ? vma : NULL;
 	if (own)
 		err = pcn_page_map_prepare(own, address, true);
-	if (!err && !pcn_page_release(r, own, everywhere))
+	if (!err && !pcn_page_release(r, own, left))
 		pcn_page_remove(r, vma);
 	mmap_read_unlock(s->mm);
 	return err;
 }
 
 /*
- * With @everywhere all others have dropped the pages, otherwise they are told next; until
- * then they have nothing mapped.
+ * Those of @left are told next to drop the pages, and until then have nothing mapped; all
+ * others have dropped them.
  */
-static int round_release(struct pcn_change *c, bool everywhere)
+static int round_release(struct pcn_change *c, u64 left)
 {
 	struct pcn_space *s = c->space;
 	struct pcn_shard *shard;
@@ -234,12 +234,12 @@ static int round_release(struct pcn_change *c, bool everywhere)
 	int err;
 
 	for_each_record(r, shard, s, c->first, c->last) {
-		err = release_record(s, r, everywhere);
+		err = release_record(s, r, left);
 		if (err) {
 			pcn_record_put(r);
 			return err;
 		}
-		pcn_record_drop(r, everywhere);
+		pcn_record_drop(r, !left);
 		cond_resched();
 	}
 	return 0;
@@ -320,7 +320,7 @@ static int round_drop_all(struct pcn_change *c)
 		err = round_tell(c, PCN_ROUND_DROP, 0);
 	if (err)
 		return err;
-	err = round_release(c, !last);
+	err = round_release(c, last ? c->members : 0);
 	if (err)
 		return err;
 	round_unpublish(c);
