@@ -33,6 +33,8 @@ FAULT = re.compile(r"""
     """, re.X)
 # The primary tells of a secondary's end; the secondary's own log has the fault.
 HEARSAY = re.compile(r"^popcorn: kernel \d+\b")
+# What Linux says of a program, with a stack dump.
+REMARK = re.compile(r"^GUP no longer grows the stack in ")
 RULE = re.compile(r"^(-+\[ cut here \]-+|=+)$")
 DUMP_END = re.compile(r"^---\[ end\b")
 STACK_END = re.compile(r"^ *</(TASK|IRQ|NMI)>")
@@ -54,6 +56,17 @@ def parse(text):
 
 def is_fault(text):
     return bool(FAULT.search(text)) and not HEARSAY.match(text)
+
+
+def remark_end(lines, start):
+    """The index behind a remark with its stack dump, if there is no fault in between."""
+    for i in range(start + 1, min(len(lines), start + REACH)):
+        text = lines[i][1]
+        if STACK_END.match(text):
+            return i + 1
+        if is_fault(text) and text != "Call Trace:":
+            break
+    return start + 1
 
 
 def report_end(lines, start, fault):
@@ -83,6 +96,9 @@ def reports(text):
     found, i = [], 0
     while i < len(lines):
         start = i
+        if REMARK.match(lines[i][1]):
+            i = remark_end(lines, i)
+            continue
         if RULE.match(lines[i][1]) and is_fault_ahead(lines, i):
             i += 1 if is_fault(lines[i + 1][1]) else 2
         if not is_fault(lines[i][1]):
