@@ -155,7 +155,7 @@ static enum pcn_check_fault check_enter_locked(struct pcn_check_table *t,
 		b->off = b->off ?: PCN_CHECK_FULL;
 		check_count_up(&t->unchecked);
 	}
-	if (!p || (c->ends && !(p->known & BIT_ULL(c->kid))))
+	if (!p || (c->ends && !(p->known & (BIT_ULL(c->kid) | c->also))))
 		return PCN_CHECK_FINE;
 	fault = check_judge(p, c, others);
 	check_record(p, c);

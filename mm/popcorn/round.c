@@ -222,6 +222,15 @@ static int release_record(struct pcn_space *s, struct pcn_record *r, u64 left)
 	return err;
 }
 
+/* One that was torn has not been released. */
+static void drop_record(struct pcn_record *r, u64 left)
+{
+	spin_lock(&r->lock);
+	pcn_check_end(r, true, left);
+	spin_unlock(&r->lock);
+	pcn_record_drop(r, !left);
+}
+
 /*
  * Those of @left are told next to drop the pages, and until then have nothing mapped; all
  * others have dropped them.
@@ -239,7 +248,7 @@ static int round_release(struct pcn_change *c, u64 left)
 			pcn_record_put(r);
 			return err;
 		}
-		pcn_record_drop(r, !left);
+		drop_record(r, left);
 		cond_resched();
 	}
 	return 0;
