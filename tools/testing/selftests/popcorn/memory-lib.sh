@@ -37,7 +37,7 @@ all_memory_tests()
 {
 	program relayout 0,1,2,3 "$1" 120
 	echo /tmp/core >/proc/sys/kernel/core_pattern
-	fill 16
+	fill 24
 	program loss 1,2,3 "$2" /tmp/core
 	rm /filler/file
 	check "no thread is left" await 5 no_thread
