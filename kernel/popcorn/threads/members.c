@@ -371,7 +371,7 @@ void pcn_process_peer_down(struct pcn_peer_notifier *watch, unsigned int kid)
  * pcn_process_formed - a process has its space, and may depend on its members from now on
  * @p:	the process
  *
- * Context: process.
+ * Context: process, with &pcn_process.hosting held, and no spinlock.
  */
 void pcn_process_formed(struct pcn_process *p)
 {
