@@ -5,7 +5,8 @@
  * The rule:
  *
  *	1. A page stays with a thread that has waited for it until the thread has used
- *	   it, as the accessed bit tells, but for PCN_HOLD_USE_NS at most.
+ *	   it, as the accessed bit tells, but for PCN_HOLD_USE_NS at most. One that is
+ *	   busy, as it is written all the time, stays for all of that time.
  *	2. If the instruction of the thread needs other pages too, the page stays for the
  *	   time that pcn_hold_thread_ns() gives, whether it has been used or not. That
  *	   time doubles as long as the same instruction comes back. Once it is the
@@ -55,6 +56,18 @@
  * until they do not; and a thread without a struct pcn_hold_thread, which has never left
  * its origin, has pages for the same time always, which may be too short for several.
  *
+ *	A share. Threads that write parts of one page all the time have it for
+ *	PCN_HOLD_USE_NS each: together they get done what one CPU does in the part
+ *	PCN_HOLD_USE_NS / (PCN_HOLD_USE_NS + the time to move a page) of the time, but for
+ *	what looks take. That is half of it or more if a page is moved in that time.
+ *
+ * Whether a page is busy is learnt. What is in it is compared half of the time of rule 1
+ * after it was mapped, and at the end of it. A thread that writes a word and waits for another
+ * one's, or for a lock, changes the page at first alone, whatever instruction it waits with:
+ * its page is found idle, and goes at once. (The dirty bit would not do: a compare and
+ * exchange sets it even if it finds another value.) To watch a page makes the other kernel
+ * wait for all of that time, so it is done one time in WATCH_IDLE.
+ *
  * What it costs: a page that was mapped and is never used comes PCN_HOLD_USE_NS late. A
  * page that is not contended costs no timer and no memory.
  *
@@ -82,6 +95,18 @@
 #define HOLD_SHIFT_MAX	8
 #define HOLD_LONGEST_NS	(HOLD_NS << HOLD_SHIFT_MAX)
 
+/*
+ * A page is watched one time in so many: at first, later, and once it is busy. So often in a
+ * row a busy one has to be found idle.
+ */
+#define WATCH_FIRST	16
+#define WATCH_IDLE	63
+#define WATCH_BUSY	7
+#define BUSY_MAX	2
+/* What is in it is looked at so long after it was mapped, and not later than that. */
+#define WATCH_NS	(PCN_HOLD_USE_NS / 2)
+#define WATCH_LATE_NS	(PCN_HOLD_USE_NS * 3 / 4)
+
 /* So long a kernel leaves a page to others at first, and it shrinks by such a part. */
 #define LEAVE_NS	(20 * NSEC_PER_USEC)
 #define LEAVE_SHRINK	8
@@ -91,6 +116,14 @@
 /* For the way of the answer, and that of the page. */
 #define REST_MARGIN	4
 
+/* How far the watch is that a page is under while others want it. */
+enum watch {
+	WATCH_NONE,
+	WATCH_USED,		/* it has been used, maybe for the only time */
+	WATCH_CONTENT,		/* what it had in it after that is known */
+	WATCH_OVER,		/* it is kept, that is all */
+};
+
 static u64 use_ns(const struct pcn_hold *h)
 {
 	return max(h->use_us * NSEC_PER_USEC, LEAVE_NS);
@@ -98,6 +131,8 @@ static u64 use_ns(const struct pcn_hold *h)
 
 static u64 keep_until(const struct pcn_hold *h)
 {
+	if (h->watch == WATCH_CONTENT)
+		return h->since + PCN_HOLD_USE_NS;
 	return h->since + h->keep_us * NSEC_PER_USEC;
 }
 
@@ -121,7 +156,9 @@ static u64 time_slot_left(const struct pcn_kernel_group *g, u64 now)
  */
 void pcn_hold_init(struct pcn_hold *h)
 {
-	*h = (struct pcn_hold) { .left_to = PCN_NOBODY, .taker = PCN_NOBODY };
+	*h = (struct pcn_hold) {
+		.left_to = PCN_NOBODY, .taker = PCN_NOBODY, .turns = WATCH_FIRST,
+	};
 }
 
 /**
@@ -144,14 +181,76 @@ void pcn_hold_begin(struct pcn_hold *h, u64 now, u64 ns,
 	h->since = now;
 	h->keep_us = ns / NSEC_PER_USEC;
 	h->early = false;
+	h->watch = WATCH_NONE;
+}
+
+/* The page stays until then. True. */
+static bool keep(struct pcn_hold *h, u64 until, enum watch watch)
+{
+	h->watch = watch;
+	h->keep_us = (until - h->since + NSEC_PER_USEC - 1) / NSEC_PER_USEC;
+	return true;
+}
+
+/* The page stays to the end of the watch, which is to tell whether it is written until then. */
+static bool keep_content(struct pcn_hold *h, const struct pcn_hold_look *look)
+{
+	h->watch = WATCH_CONTENT;
+	h->content = look->content(look->page);
+	return true;
+}
+
+/* It has been used, and another kernel wants it. */
+static bool begin_watch(struct pcn_hold *h, const struct pcn_hold_look *look)
+{
+	u64 ns = look->now - h->since;
+
+	if (!h->turns && ns < WATCH_NS)
+		return keep(h, h->since + WATCH_NS, WATCH_USED);
+	if (!h->turns && ns < WATCH_LATE_NS)
+		return keep_content(h, look);
+	if (h->turns)
+		h->turns--;
+	return h->busy && ns < PCN_HOLD_USE_NS &&
+	       keep(h, h->since + PCN_HOLD_USE_NS, WATCH_OVER);
+}
+
+/* What is found idle by chance is watched the next time again, before it counts as idle. */
+static void end_watch(struct pcn_hold *h, bool written)
+{
+	if (written)
+		h->busy = BUSY_MAX;
+	else if (h->busy)
+		h->busy--;
+	if (written)
+		h->turns = WATCH_BUSY;
+	else
+		h->turns = h->busy ? 0 : WATCH_IDLE;
+}
+
+/* Its time by rules 1 and 2 is over, but for that of a busy page. True: it stays. */
+static bool is_busy(struct pcn_hold *h, const struct pcn_hold_look *look)
+{
+	if (!look->accessed || !look->writable || pcn_hold_without(PCN_HOLD_SEED_BUSY))
+		return false;
+	switch (h->watch) {
+	case WATCH_NONE:
+		return begin_watch(h, look);
+	case WATCH_USED:
+		if (look->now < h->since + WATCH_LATE_NS)
+			return keep_content(h, look);
+		break;
+	case WATCH_CONTENT:
+		end_watch(h, look->content(look->page) != h->content);
+		break;
+	}
+	return false;
 }
 
 /**
  * pcn_hold_is_over - may a page that others want be taken away?
  * @h:		the hold of a page that is mapped
- * @now:	the time
- * @accessed:	the page has been used since it was mapped
- * @again:	if not: when to look again
+ * @look:	what there is to see. If it may not: when to look again
  *
  * A look takes the CPU from the thread that is to use the page, so the time between two
  * looks doubles, but the last one comes when the time of rule 1 is over.
@@ -159,20 +258,25 @@ void pcn_hold_begin(struct pcn_hold *h, u64 now, u64 ns,
  * Context: any; serialised by the caller.
  * Return: true: it may.
  */
-bool pcn_hold_is_over(struct pcn_hold *h, u64 now, bool accessed, u64 *again)
+bool pcn_hold_is_over(struct pcn_hold *h, struct pcn_hold_look *look)
 {
-	u64 until = keep_until(h), limit = h->since + PCN_HOLD_USE_NS;
+	u64 now = look->now, until = keep_until(h), limit = h->since + PCN_HOLD_USE_NS;
 
-	if (now >= until && (accessed || now >= limit ||
-			     pcn_hold_without(PCN_HOLD_SEED_USE)))
-		return true;
+	if (now >= until && (look->accessed || now >= limit ||
+			     pcn_hold_without(PCN_HOLD_SEED_USE))) {
+		if (!is_busy(h, look))
+			return true;
+		look->again = keep_until(h);
+		return false;
+	}
 	if (now >= until) {
 		until = now + max(use_ns(h), now - h->since);
 		if (!pcn_hold_without(PCN_HOLD_SEED_LOOK))
 			until = min(until, limit);
 	}
-	h->early = true;
-	*again = until;
+	/* What is watched has been used. */
+	h->early |= h->watch == WATCH_NONE;
+	look->again = until;
 	return false;
 }
 
@@ -191,6 +295,7 @@ void pcn_hold_end(struct pcn_hold *h, u64 now, bool gone, bool accessed)
 	if (!gone)
 		return;
 	h->since = now;
+	h->watch = WATCH_NONE;
 	h->keep_us = 0;
 	h->gone = true;
 }

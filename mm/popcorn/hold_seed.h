@@ -12,6 +12,7 @@
 enum pcn_hold_seed {
 	PCN_HOLD_SEED_NONE,
 	PCN_HOLD_SEED_USE,	/* rule 1: a page goes although it has not been used */
+	PCN_HOLD_SEED_BUSY,	/* rule 1: a page goes although it is written all the time */
 	PCN_HOLD_SEED_LOOK,	/* rule 1: the time between two looks has no limit */
 	PCN_HOLD_SEED_GROW,	/* rule 2: the time does not grow */
 	PCN_HOLD_SEED_MAX,	/* rule 2: it grows without a limit */

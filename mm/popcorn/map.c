@@ -33,6 +33,7 @@
 #define pr_fmt(fmt) "popcorn: " fmt
 
 #include <linux/errno.h>
+#include <linux/highmem.h>
 #include <linux/jiffies.h>
 #include <linux/ksm.h>
 #include <linux/memcontrol.h>
@@ -42,6 +43,7 @@
 #include <linux/swap.h>
 #include <linux/swapops.h>
 #include <linux/userfaultfd_k.h>
+#include <linux/xxhash.h>
 
 #include <asm/tlbflush.h>
 
@@ -494,6 +496,29 @@ static void reduce_at_member(struct pcn_record *r, struct vm_area_struct *vma,
 	r->mapped = to;
 }
 
+static u16 content_of(const void *page)
+{
+	void *data = kmap_local_page((struct page *)page);
+	u32 hash = xxh32(data, PAGE_SIZE, 0);
+
+	kunmap_local(data);
+	return hash;
+}
+
+/* The entry has the record's frame. False: it stays for now, and @again says until when. */
+static bool hold_is_over(struct pcn_record *r, pte_t entry, u64 *again)
+{
+	struct pcn_hold_look look = {
+		.now = ktime_get_ns(), .accessed = pte_young(entry),
+		.writable = pte_write(entry), .content = content_of, .page = r->frame,
+	};
+
+	if (pcn_hold_is_over(&r->hold, &look))
+		return true;
+	*again = look.again;
+	return false;
+}
+
 /* False: not yet, and @c says when to try again. */
 static bool reduce_in(struct pcn_record *r, struct vm_area_struct *vma,
 		      enum pcn_mapping to, struct pcn_context *c)
@@ -511,7 +536,7 @@ static bool reduce_in(struct pcn_record *r, struct vm_area_struct *vma,
 	}
 	old = ptep_get(pte);
 	if (look_at_pte(r, old) == FOUND_FRAME &&
-	    !pcn_hold_is_over(&r->hold, ktime_get_ns(), pte_young(old), &c->again)) {
+	    !hold_is_over(r, old, &c->again)) {
 		pte_unmap_unlock(pte, ptl);
 		return false;
 	}

@@ -74,6 +74,7 @@ struct record {
 	struct pcn_hold hold;
 	enum may may;
 	bool accessed;
+	u16 writes;
 	bool vma;		/* there is one */
 	u64 used_since;		/* if accessed */
 	u64 look;		/* the worker looks again then, or 0 */
@@ -250,11 +251,12 @@ static void choose_instruction(struct sim *s, struct thread *t)
 	t->begun = s->now;
 }
 
-static void touch(struct sim *s, struct record *r)
+static void touch(struct sim *s, struct record *r, enum may may)
 {
 	if (!r->accessed)
 		r->used_since = s->now;
 	r->accessed = true;
+	r->writes += may == RDWR;
 }
 
 static void count_use(struct sim *s, struct record *r)
@@ -290,7 +292,7 @@ static void thread_run(struct sim *s, struct thread *t)
 
 		if (!r->vma || r->may < t->use[i].may)
 			return thread_fault(s, t, &t->use[i]);
-		touch(s, r);
+		touch(s, r, t->use[i].may);
 	}
 	s->res->done++;
 	count_instruction(s, t);
@@ -335,22 +337,30 @@ static void reduce(struct sim *s, struct page *p, struct record *r, enum may to)
 	page_changed(s, p, r - p->r);
 }
 
+static u16 writes_of(const void *page)
+{
+	return ((const struct record *)page)->writes;
+}
+
 /* False: the kernel holds the page, and the worker will look again. */
 static bool take_away(struct sim *s, struct page *p, struct record *r, enum may to)
 {
-	u64 again;
+	struct pcn_hold_look look = {
+		.now = s->now, .accessed = r->accessed,
+		.writable = r->may == RDWR, .content = writes_of, .page = r,
+	};
 
 	if (r->may <= to)
 		return true;
 	r->hold.taker = p->queue[0];
-	if (pcn_hold_is_over(&r->hold, s->now, r->accessed, &again)) {
+	if (pcn_hold_is_over(&r->hold, &look)) {
 		reduce(s, p, r, to);
 		return true;
 	}
-	if (!r->look || again < r->look) {
-		r->look = again;
+	if (!r->look || look.again < r->look) {
+		r->look = look.again;
 		page_event(s, LOOK, p, r - p->r,
-			   again - s->now + between(s, 0, HOLD_LATE));
+			   look.again - s->now + between(s, 0, HOLD_LATE));
 	}
 	return false;
 }

@@ -183,10 +183,11 @@ int hold_suite(unsigned int seeds)
 
 #ifdef PCN_SEEDED
 
-enum found_by { PROGRESS, BOUND, SHARE };
+enum found_by { PROGRESS, BOUND, SHARE, EARLY };
 
 static const char * const found_by_names[] = {
 	"an instruction is not completed", "a bound is broken", "a page is used less",
+	"more requests are too early",
 };
 
 struct hold_seeded {
@@ -199,6 +200,8 @@ struct hold_seeded {
 static const struct hold_seeded seeded[] = {
 	{ PCN_HOLD_SEED_USE, "a page goes before it is used", PROGRESS,
 	  { "one page", 4, 1, 1, 1, QUICK } },
+	{ PCN_HOLD_SEED_BUSY, "a page goes though it is written all the time", SHARE,
+	  { "one page", 2, 1, 1, 1, .loop = true, QUICK } },
 	{ PCN_HOLD_SEED_LOOK, "looks double without a limit", BOUND,
 	  { "one page", 2, 1, 1, 1, SLOW } },
 	{ PCN_HOLD_SEED_GROW, "the time does not grow", PROGRESS,
@@ -209,9 +212,9 @@ static const struct hold_seeded seeded[] = {
 	  { "two pages", 4, 1, 2, 2, QUICK } },
 	{ PCN_HOLD_SEED_LOOP, "the time grows in a loop", BOUND,
 	  { "one page", 4, 1, 1, 1, .loop = true, QUICK } },
-	{ PCN_HOLD_SEED_LEAVE, "a page is asked for at once", SHARE,
+	{ PCN_HOLD_SEED_LEAVE, "a page is asked for at once", EARLY,
 	  { "one page", 2, 1, 1, 1, QUICK } },
-	{ PCN_HOLD_SEED_LEARN, "a page is left to others for 20 us", SHARE,
+	{ PCN_HOLD_SEED_LEARN, "a page is left to others for 20 us", EARLY,
 	  { "one page", 2, 1, 1, 1, QUICK } },
 	{ PCN_HOLD_SEED_REST, "rounds are not kept off", PROGRESS,
 	  { "four of four pages, rounds", 4, 1, 4, 4, .rounds = true, QUICK } },
@@ -230,6 +233,8 @@ static bool is_found(const struct hold_seeded *s, const struct hold_result *soun
 		return !is_bounded(&s->c, r);
 	case SHARE:
 		return r->used < 0.8 * sound->used;
+	case EARLY:
+		return r->early * sound->copies > 2 * sound->early * r->copies;
 	}
 	return false;
 }
