@@ -3,9 +3,9 @@
 #ifndef _POPCORN_CORE_H
 #define _POPCORN_CORE_H
 
+#include <linux/fs.h>
 #include <linux/types.h>
 
-struct file_operations;
 struct kobject;
 struct mm_struct;
 struct pcn_check_table;

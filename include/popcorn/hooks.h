@@ -379,22 +379,23 @@ static inline int pcn_change_begin_mm(struct mm_struct *mm, unsigned long start,
 	return 0;
 }
 
+/* The only error, said so that the compiler knows it too. */
 static inline int pcn_change_lock(struct mm_struct *mm, unsigned long start,
 				  unsigned long length, unsigned int flags)
 {
-	return pcn_mmap_lock(mm, flags);
+	return pcn_mmap_lock(mm, flags) ? -EINTR : 0;
 }
 
 static inline int pcn_change_lock_brk(struct mm_struct *mm, unsigned long brk)
 {
-	return mmap_write_lock_killable(mm);
+	return mmap_write_lock_killable(mm) ? -EINTR : 0;
 }
 
 static inline int pcn_change_lock_mremap(struct mm_struct *mm, unsigned long addr,
 					 unsigned long old_len, unsigned long new_len,
 					 unsigned long flags, unsigned long new_addr)
 {
-	return mmap_write_lock_killable(mm);
+	return mmap_write_lock_killable(mm) ? -EINTR : 0;
 }
 
 static inline unsigned int pcn_change_of_advice(int behavior, bool write)

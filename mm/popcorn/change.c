@@ -487,7 +487,8 @@ static void kick_shard(struct pcn_shard *shard)
 {
 	struct pcn_record *r;
 
-	for (r = pcn_record_next_get(shard, 0); r; r = pcn_record_after(shard, r))
+	for (r = pcn_record_next_get(shard, 0); r;
+	     r = pcn_record_next_get(shard, pcn_record_leave(r)))
 		pcn_record_adopt_soon(r);
 }
 

@@ -417,30 +417,30 @@ void pcn_record_put(struct pcn_record *r);
 void pcn_record_drop(struct pcn_record *r, bool released);
 void pcn_records_end(struct pcn_space *s);
 
-/**
- * for_each_record - walk through the records of a range, in each shard by page
- * @r:		the record, with a reference that the walk gives back. To leave the
- *		walk early is to leave the function, after pcn_record_put(@r)
- * @shard:	the shard
- * @s:		the space
- * @first:	number of the first page
- * @last:	number of the last one
- */
-#define for_each_record(r, shard, s, first, last)				\
-	for ((shard) = (s)->shard; (shard) < (s)->shard + PCN_SHARDS; (shard)++)\
-		for ((r) = pcn_record_next_get(shard, first);			\
-		     (r) && ((r)->page <= (last) || (pcn_record_put(r), false));\
-		     (r) = pcn_record_after(shard, r))
+struct pcn_record *pcn_record_walk(struct pcn_space *s, struct pcn_shard **shard,
+				   u64 page, u64 first, u64 last);
 
-/* The record behind one that is put. */
-static inline struct pcn_record *pcn_record_after(struct pcn_shard *shard,
-						  struct pcn_record *r)
+/* The number of the page behind that of a record, which is put. */
+static inline u64 pcn_record_leave(struct pcn_record *r)
 {
 	u64 page = r->page;
 
 	pcn_record_put(r);
-	return pcn_record_next_get(shard, page + 1);
+	return page + 1;
 }
+
+/**
+ * for_each_record - walk through the records of a range, in each shard by page
+ * @r:		the record, with a reference that the walk gives back. To leave the
+ *		walk early takes pcn_record_put(@r)
+ * @at:		the shard
+ * @s:		the space
+ * @first:	number of the first page
+ * @last:	number of the last one
+ */
+#define for_each_record(r, at, s, first, last)						\
+	for ((at) = (s)->shard, (r) = pcn_record_walk(s, &(at), first, first, last); (r);	\
+	     (r) = pcn_record_walk(s, &(at), pcn_record_leave(r), first, last))
 
 /* step.c */
 void pcn_record_changed(struct pcn_record *r);

@@ -55,10 +55,10 @@ static int refs(const struct fixture *f)
 
 static bool becomes_free(const struct fixture *f)
 {
-	unsigned int tries = 200;
+	unsigned int tries = 100;
 
 	while (refs(f) && --tries)
-		msleep(10);
+		msleep(20);
 	return !refs(f);
 }
 

@@ -307,6 +307,32 @@ struct pcn_record *pcn_record_next_get(struct pcn_shard *shard, u64 page)
 	return r;
 }
 
+/**
+ * pcn_record_walk - the next record of a range
+ * @s:		the space
+ * @shard:	where to look first; moves on to the shard of the record
+ * @page:	number of the first page to look for there
+ * @first:	number of the first page of the range
+ * @last:	number of the last one
+ *
+ * Context: any but hard interrupt.
+ * Return: the record, to be given to pcn_record_put(), or NULL.
+ */
+struct pcn_record *pcn_record_walk(struct pcn_space *s, struct pcn_shard **shard,
+				   u64 page, u64 first, u64 last)
+{
+	struct pcn_record *r;
+
+	for (; *shard < s->shard + PCN_SHARDS; ++*shard, page = first) {
+		r = pcn_record_next_get(*shard, page);
+		if (r && r->page <= last)
+			return r;
+		if (r)
+			pcn_record_put(r);
+	}
+	return NULL;
+}
+
 /* --- ranges that are shut --- */
 
 static bool range_has(const struct pcn_range *range, u64 page)

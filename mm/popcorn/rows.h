@@ -7,12 +7,11 @@
 #define _MM_POPCORN_ROWS_H
 
 #include <linux/sched.h>
+#include <linux/seq_file.h>
 #include <linux/types.h>
 
 struct file;
 struct inode;
-struct seq_file;
-struct seq_operations;
 
 /**
  * struct pcn_row - a process in such a file

@@ -662,8 +662,8 @@ static int vma_insert(struct pcn_space *s, unsigned long address, struct pcn_vma
 /* Linux relies on it that what a VMA allows it may allow: VM_MAYREAD for VM_READ etc. */
 static bool flags_are_valid(u64 flags)
 {
-	BUILD_BUG_ON(VM_MAYREAD != VM_READ << 4 || VM_MAYWRITE != VM_WRITE << 4 ||
-		     VM_MAYEXEC != VM_EXEC << 4);
+	BUILD_BUG_ON(VM_READ << 4 != VM_MAYREAD || VM_WRITE << 4 != VM_MAYWRITE ||
+		     VM_EXEC << 4 != VM_MAYEXEC);
 	return !(flags & ~(KEPT_FLAGS | PCN_VMA_PART)) &&
 	       !(flags & VM_ACCESS_FLAGS & ~(flags >> 4));
 }

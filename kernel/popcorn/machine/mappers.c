@@ -17,8 +17,8 @@
  * do not count. Otherwise one kernel can keep another one from being started.
  *
  * A kernel whose CPUs cannot be parked keeps its bits: it may go on writing. So do kernels
- * that do not end their processes. They keep others from being started; which one it is
- * is told, and to kill it with success ends that.
+ * that do not end their processes. They keep others from being started; which one
+ * that is, is told, and to kill it with success ends that.
  */
 #include <linux/bitops.h>
 #include <linux/bug.h>
@@ -129,6 +129,7 @@ void pcn_mapper_end(unsigned int kid)
 
 static bool is_mapper(unsigned int mapper, unsigned int kid)
 {
+	/* What the kernel had mapped is gone before its bit is. */
 	return smp_load_acquire(&pcn_window()->maps[mapper]) & BIT_ULL(kid);
 }
 
@@ -176,5 +177,6 @@ u64 pcn_mappers_of(unsigned int kid)
  */
 void pcn_mapper_forget(unsigned int kid)
 {
+	/* After what the fence has done, for who sees the bit gone. */
 	smp_store_release(&pcn_window()->maps[kid], 0);
 }

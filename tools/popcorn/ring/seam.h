@@ -22,7 +22,11 @@ typedef int16_t s16;
 #define READ_ONCE(x)		__atomic_load_n(&(x), __ATOMIC_RELAXED)
 #define WRITE_ONCE(x, v)	__atomic_store_n(&(x), v, __ATOMIC_RELAXED)
 /* what has been read is not read again */
-#define barrier()		__asm__ __volatile__("" : : : "memory")
+static inline void barrier(void)
+{
+	__asm__ __volatile__("" : : : "memory");
+}
+
 /* orders what comes after */
 #define virt_load_acquire(p)	__atomic_load_n(p, __ATOMIC_ACQUIRE)
 /* orders what came before */
