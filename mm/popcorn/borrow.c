@@ -28,27 +28,12 @@
 #include "internal.h"
 #include "borrow.h"
 
-/* A thread that goes through memory has so many pages made at a time, at most. */
-#define AHEAD_MAX	64
-
 static struct kmem_cache *question_cache __ro_after_init;
 
 /* For how long a thread looks for its answer by itself. */
 static struct pcn_linger answer_linger;
 
 /* --- questions --- */
-
-/* It goes through memory: it gets twice as much each time. */
-static unsigned int think_ahead(struct pcn_borrow *b, u64 page)
-{
-	lockdep_assert_held(&b->lock);
-	if (page != b->next)
-		b->ahead = 1;
-	else if (b->ahead < AHEAD_MAX)
-		b->ahead *= 2;
-	b->next = page + b->ahead;
-	return b->ahead;
-}
 
 /**
  * pcn_question_void - pages are given up: of the answer that will come they are of no use
@@ -71,7 +56,7 @@ void pcn_question_void(struct pcn_question *q, u64 first, u64 last)
 }
 
 /* @own, or NULL: what the thread itself gives up, and asks for by this question. */
-static struct pcn_question *question_new(struct pcn_borrow *b, u64 page, u16 *ahead,
+static struct pcn_question *question_new(struct pcn_borrow *b, u64 page,
 					 const struct pcn_give *own)
 {
 	struct pcn_give *give;
@@ -89,7 +74,6 @@ static struct pcn_question *question_new(struct pcn_borrow *b, u64 page, u16 *ah
 	init_completion(&q->done);
 	spin_lock(&b->lock);
 	q->cookie = ++b->cookie;
-	*ahead = think_ahead(b, page);
 	list_add(&q->node, &b->questions);
 	list_for_each_entry(give, &b->gives, node)
 		if (give != own)
@@ -149,18 +133,29 @@ static int question_wait(struct pcn_question *q)
 	return err ? -EINTR : 0;
 }
 
+static void ask_ahead(struct pcn_borrow *b, struct pcn_frames_ask *ask)
+{
+	unsigned int stride;
+
+	spin_lock(&b->lock);
+	ask->ahead = pcn_stream_next(pcn_stream_of(b), ask->page, ask->first + ask->count,
+				     &stride);
+	spin_unlock(&b->lock);
+	ask->stride = stride;
+}
+
 static int question_send(struct pcn_space *s, const struct pcn_question *q, bool write,
-			 bool given, u16 ahead, const struct pcn_vma *vma)
+			 bool given, const struct pcn_vma *vma)
 {
 	u64 block = round_down(q->page, PCN_BLOCK_PAGES);
 	u64 first = max(block, vma->start >> PAGE_SHIFT);
 	u64 end = min(block + PCN_BLOCK_PAGES, vma->end >> PAGE_SHIFT);
 	struct pcn_frames_ask ask = {
 		.space = s->number, .page = q->page, .first = first,
-		.count = end - first, .ahead = ahead, .cookie = q->cookie,
-		.write = write, .given = given,
+		.count = end - first, .cookie = q->cookie, .write = write, .given = given,
 	};
 
+	ask_ahead(s->borrow, &ask);
 	atomic64_inc(&s->stats.messages);
 	return pcn_msg_send(s->group.origin, PCN_CONTROL, PCN_TYPE_FRAMES_ASK, &ask,
 			    sizeof(ask));
@@ -270,11 +265,10 @@ static struct pcn_question *fault_question(struct pcn_space *s, const struct fau
 	struct pcn_give give;
 	bool given = f->has && pcn_space_give_up(s, &give, f->page, f->page);
 	struct pcn_question *q;
-	u16 ahead;
 
-	q = question_new(s->borrow, f->page, &ahead, given ? &give : NULL);
+	q = question_new(s->borrow, f->page, given ? &give : NULL);
 	if (q)
-		*err = question_send(s, q, f->write, given, ahead, &f->around);
+		*err = question_send(s, q, f->write, given, &f->around);
 	if (given)
 		pcn_space_give_up_end(s, &give);
 	return q;

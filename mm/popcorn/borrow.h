@@ -4,6 +4,7 @@
  *
  *	borrow.c	questions, faults, and what the origin answers
  *	entries.c	the entries of page tables
+ *	stream.c	what a thread that goes through memory will ask for next
  *	forget.c	to have them removed, when the origin asks for that or before it would
  */
 #ifndef _MM_POPCORN_BORROW_H
@@ -50,6 +51,21 @@ struct pcn_question {
 	struct pcn_frames	answer;
 };
 
+/** PCN_STREAMS - so many threads that go through memory are told apart; a power of two */
+#define PCN_STREAMS	8
+
+/**
+ * struct pcn_stream - the way of a thread through memory
+ * @last:	number of the last page on it that it has got
+ * @stride:	its step there: a number of pages
+ * @count:	how many it got
+ */
+struct pcn_stream {
+	u64		last;
+	unsigned int	stride;
+	unsigned int	count;
+};
+
 /** PCN_LATERS - ranges that are told apart until their entries are removed */
 #define PCN_LATERS	16
 
@@ -61,8 +77,7 @@ struct pcn_question {
  * @questions:	that have been asked, or whose refusal is still to be heard of
  * @gives:	pages that threads are giving up
  * @cookie:	of the last one
- * @next:	the page after those that the last answer had
- * @ahead:	how many were wanted ahead then
+ * @streams:	the ways of its threads through memory
  * @later:	pages whose entries are to be removed
  * @laters:	so many are in @later
  * @number:	of the last request for that; 0: there is none
@@ -76,8 +91,7 @@ struct pcn_borrow {
 	struct list_head	questions;
 	struct list_head	gives;
 	u32			cookie;
-	u64			next;
-	unsigned int		ahead;
+	struct pcn_stream	streams[PCN_STREAMS];
 	struct pcn_pages	later[PCN_LATERS];
 	unsigned int		laters;
 	u64			number;
@@ -97,6 +111,10 @@ void pcn_entries_enter(struct vm_area_struct *vma, const struct pcn_frames *a);
 bool pcn_entries_allow(struct vm_area_struct *vma, unsigned long address, bool write);
 bool pcn_entries_has_small(struct vm_area_struct *vma, unsigned long address);
 void pcn_entries_remove(struct address_space *mapping, u64 first, u64 last);
+
+/* stream.c */
+struct pcn_stream *pcn_stream_of(struct pcn_borrow *b);
+unsigned int pcn_stream_next(struct pcn_stream *s, u64 page, u64 end, unsigned int *stride);
 
 /* forget.c */
 void pcn_forget_begin(struct pcn_borrow *b);

@@ -59,9 +59,6 @@ struct lending {
 	bool			tried;
 };
 
-/* A handler makes no more pages than that at a time. */
-#define ZEROS_MAX	16
-
 /* How many wait, of each kernel. */
 static atomic_t lendings[PCN_KERNELS_MAX];
 
@@ -293,12 +290,16 @@ static int bring_in_all(struct lending *l, struct vm_area_struct *vma)
 {
 	u64 page = l->ask.page, end = vma->vm_end >> PAGE_SHIFT;
 	int err = bring_in(l, vma, page);
+	unsigned int i;
 
 	if (err || !vma_is_anonymous(vma))
 		return err;
-	end = min(end, page + l->ask.ahead);
-	while (!err && ++page < end)
+	for (i = 1; i < l->ask.ahead && !err; i++) {
+		page += l->ask.stride;
+		if (page >= end)
+			break;
 		err = bring_in(l, vma, page);
+	}
 	return err == -EFAULT ? 0 : err;
 }
 
@@ -431,14 +432,17 @@ static void bring_in_zeros(struct lending *l, struct vm_area_struct *vma)
 {
 	unsigned long address = l->ask.page << PAGE_SHIFT, end;
 	pmd_t *pmd = pcn_pmd_of(vma->vm_mm, address);
+	unsigned int i;
 
 	if (!l->ask.write || !vma_is_anonymous(vma) || !vma->anon_vma || !pmd ||
 	    is_special(vma))
 		return;
-	end = address + (min_t(u64, max(l->ask.ahead, 1), ZEROS_MAX) << PAGE_SHIFT);
-	end = min3(end, vma->vm_end, round_down(address, PMD_SIZE) + PMD_SIZE);
-	while (address < end && enter_zeros(vma, pmd, address))
-		address += PAGE_SIZE;
+	end = min(vma->vm_end, round_down(address, PMD_SIZE) + PMD_SIZE);
+	for (i = 0; i < l->ask.ahead && address < end; i++) {
+		if (!enter_zeros(vma, pmd, address))
+			break;
+		address += l->ask.stride * PAGE_SIZE;
+	}
 }
 
 static struct workqueue_struct *lend_wq __ro_after_init;
@@ -460,7 +464,9 @@ static bool ask_is_valid(const struct pcn_frames_ask *ask)
 	return ask->page <= PCN_LAST_PAGE && ask->first / PCN_BLOCK_PAGES == block &&
 	       ask->first <= ask->page && ask->count && ask->count <= PCN_BLOCK_PAGES &&
 	       (ask->first + ask->count - 1) / PCN_BLOCK_PAGES == block &&
-	       ask->page < ask->first + ask->count && ask->ahead <= PCN_BLOCK_PAGES &&
+	       ask->page < ask->first + ask->count &&
+	       ask->ahead && ask->ahead <= PCN_AHEAD_MAX &&
+	       ask->stride && ask->stride <= PCN_BLOCK_PAGES &&
 	       ask->write <= 1 && ask->given <= 1;
 }
 

@@ -21,6 +21,9 @@ struct pcn_kept;
 /** PCN_BLOCK_PAGES - pages of a block: what one page table has, and one answer is about */
 #define PCN_BLOCK_PAGES		512
 
+/** PCN_AHEAD_MAX - so many are made at a time, at most: a handler does it */
+#define PCN_AHEAD_MAX		16U
+
 /** PCN_GIVE_MAX - so many pages are given up at a time, at most: a handler notes it */
 #define PCN_GIVE_MAX		(32 * PCN_BLOCK_PAGES)
 
@@ -42,10 +45,12 @@ struct pcn_kept;
  * @page:	number of the page that is needed
  * @first:	number of the first page that is of use, in the same block
  * @count:	how many are
- * @ahead:	how many from @page on are likely to be used soon, and worth being made
+ * @ahead:	how many from @page on, in steps of @stride, are likely to be used soon, and worth
+ *		being made
  * @cookie:	comes back with the answer
  * @write:	1: the page is to be written
  * @given:	1: the member had an entry of it, and has given that up
+ * @stride:	number of pages
  * @pad:	zero
  */
 struct pcn_frames_ask {
@@ -57,7 +62,8 @@ struct pcn_frames_ask {
 	u32	cookie;
 	u8	write;
 	u8	given;
-	u8	pad[6];
+	u16	stride;
+	u8	pad[4];
 };
 
 /**
