@@ -138,8 +138,8 @@ static void ask_ahead(struct pcn_borrow *b, struct pcn_frames_ask *ask)
 	unsigned int stride;
 
 	spin_lock(&b->lock);
-	ask->ahead = pcn_stream_next(pcn_stream_of(b), ask->page, ask->first + ask->count,
-				     &stride);
+	ask->ahead = pcn_stream_next(pcn_stream_of(b, ask->write), ask->page,
+				     ask->first + ask->count, &stride);
 	spin_unlock(&b->lock);
 	ask->stride = stride;
 }

@@ -58,7 +58,7 @@ struct pcn_question {
  * struct pcn_stream - the way of a thread through memory
  * @last:	number of the last page on it that it has got
  * @stride:	its step there: a number of pages
- * @count:	how many it got
+ * @count:	how many it got, or would have
  */
 struct pcn_stream {
 	u64		last;
@@ -77,7 +77,7 @@ struct pcn_stream {
  * @questions:	that have been asked, or whose refusal is still to be heard of
  * @gives:	pages that threads are giving up
  * @cookie:	of the last one
- * @streams:	the ways of its threads through memory
+ * @streams:	the ways of its threads through memory, in reading and in writing
  * @later:	pages whose entries are to be removed
  * @laters:	so many are in @later
  * @number:	of the last request for that; 0: there is none
@@ -91,7 +91,7 @@ struct pcn_borrow {
 	struct list_head	questions;
 	struct list_head	gives;
 	u32			cookie;
-	struct pcn_stream	streams[PCN_STREAMS];
+	struct pcn_stream	streams[PCN_STREAMS][2];
 	struct pcn_pages	later[PCN_LATERS];
 	unsigned int		laters;
 	u64			number;
@@ -113,7 +113,7 @@ bool pcn_entries_has_small(struct vm_area_struct *vma, unsigned long address);
 void pcn_entries_remove(struct address_space *mapping, u64 first, u64 last);
 
 /* stream.c */
-struct pcn_stream *pcn_stream_of(struct pcn_borrow *b);
+struct pcn_stream *pcn_stream_of(struct pcn_borrow *b, bool write);
 unsigned int pcn_stream_next(struct pcn_stream *s, u64 page, u64 end, unsigned int *stride);
 
 /* forget.c */

@@ -5,13 +5,17 @@
  * What nobody has touched yet is made by the origin, page by page, as threads ask for it. One
  * that goes through memory in even steps, as through an array or down the columns of a matrix,
  * would ask for each page that it comes to. So once it has made the same step twice it gets the
- * next page of its way too, then three more, and so on, and no page that is not on its way.
+ * next page of its way too, then three more, and so on. When it goes on elsewhere it is taken to
+ * go on there in the same steps, with half of the pages each time until that is found right:
+ * so a tile of a matrix has its rows at once. What it gets and does not use is less than it has
+ * got by its last question on its way, and used.
  *
  * This is what Linux does when files are read (mm/readahead.c), and with steps what hardware
  * does for caches (T.-F. Chen and J.-L. Baer, Effective Hardware-Based Data Prefetching for
  * High-Performance Processors, IEEE Transactions on Computers 44, 1995).
  *
- * Threads are told apart by where their task is, if there are few.
+ * Threads are told apart by where their task is, if there are few. What a thread reads first
+ * and then writes it asks for twice, so reads and writes are different ways.
  */
 #include <linux/hash.h>
 #include <linux/log2.h>
@@ -22,15 +26,16 @@
 
 /**
  * pcn_stream_of - the way of the current thread through memory
- * @b:	of its address space
+ * @b:		of its address space
+ * @write:	of what it writes
  *
  * Context: process; @b->lock is held, as long as the result is used.
  * Return: it, which other threads may use too.
  */
-struct pcn_stream *pcn_stream_of(struct pcn_borrow *b)
+struct pcn_stream *pcn_stream_of(struct pcn_borrow *b, bool write)
 {
 	lockdep_assert_held(&b->lock);
-	return &b->streams[hash_ptr(current, ilog2(PCN_STREAMS))];
+	return &b->streams[hash_ptr(current, ilog2(PCN_STREAMS))][write];
 }
 
 /**
@@ -46,15 +51,18 @@ struct pcn_stream *pcn_stream_of(struct pcn_borrow *b)
 unsigned int pcn_stream_next(struct pcn_stream *s, u64 page, u64 end, unsigned int *stride)
 {
 	u64 step = page - s->last;
+	unsigned int count;
 
 	if (step && step == s->stride) {
 		s->count = min(2 * s->count, PCN_AHEAD_MAX);
+	} else if (s->count > 1) {
+		s->count /= 2;
 	} else {
 		s->count = 1;
 		s->stride = step && step < PCN_BLOCK_PAGES ? step : 1;
 	}
-	s->count = min_t(u64, s->count, DIV_ROUND_UP(end - page, s->stride));
-	s->last = page + (s->count - 1) * s->stride;
+	count = min_t(u64, s->count, DIV_ROUND_UP(end - page, s->stride));
+	s->last = page + (count - 1) * s->stride;
 	*stride = s->stride;
-	return s->count;
+	return count;
 }

@@ -48,10 +48,35 @@ static void test_blocks(struct kunit *test)
 			PCN_BLOCK_PAGES / 4 / PCN_AHEAD_MAX + 1);
 }
 
+/* Tile by tile: the rows of one are four pages apart, the next one is beside it. */
+static void test_tiles(struct kunit *test)
+{
+	struct pcn_stream s = { };
+	unsigned int tile, count = 0;
+
+	for (tile = 0; tile < 4; tile++)
+		count += questions(&s, BEGIN + tile, BEGIN + 16 * 4, 4);
+	KUNIT_EXPECT_LE(test, count, 5 + 3 + 2 * 2);
+}
+
+/* What is made for a thread that leaves its way is less than it has used. */
+static void test_waste(struct kunit *test)
+{
+	static const u16 way[] = { 400, 300, 123, 7, 450, 13, 211 };
+	unsigned int i, stride, got = 0, used;
+	struct pcn_stream s = { };
+
+	questions(&s, BEGIN, BEGIN + 64, 1);
+	used = s.count;
+	for (i = 0; i < ARRAY_SIZE(way); i++)
+		got += pcn_stream_next(&s, BEGIN + way[i], END, &stride) - 1;
+	KUNIT_EXPECT_LT(test, got, used);
+}
+
 /* No page is made that is not on the way of a thread. */
 static void test_uneven(struct kunit *test)
 {
-	static const u16 way[] = { 3, 4, 9, 8, 500, 2, 2, 100, 107, 121, 149 };
+	static const u16 way[] = { 3, 5, 4, 9, 8, 500, 2, 2, 100, 107, 121, 149 };
 	struct pcn_stream s = { };
 	unsigned int i, stride;
 
@@ -80,6 +105,8 @@ static void test_end(struct kunit *test)
 static struct kunit_case cases[] = {
 	KUNIT_CASE(test_even),
 	KUNIT_CASE(test_blocks),
+	KUNIT_CASE(test_tiles),
+	KUNIT_CASE(test_waste),
 	KUNIT_CASE(test_uneven),
 	KUNIT_CASE(test_end),
 	{ }

@@ -29,6 +29,21 @@ gives_up()
 	[ $(($(counter rounds) - before)) -lt 100 ]
 }
 
+# goes_through LIMIT STEP [read]: it asks for 2048 pages hardly one by one
+goes_through()
+{
+	local limit=$1 before=$(counter messages)
+
+	shift
+	/programs/stride 1 2048 "$@" || return
+	echo "# $(($(counter messages) - before)) questions"
+	[ $(($(counter messages) - before)) -lt "$limit" ]
+}
+
+for step in 1 4 16; do
+	check "a thread away writes memory in steps of $step pages" goes_through 350 $step
+	check "and reads it before" goes_through 700 $step read
+done
 check "what a thread away takes from itself is given up" gives_up
 check "no page was sent" [ "$(counter copies)" = 0 ]
 check "frames were asked for" [ "$(counter messages)" -gt 100 ]
