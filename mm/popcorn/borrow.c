@@ -28,6 +28,25 @@
 #include "internal.h"
 #include "borrow.h"
 
+/* So many pages around one come with it if others of the block are here already. */
+#define WINDOW_PAGES	32
+
+/**
+ * struct fault - what a thread needs
+ * @page:	number of the page
+ * @around:	the VMA
+ * @write:	to write it
+ * @has:	there is an entry that allows to read it
+ * @known:	pages of its block have been asked for before
+ */
+struct fault {
+	u64		page;
+	struct pcn_vma	around;
+	bool		write;
+	bool		has;
+	bool		known;
+};
+
 static struct kmem_cache *question_cache __ro_after_init;
 
 /* For how long a thread looks for its answer by itself. */
@@ -133,29 +152,35 @@ static int question_wait(struct pcn_question *q)
 	return err ? -EINTR : 0;
 }
 
-static void ask_ahead(struct pcn_borrow *b, struct pcn_frames_ask *ask)
+/* What is to be made, and of a block that has been asked for before, what is of use. */
+static void ask_ahead(struct pcn_borrow *b, struct pcn_frames_ask *ask, bool known)
 {
+	u64 first = round_down(ask->page, WINDOW_PAGES), end = ask->first + ask->count;
 	unsigned int stride;
 
 	spin_lock(&b->lock);
-	ask->ahead = pcn_stream_next(pcn_stream_of(b, ask->write), ask->page,
-				     ask->first + ask->count, &stride);
+	ask->ahead = pcn_stream_next(pcn_stream_of(b, ask->write), ask->page, end, &stride);
 	spin_unlock(&b->lock);
 	ask->stride = stride;
+	if (!known)
+		return;
+	ask->first = max(ask->first, first);
+	end = min(end, round_up(ask->page + (ask->ahead - 1) * stride + 1, WINDOW_PAGES));
+	ask->count = end - ask->first;
 }
 
-static int question_send(struct pcn_space *s, const struct pcn_question *q, bool write,
-			 bool given, const struct pcn_vma *vma)
+static int question_send(struct pcn_space *s, const struct pcn_question *q,
+			 const struct fault *f, bool given)
 {
 	u64 block = round_down(q->page, PCN_BLOCK_PAGES);
-	u64 first = max(block, vma->start >> PAGE_SHIFT);
-	u64 end = min(block + PCN_BLOCK_PAGES, vma->end >> PAGE_SHIFT);
+	u64 first = max(block, f->around.start >> PAGE_SHIFT);
+	u64 end = min(block + PCN_BLOCK_PAGES, f->around.end >> PAGE_SHIFT);
 	struct pcn_frames_ask ask = {
-		.space = s->number, .page = q->page, .first = first,
-		.count = end - first, .cookie = q->cookie, .write = write, .given = given,
+		.space = s->number, .page = q->page, .first = first, .count = end - first,
+		.cookie = q->cookie, .write = f->write, .given = given,
 	};
 
-	ask_ahead(s->borrow, &ask);
+	ask_ahead(s->borrow, &ask, f->known);
 	atomic64_inc(&s->stats.messages);
 	return pcn_msg_send(s->group.origin, PCN_CONTROL, PCN_TYPE_FRAMES_ASK, &ask,
 			    sizeof(ask));
@@ -241,20 +266,6 @@ static vm_fault_t fault_complete(struct pcn_space *s, struct pcn_question *q)
 	return ret;
 }
 
-/**
- * struct fault - what a thread needs
- * @page:	number of the page
- * @around:	the VMA
- * @write:	to write it
- * @has:	there is an entry that allows to read it
- */
-struct fault {
-	u64		page;
-	struct pcn_vma	around;
-	bool		write;
-	bool		has;
-};
-
 /*
  * An entry of a page that is to be written may be of a frame that the process shares with
  * others, as after fork(2). It is given up first, or the origin would ask for that before
@@ -268,7 +279,7 @@ static struct pcn_question *fault_question(struct pcn_space *s, const struct fau
 
 	q = question_new(s->borrow, f->page, given ? &give : NULL);
 	if (q)
-		*err = question_send(s, q, f->write, given, &f->around);
+		*err = question_send(s, q, f, given);
 	if (given)
 		pcn_space_give_up_end(s, &give);
 	return q;
@@ -333,6 +344,7 @@ vm_fault_t pcn_borrow_fault(struct pcn_space *s, struct vm_area_struct *vma,
 	if (flags & FAULT_FLAG_RETRY_NOWAIT)
 		return VM_FAULT_RETRY;
 	f.has = f.write && pcn_entries_has_small(vma, address);
+	f.known = pcn_entries_has_any(vma, address);
 	fault_unlock(vma, flags);
 	return fault_ask(s, &f);
 }

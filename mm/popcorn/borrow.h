@@ -110,6 +110,7 @@ int pcn_entries_prepare(struct vm_area_struct *vma, const struct pcn_frames *a,
 void pcn_entries_enter(struct vm_area_struct *vma, const struct pcn_frames *a);
 bool pcn_entries_allow(struct vm_area_struct *vma, unsigned long address, bool write);
 bool pcn_entries_has_small(struct vm_area_struct *vma, unsigned long address);
+bool pcn_entries_has_any(struct vm_area_struct *vma, unsigned long address);
 void pcn_entries_remove(struct address_space *mapping, u64 first, u64 last);
 
 /* stream.c */

@@ -146,6 +146,32 @@ bool pcn_entries_has_small(struct vm_area_struct *vma, unsigned long address)
 }
 
 /**
+ * pcn_entries_has_any - is there an entry of any page of a block?
+ * @vma:	the VMA
+ * @address:	of a page of the block
+ *
+ * Context: process; the VMA is locked.
+ */
+bool pcn_entries_has_any(struct vm_area_struct *vma, unsigned long address)
+{
+	unsigned long at = max(round_down(address, PMD_SIZE), vma->vm_start);
+	unsigned long end = min(round_down(address, PMD_SIZE) + PMD_SIZE, vma->vm_end);
+	pmd_t *pmd = pcn_pmd_of(vma->vm_mm, address);
+	pte_t *pte, *begin;
+	spinlock_t *ptl;
+
+	if (pmd && pmd_leaf(pmdp_get_lockless(pmd)))
+		return true;
+	begin = pmd ? pte_offset_map_lock(vma->vm_mm, pmd, at, &ptl) : NULL;
+	if (!begin)
+		return false;
+	for (pte = begin; at < end && pte_none(ptep_get(pte)); pte++)
+		at += PAGE_SIZE;
+	pte_unmap_unlock(begin, ptl);
+	return at < end;
+}
+
+/**
  * pcn_entries_allow - is there an entry that allows an access?
  * @vma:	the VMA
  * @address:	of the page
