@@ -153,19 +153,22 @@ static int question_wait(struct pcn_question *q)
 }
 
 /* What is to be made, and of a block that has been asked for before, what is of use. */
-static void ask_ahead(struct pcn_borrow *b, struct pcn_frames_ask *ask, bool known)
+static void ask_ahead(struct pcn_borrow *b, struct pcn_frames_ask *ask, const struct fault *f)
 {
-	u64 first = round_down(ask->page, WINDOW_PAGES), end = ask->first + ask->count;
-	unsigned int stride;
+	struct pcn_pages all = { .first = ask->first, .last = ask->first + ask->count - 1 };
+	u64 end;
+	int stride;
 
 	spin_lock(&b->lock);
-	ask->ahead = pcn_stream_next(pcn_stream_of(b, ask->write), ask->page, end, &stride);
+	ask->ahead = pcn_stream_next(pcn_stream_of(b, &f->around, f->write), f->page, &all,
+				     &stride);
 	spin_unlock(&b->lock);
 	ask->stride = stride;
-	if (!known)
+	if (!f->known)
 		return;
-	ask->first = max(ask->first, first);
-	end = min(end, round_up(ask->page + (ask->ahead - 1) * stride + 1, WINDOW_PAGES));
+	end = f->page + (s64)(ask->ahead - 1) * stride;
+	ask->first = max(all.first, round_down(min(f->page, end), WINDOW_PAGES));
+	end = min(all.last + 1, round_up(max(f->page, end) + 1, WINDOW_PAGES));
 	ask->count = end - ask->first;
 }
 
@@ -180,7 +183,7 @@ static int question_send(struct pcn_space *s, const struct pcn_question *q,
 		.cookie = q->cookie, .write = f->write, .given = given,
 	};
 
-	ask_ahead(s->borrow, &ask, f->known);
+	ask_ahead(s->borrow, &ask, f);
 	atomic64_inc(&s->stats.messages);
 	return pcn_msg_send(s->group.origin, PCN_CONTROL, PCN_TYPE_FRAMES_ASK, &ask,
 			    sizeof(ask));

@@ -51,18 +51,18 @@ struct pcn_question {
 	struct pcn_frames	answer;
 };
 
-/** PCN_STREAMS - so many threads that go through memory are told apart; a power of two */
-#define PCN_STREAMS	8
+/** PCN_STREAMS - so many ways of threads through memory are told apart; a power of two */
+#define PCN_STREAMS	16
 
 /**
  * struct pcn_stream - the way of a thread through memory
  * @last:	number of the last page on it that it has got
- * @stride:	its step there: a number of pages
+ * @stride:	its step there: a number of pages, less than 0 if it goes down
  * @count:	how many it got, or would have
  */
 struct pcn_stream {
 	u64		last;
-	unsigned int	stride;
+	int		stride;
 	unsigned int	count;
 };
 
@@ -114,8 +114,9 @@ bool pcn_entries_has_any(struct vm_area_struct *vma, unsigned long address);
 void pcn_entries_remove(struct address_space *mapping, u64 first, u64 last);
 
 /* stream.c */
-struct pcn_stream *pcn_stream_of(struct pcn_borrow *b, bool write);
-unsigned int pcn_stream_next(struct pcn_stream *s, u64 page, u64 end, unsigned int *stride);
+struct pcn_stream *pcn_stream_of(struct pcn_borrow *b, const struct pcn_vma *vma, bool write);
+unsigned int pcn_stream_next(struct pcn_stream *s, u64 page, const struct pcn_pages *range,
+			     int *stride);
 
 /* forget.c */
 void pcn_forget_begin(struct pcn_borrow *b);

@@ -285,18 +285,24 @@ static int bring_in(struct lending *l, struct vm_area_struct *vma, u64 page)
 	return ret & VM_FAULT_ERROR ? -EFAULT : 0;
 }
 
+/* Anonymous memory, or copies of a file's pages. */
+static bool may_bring_ahead(const struct lending *l, struct vm_area_struct *vma)
+{
+	return vma_is_anonymous(vma) || (l->ask.write && !(vma->vm_flags & VM_SHARED));
+}
+
 /* Pages that are likely to be wanted next are worth no wait. */
 static int bring_in_all(struct lending *l, struct vm_area_struct *vma)
 {
-	u64 page = l->ask.page, end = vma->vm_end >> PAGE_SHIFT;
+	u64 page = l->ask.page;
 	int err = bring_in(l, vma, page);
 	unsigned int i;
 
-	if (err || !vma_is_anonymous(vma))
+	if (err || !may_bring_ahead(l, vma))
 		return err;
 	for (i = 1; i < l->ask.ahead && !err; i++) {
 		page += l->ask.stride;
-		if (page >= end)
+		if (page << PAGE_SHIFT < vma->vm_start || page << PAGE_SHIFT >= vma->vm_end)
 			break;
 		err = bring_in(l, vma, page);
 	}
@@ -430,18 +436,19 @@ static bool is_special(struct vm_area_struct *vma)
  */
 static void bring_in_zeros(struct lending *l, struct vm_area_struct *vma)
 {
-	unsigned long address = l->ask.page << PAGE_SHIFT, end;
+	unsigned long address = l->ask.page << PAGE_SHIFT;
+	unsigned long first = max(vma->vm_start, round_down(address, PMD_SIZE));
+	unsigned long end = min(vma->vm_end, round_down(address, PMD_SIZE) + PMD_SIZE);
 	pmd_t *pmd = pcn_pmd_of(vma->vm_mm, address);
 	unsigned int i;
 
 	if (!l->ask.write || !vma_is_anonymous(vma) || !vma->anon_vma || !pmd ||
 	    is_special(vma))
 		return;
-	end = min(vma->vm_end, round_down(address, PMD_SIZE) + PMD_SIZE);
-	for (i = 0; i < l->ask.ahead && address < end; i++) {
+	for (i = 0; i < l->ask.ahead && address >= first && address < end; i++) {
 		if (!enter_zeros(vma, pmd, address))
 			break;
-		address += l->ask.stride * PAGE_SIZE;
+		address += l->ask.stride * (long)PAGE_SIZE;
 	}
 }
 
@@ -466,7 +473,7 @@ static bool ask_is_valid(const struct pcn_frames_ask *ask)
 	       (ask->first + ask->count - 1) / PCN_BLOCK_PAGES == block &&
 	       ask->page < ask->first + ask->count &&
 	       ask->ahead && ask->ahead <= PCN_AHEAD_MAX &&
-	       ask->stride && ask->stride <= PCN_BLOCK_PAGES &&
+	       ask->stride && abs(ask->stride) <= PCN_BLOCK_PAGES &&
 	       ask->write <= 1 && ask->given <= 1;
 }
 

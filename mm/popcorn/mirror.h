@@ -50,7 +50,7 @@ struct pcn_kept;
  * @cookie:	comes back with the answer
  * @write:	1: the page is to be written
  * @given:	1: the member had an entry of it, and has given that up
- * @stride:	number of pages
+ * @stride:	number of pages, less than 0 if they go down
  * @pad:	zero
  */
 struct pcn_frames_ask {
@@ -62,7 +62,7 @@ struct pcn_frames_ask {
 	u32	cookie;
 	u8	write;
 	u8	given;
-	u16	stride;
+	s16	stride;
 	u8	pad[4];
 };
 
@@ -116,7 +116,7 @@ static_assert(sizeof(struct pcn_frames) <= PCN_HANDLER_PAYLOAD);
 static_assert(sizeof(struct pcn_forget) == 32);
 
 /**
- * struct pcn_pages - pages that are being changed
+ * struct pcn_pages - a range of pages
  * @first:	number of the first one
  * @last:	number of the last one
  */

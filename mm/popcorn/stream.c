@@ -14,11 +14,13 @@
  * does for caches (T.-F. Chen and J.-L. Baer, Effective Hardware-Based Data Prefetching for
  * High-Performance Processors, IEEE Transactions on Computers 44, 1995).
  *
- * Threads are told apart by where their task is, if there are few. What a thread reads first
- * and then writes it asks for twice, so reads and writes are different ways.
+ * A thread may be on several ways at a time: in its heap, on its stack, and with what it reads
+ * first and then writes, which it asks for twice. They are told apart by the thread, the VMA and
+ * the kind of access, in a table that has room for few.
  */
 #include <linux/hash.h>
 #include <linux/log2.h>
+#include <linux/math.h>
 #include <linux/minmax.h>
 #include <linux/sched.h>
 
@@ -27,42 +29,53 @@
 /**
  * pcn_stream_of - the way of the current thread through memory
  * @b:		of its address space
+ * @vma:	in this VMA
  * @write:	of what it writes
  *
  * Context: process; @b->lock is held, as long as the result is used.
  * Return: it, which other threads may use too.
  */
-struct pcn_stream *pcn_stream_of(struct pcn_borrow *b, bool write)
+struct pcn_stream *pcn_stream_of(struct pcn_borrow *b, const struct pcn_vma *vma, bool write)
 {
+	unsigned long key = (unsigned long)current ^ vma->start;
+
 	lockdep_assert_held(&b->lock);
-	return &b->streams[hash_ptr(current, ilog2(PCN_STREAMS))][write];
+	return &b->streams[hash_long(key, ilog2(PCN_STREAMS))][write];
+}
+
+/* How many pages of the way are in a range. */
+static unsigned int pages_within(u64 page, int stride, const struct pcn_pages *range)
+{
+	u64 left = stride > 0 ? range->last - page : page - range->first;
+
+	return left / abs(stride) + 1;
 }
 
 /**
  * pcn_stream_next - a thread asks for a page
  * @s:		its way so far
  * @page:	number of the page
- * @end:	number of the page after the last one that the answer can have
- * @stride:	receives the step: a number of pages, at least 1
+ * @range:	pages that the answer can have
+ * @stride:	receives the step: a number of pages, less than 0 if the way goes down
  *
  * Context: any; serialised by the caller.
  * Return: how many pages of the way, from @page on, it should get.
  */
-unsigned int pcn_stream_next(struct pcn_stream *s, u64 page, u64 end, unsigned int *stride)
+unsigned int pcn_stream_next(struct pcn_stream *s, u64 page, const struct pcn_pages *range,
+			     int *stride)
 {
-	u64 step = page - s->last;
+	s64 step = page - s->last;
 	unsigned int count;
 
-	if (step && step == s->stride) {
+	if (step && step == s->stride)
 		s->count = min(2 * s->count, PCN_AHEAD_MAX);
-	} else if (s->count > 1) {
+	else if (s->count > 1)
 		s->count /= 2;
-	} else {
-		s->count = 1;
-		s->stride = step && step < PCN_BLOCK_PAGES ? step : 1;
-	}
-	count = min_t(u64, s->count, DIV_ROUND_UP(end - page, s->stride));
-	s->last = page + (count - 1) * s->stride;
+	else
+		s->stride = step && abs(step) < PCN_BLOCK_PAGES ? step : 1;
+	s->count = max(s->count, 1U);
+	count = min(s->count, pages_within(page, s->stride, range));
+	s->last = page + (s64)(count - 1) * s->stride;
 	*stride = s->stride;
 	return count;
 }

@@ -9,24 +9,27 @@
 #define BEGIN	(7 * PCN_BLOCK_PAGES)
 #define END	(BEGIN + PCN_BLOCK_PAGES)
 
-/* So many questions it takes to touch each page of a block that is on its way. */
-static unsigned int questions(struct pcn_stream *s, u64 first, u64 end, unsigned int step)
-{
-	unsigned int count = 0, stride, got;
-	u64 page = first;
+static const struct pcn_pages block = { .first = BEGIN, .last = END - 1 };
 
-	while (page < end) {
-		got = pcn_stream_next(s, page, end, &stride);
+/* So many questions it takes to touch each page of a range that is on its way. */
+static unsigned int questions(struct pcn_stream *s, u64 page, const struct pcn_pages *range,
+			      int step)
+{
+	unsigned int count = 0, got;
+	int stride;
+
+	while (page >= range->first && page <= range->last) {
+		got = pcn_stream_next(s, page, range, &stride);
 		count++;
 		/* What it gets is on its way, or is no more than it has asked for. */
-		page += got == 1 || stride == step ? got * step : step;
+		page += got == 1 || stride == step ? (s64)got * step : step;
 	}
 	return count;
 }
 
 static void test_even(struct kunit *test)
 {
-	static const unsigned int steps[] = { 1, 2, 4, 7, 16 };
+	static const int steps[] = { 1, 2, 4, 7, 16 };
 	unsigned int i, limit;
 
 	for (i = 0; i < ARRAY_SIZE(steps); i++) {
@@ -34,28 +37,32 @@ static void test_even(struct kunit *test)
 
 		/* 1, 1, 2, 4, 8, and then the most each time */
 		limit = 7 + PCN_BLOCK_PAGES / steps[i] / PCN_AHEAD_MAX;
-		KUNIT_EXPECT_LE(test, questions(&s, BEGIN, END, steps[i]), limit);
+		KUNIT_EXPECT_LE(test, questions(&s, BEGIN, &block, steps[i]), limit);
+		s = (struct pcn_stream) { };
+		KUNIT_EXPECT_LE(test, questions(&s, END - 1, &block, -steps[i]), limit);
 	}
 }
 
 /* It goes on in the next block as in the last one. */
 static void test_blocks(struct kunit *test)
 {
+	const struct pcn_pages next = { .first = END, .last = END + PCN_BLOCK_PAGES - 1 };
 	struct pcn_stream s = { };
 
-	questions(&s, BEGIN, END, 4);
-	KUNIT_EXPECT_LE(test, questions(&s, END, END + PCN_BLOCK_PAGES, 4),
+	questions(&s, BEGIN, &block, 4);
+	KUNIT_EXPECT_LE(test, questions(&s, END, &next, 4),
 			PCN_BLOCK_PAGES / 4 / PCN_AHEAD_MAX + 1);
 }
 
 /* Tile by tile: the rows of one are four pages apart, the next one is beside it. */
 static void test_tiles(struct kunit *test)
 {
+	const struct pcn_pages matrix = { .first = BEGIN, .last = BEGIN + 16 * 4 - 1 };
 	struct pcn_stream s = { };
 	unsigned int tile, count = 0;
 
 	for (tile = 0; tile < 4; tile++)
-		count += questions(&s, BEGIN + tile, BEGIN + 16 * 4, 4);
+		count += questions(&s, BEGIN + tile, &matrix, 4);
 	KUNIT_EXPECT_LE(test, count, 5 + 3 + 2 * 2);
 }
 
@@ -63,40 +70,46 @@ static void test_tiles(struct kunit *test)
 static void test_waste(struct kunit *test)
 {
 	static const u16 way[] = { 400, 300, 123, 7, 450, 13, 211 };
-	unsigned int i, stride, got = 0, used;
+	const struct pcn_pages begin = { .first = BEGIN, .last = BEGIN + 63 };
+	unsigned int i, got = 0, used;
 	struct pcn_stream s = { };
+	int stride;
 
-	questions(&s, BEGIN, BEGIN + 64, 1);
+	questions(&s, BEGIN, &begin, 1);
 	used = s.count;
 	for (i = 0; i < ARRAY_SIZE(way); i++)
-		got += pcn_stream_next(&s, BEGIN + way[i], END, &stride) - 1;
+		got += pcn_stream_next(&s, BEGIN + way[i], &block, &stride) - 1;
 	KUNIT_EXPECT_LT(test, got, used);
 }
 
 /* No page is made that is not on the way of a thread. */
 static void test_uneven(struct kunit *test)
 {
-	static const u16 way[] = { 3, 5, 4, 9, 8, 500, 2, 2, 100, 107, 121, 149 };
+	static const u16 way[] = { 3, 5, 4, 9, 500, 2, 2, 100, 107, 121, 149 };
 	struct pcn_stream s = { };
-	unsigned int i, stride;
+	unsigned int i;
+	int stride;
 
 	for (i = 0; i < ARRAY_SIZE(way); i++)
-		KUNIT_EXPECT_EQ(test, pcn_stream_next(&s, BEGIN + way[i], END, &stride), 1);
+		KUNIT_EXPECT_EQ(test, pcn_stream_next(&s, BEGIN + way[i], &block, &stride), 1);
 }
 
-/* All of it is in the block, and before the end of the VMA. */
+/* All of it is in the range. */
 static void test_end(struct kunit *test)
 {
-	unsigned int step, stride, count;
+	const struct pcn_pages range = { .first = BEGIN + 3, .last = END - 5 };
+	unsigned int count;
+	int step, stride;
 
-	for (step = 1; step < 40; step++) {
+	for (step = -40; step < 40; step += step == -1 ? 2 : 1) {
+		u64 page = step > 0 ? range.first : range.last, last;
 		struct pcn_stream s = { };
-		u64 page = BEGIN, end = END - 5;
 
-		while (page < end) {
-			count = pcn_stream_next(&s, page, end, &stride);
+		while (page >= range.first && page <= range.last) {
+			count = pcn_stream_next(&s, page, &range, &stride);
+			last = page + (s64)(count - 1) * stride;
 			KUNIT_ASSERT_GE(test, count, 1);
-			KUNIT_EXPECT_LT(test, page + (count - 1) * stride, end);
+			KUNIT_EXPECT_TRUE(test, last >= range.first && last <= range.last);
 			page += step;
 		}
 	}

@@ -31,6 +31,7 @@
 
 #include <popcorn/hooks.h>
 
+#include "../internal.h"
 #include "internal.h"
 #include "mirror.h"
 
@@ -616,6 +617,25 @@ static bool vma_renew(struct pcn_space *s, unsigned long address,
 	return !mtree_store_range(&s->stale, a->start, a->end - 1, NULL, GFP_KERNEL);
 }
 
+static bool vma_is_like(const struct vm_area_struct *vma, const struct pcn_vma *a)
+{
+	return vma->vm_ops == &pcn_vm_ops && pcn_vma_kept_flags(vma) == a->flags;
+}
+
+/* What is like it stays, with its entries. */
+static void drop_others(struct mm_struct *mm, const struct pcn_vma *a)
+{
+	unsigned long at = a->start, behind;
+	struct vm_area_struct *vma;
+
+	while (at < a->end && (vma = find_vma_intersection(mm, at, a->end))) {
+		behind = vma->vm_end;
+		if (!vma_is_like(vma, a))
+			pcn_vmas_drop(mm, at, min_t(u64, behind, a->end));
+		at = behind;
+	}
+}
+
 /*
  * What is here may be as it was once, and there may be more of it now. 0: it allows something
  * else than before; -EEXIST: that is what was there.
@@ -624,11 +644,26 @@ static int vma_replace(struct pcn_space *s, unsigned long address, struct pcn_vm
 {
 	struct vm_area_struct *vma = vma_lookup(s->mm, address);
 
-	if (vma && vma->vm_ops == &pcn_vm_ops && pcn_vma_kept_flags(vma) == a->flags)
+	if (vma && vma_is_like(vma, a))
 		return -EEXIST;
 	if (vma)
-		pcn_vmas_drop(s->mm, a->start, a->end);
+		drop_others(s->mm, a);
 	return 0;
+}
+
+/* A heap grows, most often. */
+static int vma_grow(struct vm_area_struct *vma, unsigned long end)
+{
+	unsigned long pages = (end - vma->vm_end) >> PAGE_SHIFT;
+	VMA_ITERATOR(vmi, vma->vm_mm, vma->vm_start);
+	VMG_STATE(vmg, vma->vm_mm, &vmi, vma->vm_start, end, vma->vm_flags, vma->vm_pgoff);
+	int err;
+
+	vmg.vma = vma;
+	err = vma_expand(&vmg);
+	if (!err)
+		vm_stat_account(vma->vm_mm, vma->vm_flags, pages);
+	return err;
 }
 
 /* A part of what is answered may be known: the rest is around @address. */
@@ -656,6 +691,8 @@ static int vma_insert(struct pcn_space *s, unsigned long address, struct pcn_vma
 		return 0;
 	if (part)
 		return pcn_arch_vdso_map(mm, part, a->start, a->end - a->start);
+	if (s->borrow && prev && prev->vm_end == a->start && vma_is_like(prev, a))
+		return vma_grow(prev, a->end);
 	return insert_frames(mm, a);
 }
 
