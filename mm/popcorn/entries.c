@@ -146,7 +146,7 @@ bool pcn_entries_has_small(struct vm_area_struct *vma, unsigned long address)
 }
 
 /**
- * pcn_entries_has_any - is there an entry of any page of a block?
+ * pcn_entries_has_any - is there an entry of any page of a block, of that page alone?
  * @vma:	the VMA
  * @address:	of a page of the block
  *
@@ -160,9 +160,10 @@ bool pcn_entries_has_any(struct vm_area_struct *vma, unsigned long address)
 	pte_t *pte, *begin;
 	spinlock_t *ptl;
 
-	if (pmd && pmd_leaf(pmdp_get_lockless(pmd)))
-		return true;
-	begin = pmd ? pte_offset_map_lock(vma->vm_mm, pmd, at, &ptl) : NULL;
+	/* What is one huge entry is to stay one. */
+	if (!pmd || pmd_leaf(pmdp_get_lockless(pmd)))
+		return false;
+	begin = pte_offset_map_lock(vma->vm_mm, pmd, at, &ptl);
 	if (!begin)
 		return false;
 	for (pte = begin; at < end && pte_none(ptep_get(pte)); pte++)

@@ -66,7 +66,7 @@
  * one's, or for a lock, changes the page at first alone, whatever instruction it waits with:
  * its page is found idle, and goes at once. (The dirty bit would not do: a compare and
  * exchange sets it even if it finds another value.) To watch a page makes the other kernel
- * wait for all of that time, so it is done one time in WATCH_IDLE.
+ * wait for all of that time, so it is seldom done.
  *
  * What it costs: a page that was mapped and is never used comes PCN_HOLD_USE_NS late. A
  * page that is not contended costs no timer and no memory.
@@ -96,8 +96,8 @@
 #define HOLD_LONGEST_NS	(HOLD_NS << HOLD_SHIFT_MAX)
 
 /*
- * A page is watched one time in so many: at first, later, and once it is busy. So often in a
- * row a busy one has to be found idle.
+ * A page goes so many times before it is watched: at first, later, and once it is busy. So often
+ * in a row a busy one has to be found idle.
  */
 #define WATCH_FIRST	16
 #define WATCH_IDLE	63
@@ -239,9 +239,11 @@ static bool is_busy(struct pcn_hold *h, const struct pcn_hold_look *look)
 	case WATCH_USED:
 		if (look->now < h->since + WATCH_LATE_NS)
 			return keep_content(h, look);
+		h->turns = WATCH_BUSY;
 		break;
 	case WATCH_CONTENT:
 		end_watch(h, look->content(look->page) != h->content);
+		keep(h, h->since + PCN_HOLD_USE_NS, WATCH_OVER);
 		break;
 	}
 	return false;

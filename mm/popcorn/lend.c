@@ -285,10 +285,20 @@ static int bring_in(struct lending *l, struct vm_area_struct *vma, u64 page)
 	return ret & VM_FAULT_ERROR ? -EFAULT : 0;
 }
 
-/* Anonymous memory, or copies of a file's pages. */
-static bool may_bring_ahead(const struct lending *l, struct vm_area_struct *vma)
+/* Nobody has used it yet: to bring it in takes memory, and waits for nobody. */
+static bool is_unused(struct vm_area_struct *vma, unsigned long address)
 {
-	return vma_is_anonymous(vma) || (l->ask.write && !(vma->vm_flags & VM_SHARED));
+	pmd_t *pmd = pcn_pmd_of(vma->vm_mm, address);
+	bool none = !pmd || pmd_none(pmdp_get_lockless(pmd));
+	spinlock_t *ptl;
+	pte_t *pte;
+
+	pte = none ? NULL : pte_offset_map_lock(vma->vm_mm, pmd, address, &ptl);
+	if (!pte)
+		return none;
+	none = pte_none(ptep_get(pte));
+	pte_unmap_unlock(pte, ptl);
+	return none;
 }
 
 /* Pages that are likely to be wanted next are worth no wait. */
@@ -298,13 +308,14 @@ static int bring_in_all(struct lending *l, struct vm_area_struct *vma)
 	int err = bring_in(l, vma, page);
 	unsigned int i;
 
-	if (err || !may_bring_ahead(l, vma))
+	if (err || !vma_is_anonymous(vma))
 		return err;
 	for (i = 1; i < l->ask.ahead && !err; i++) {
 		page += l->ask.stride;
 		if (page << PAGE_SHIFT < vma->vm_start || page << PAGE_SHIFT >= vma->vm_end)
 			break;
-		err = bring_in(l, vma, page);
+		if (is_unused(vma, page << PAGE_SHIFT))
+			err = bring_in(l, vma, page);
 	}
 	return err == -EFAULT ? 0 : err;
 }

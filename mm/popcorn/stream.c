@@ -67,13 +67,14 @@ unsigned int pcn_stream_next(struct pcn_stream *s, u64 page, const struct pcn_pa
 	s64 step = page - s->last;
 	unsigned int count;
 
-	if (step && step == s->stride)
+	if (!s->count)
+		*s = (struct pcn_stream) { .stride = 1, .count = 1 };
+	else if (step == s->stride)
 		s->count = min(2 * s->count, PCN_AHEAD_MAX);
-	else if (s->count > 1)
+	else if (step && s->count > 1)
 		s->count /= 2;
-	else
-		s->stride = step && abs(step) < PCN_BLOCK_PAGES ? step : 1;
-	s->count = max(s->count, 1U);
+	else if (step)
+		s->stride = abs(step) < PCN_BLOCK_PAGES ? step : 1;
 	count = min(s->count, pages_within(page, s->stride, range));
 	s->last = page + (s64)(count - 1) * s->stride;
 	*stride = s->stride;

@@ -1,6 +1,6 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0
-# check: alone
+# check: alone replicated
 # vm: --kernels 2 --mem 192M --timeout 120 --add build/tools/programs:/programs
 # vm: --append popcorn_msg.linger_us=0 --secondary-append popcorn_msg.linger_us=0
 #
