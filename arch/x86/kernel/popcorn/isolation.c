@@ -132,14 +132,14 @@ static void isolation_found(struct search *s, u64 address, u64 phys, u64 size)
 	strscpy(f->where, s->where);
 }
 
-/* KASAN refers to these tables millions of times. */
+/* KASAN refers to these tables of the kernel's image millions of times. */
 static bool is_shadow(const u64 *table)
 {
 #ifdef CONFIG_KASAN_GENERIC
-	return table == (u64 *)kasan_early_shadow_p4d ||
-	       table == (u64 *)kasan_early_shadow_pud ||
-	       table == (u64 *)kasan_early_shadow_pmd ||
-	       table == (u64 *)kasan_early_shadow_pte;
+	return table == lm_alias(kasan_early_shadow_p4d) ||
+	       table == lm_alias(kasan_early_shadow_pud) ||
+	       table == lm_alias(kasan_early_shadow_pmd) ||
+	       table == lm_alias(kasan_early_shadow_pte);
 #else
 	return false;
 #endif
