@@ -1,5 +1,6 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0
+# check: not with vote
 #
 # Kernel 1 lies to its peers while a program runs on kernels 0 and 1, which may die of
 # it, and one on kernels 0 and 2, which may not. It sends each of them random and

@@ -1,5 +1,6 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0
+# check: not with vote
 # vm: --kernels 3 --mem 160M --timeout 200 --add build/tools/selftests:/programs
 #
 # A kernel is started, started again, or loses its part of a program that has threads
