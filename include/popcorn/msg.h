@@ -52,6 +52,7 @@ enum pcn_control_type {
 	PCN_TYPE_FORGET		= 23,	/* coherency: mm/popcorn/mirror.c */
 	PCN_TYPE_FORGOT		= 24,	/* coherency: the reply, mm/popcorn/forget.c */
 	PCN_TYPE_HOT		= 25,	/* mm/popcorn/hot.c */
+	PCN_TYPE_TERMINAL	= 26,	/* tty: drivers/tty/popcorn/terminal.h */
 };
 
 /** PCN_HANDLER_SENDS - messages that one run of a handler may send for sure */

@@ -68,6 +68,7 @@ struct pcn_kernel {
  * @json:	--json was given
  * @follow:	--follow was given
  * @quiet:	-q was given
+ * @stay:	--wait was given
  */
 struct pcn_call {
 	const char *verb;
@@ -93,6 +94,7 @@ struct pcn_call {
 	bool json;
 	bool follow;
 	bool quiet;
+	bool stay;
 };
 
 /* sysfs.c: the files below /sys/kernel/popcorn */
@@ -291,6 +293,7 @@ int pcn_cmd_control(const struct pcn_call *c);
 int pcn_cmd_log(const struct pcn_call *c);
 int pcn_cmd_stats(const struct pcn_call *c);
 int pcn_cmd_ping(const struct pcn_call *c);
+int pcn_cmd_console(const struct pcn_call *c);
 int pcn_cmd_run(const struct pcn_call *c);
 int pcn_cmd_ps(const struct pcn_call *c);
 

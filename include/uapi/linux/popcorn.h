@@ -68,6 +68,24 @@ struct pcn_ping {
 #define PCN_IOC_PING			_IOWR(0xBC, 0x00, struct pcn_ping)
 
 /**
+ * struct pcn_console - the terminal of another kernel
+ * @kid:	index of the kernel
+ * @rows:	of the window where it is shown; 0: not known
+ * @columns:	likewise
+ */
+struct pcn_console {
+	__u32 kid;
+	__u16 rows;
+	__u16 columns;
+};
+
+/*
+ * ioctl(2) on /dev/popcorn_console: make the file a session with a terminal, and later,
+ * tell it another size
+ */
+#define PCN_IOC_CONSOLE			_IOW(0xBC, 0x01, struct pcn_console)
+
+/**
  * DOC: Threads on other kernels
  *
  * popcorn_migrate(kid, flags) takes the calling thread to another kernel, or

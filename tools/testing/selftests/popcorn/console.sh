@@ -1,0 +1,182 @@
+#!/bin/sh
+# SPDX-License-Identifier: GPL-2.0
+# vm: --kernels 3 --mem 128M --timeout 300
+#
+# Terminals of other kernels: a shell there, seen and used by several sessions, that loses
+# nothing, waits for who reads slowly, and comes back when its kernel does.
+
+. /selftests/lib.sh
+
+not()
+{
+	! "$@"
+}
+
+# ended NAME: its session has
+ended()
+{
+	! kill -0 "$(cat "/tmp/$1.pid")" 2>/dev/null
+}
+
+# session NAME KID [OPTION]: begin one; what is typed goes to /tmp/NAME.in, and what is
+# printed to /tmp/NAME.out
+session()
+{
+	rm -f "/tmp/$1.in"
+	mkfifo "/tmp/$1.in"
+	# It has to stay open: the shell that holds it writes nothing.
+	sleep 1000 >"/tmp/$1.in" &
+	echo $! >"/tmp/$1.holder"
+	popcorn console $3 "$2" <"/tmp/$1.in" >"/tmp/$1.out" 2>"/tmp/$1.err" &
+	echo $! >"/tmp/$1.pid"
+}
+
+# end NAME
+end()
+{
+	kill "$(cat "/tmp/$1.holder")" "$(cat "/tmp/$1.pid")" 2>/dev/null
+	wait "$(cat "/tmp/$1.pid")" 2>/dev/null
+	return 0
+}
+
+# types NAME TEXT: a line
+types()
+{
+	echo "$2" >"/tmp/$1.in"
+}
+
+# shows NAME REGEX [SECONDS]: sooner or later
+shows()
+{
+	await "${3:-20}" grep -q "$2" "/tmp/$1.out" && return
+	note tail -c 300 "/tmp/$1.out"
+	echo
+	return 1
+}
+
+# greetings NAME: how many shells have greeted
+greetings()
+{
+	grep -c 'for a list of built-in commands' "/tmp/$1.out"
+}
+
+# greeted_again NAME: what is typed before that the shell throws away
+greeted_again()
+{
+	[ "$(greetings "$1")" -gt "$greetings" ]
+}
+
+# answers NAME: a shell does
+answers()
+{
+	count=$((${count:-0} + 1))
+	types "$1" "echo it is \$((1000 + $count))"
+	shows "$1" "it is $((1000 + count))"
+}
+
+# between NAME: what the terminal has printed between two lines, without its returns
+between()
+{
+	tr -d '\r' <"/tmp/$1.out" | sed -n '/^begin$/,/^end$/p' | sed '1d;$d'
+}
+
+# types_while_printing NAME: who prints much does not read, and is read meanwhile
+types_while_printing()
+{
+	{
+		echo 'stty -echo; seq 60000'
+		seq 3000 | sed 's/^/: /'
+		echo 'echo all $((2999 + 1)) typed; stty echo'
+	} >"/tmp/$1.in"
+	shows "$1" 'all 3000 typed' 60
+}
+
+# prints_much NAME LINES
+prints_much()
+{
+	types "$1" "stty -echo; echo begin; seq $2; echo end; stty echo"
+	shows "$1" '^end' 60 && [ "$(between "$1" | md5sum)" = "$(seq "$2" | md5sum)" ]
+}
+
+# types_much NAME: more than there is room for at a time
+types_much()
+{
+	types "$1" "stty -echo; echo ready; head -n 2000 >/tmp/typed; md5sum </tmp/typed; stty echo"
+	shows "$1" '^ready' || return
+	seq 2000 >"/tmp/$1.in"
+	shows "$1" "^$(seq 2000 | md5sum | cut -d ' ' -f 1)"
+}
+
+# refused: one session more than there can be
+refused()
+{
+	local i
+
+	for i in $(seq 15); do
+		session "more$i" 2
+	done
+	await 60 sessions 15 || return
+	exits 1 timeout 60 popcorn console 2 </dev/null && says 'as many sessions'
+}
+
+# sessions COUNT: so many have seen something
+sessions()
+{
+	[ "$(grep -l '#' /tmp/more*.out 2>/dev/null | wc -l)" -ge "$1" ]
+}
+
+# waits_for NAME: NAME does not read, so OTHER sees no end of what is printed, until NAME is gone
+waits_for()
+{
+	kill -STOP "$(cat "/tmp/$1.pid")"
+	types "$2" 'seq 300001 400000; echo over\!'
+	shows "$2" '^300002' 60 || return
+	! await 3 grep -q '^over!' "/tmp/$2.out" || { echo "# it did not wait"; return 1; }
+	kill -KILL "$(cat "/tmp/$1.pid")"
+	shows "$2" '^over!' 60
+}
+
+session a 1
+greetings=0
+check "a shell greets on kernel 1" await 60 greeted_again a
+check "and answers" answers a
+check "nothing is lost of 1 MiB that it prints" prints_much a 170000
+check "nor of what is typed" types_much a
+check "what is printed is read while something is typed" types_while_printing a
+session b 1
+check "another session sees what was printed" shows b 'all 3000 typed'
+types b 'echo from $((2000 + 20))'
+check "both see what is typed" shows a 'from 2020'
+check "and what is answered" shows b 'from 2020'
+check "the terminal waits for who does not read" waits_for b a
+check "it goes on then" answers a
+end b
+
+session c 2 --wait
+greetings=0
+check "a shell greets on kernel 2" await 60 greeted_again c
+check "and answers" answers c
+check "only so many sessions are possible" refused
+for i in $(seq 15); do
+	end "more$i"
+done
+session d 2
+check "another one can begin when they are over" shows d '#'
+greetings=$(greetings c)
+check "kernel 2 is killed" popcorn kill 2
+check "its session ends" await 10 ended d
+check "and says why" await 10 grep -q 'not up' /tmp/d.err
+end d
+check "there is none with a kernel that is down" not timeout 60 popcorn console 2 </dev/null 2>/tmp/err
+check "which is said" grep -q 'not up' /tmp/err
+check "kernel 2 starts again" popcorn start 2
+check "who waits for it is back" await 20 grep -q 'is back' /tmp/c.err
+check "a new shell greets" await 60 greeted_again c
+check "and answers" answers c
+check "the others have not noticed" answers a
+check "kernel 1 stops, with a session" popcorn stop 1
+check "which ends" await 10 ended a
+end a
+end c
+check "no kernel has complained" not sh -c '{ dmesg; popcorn log 1; popcorn log 2; } | grep -E "WARNING|BUG|lockup"'
+plan
