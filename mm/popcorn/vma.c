@@ -654,13 +654,16 @@ static int vma_replace(struct pcn_space *s, unsigned long address, struct pcn_vm
 /* A heap grows, most often. */
 static int vma_grow(struct vm_area_struct *vma, unsigned long end)
 {
-	unsigned long pages = (end - vma->vm_end) >> PAGE_SHIFT;
 	VMA_ITERATOR(vmi, vma->vm_mm, vma->vm_start);
-	VMG_STATE(vmg, vma->vm_mm, &vmi, vma->vm_start, end, vma->vm_flags, vma->vm_pgoff);
-	int err;
+	unsigned long pages = (end - vma->vm_end) >> PAGE_SHIFT;
+	struct vma_merge_struct vmg = {
+		.mm = vma->vm_mm, .vmi = &vmi, .vma = vma,
+		.start = vma->vm_start, .end = end, .pgoff = vma->vm_pgoff,
+		.flags = vma->vm_flags, .state = VMA_MERGE_START,
+		.merge_flags = VMG_FLAG_DEFAULT,
+	};
+	int err = vma_expand(&vmg);
 
-	vmg.vma = vma;
-	err = vma_expand(&vmg);
 	if (!err)
 		vm_stat_account(vma->vm_mm, vma->vm_flags, pages);
 	return err;
