@@ -1,6 +1,6 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0
-# vm: --kernels 3 --mem 128M --timeout 300
+# vm: --kernels 3 --mem 128M --timeout 900
 #
 # Terminals of other kernels: a shell there, seen and used by several sessions, that loses
 # nothing, waits for who reads slowly, and comes back when its kernel does.
@@ -88,14 +88,14 @@ types_while_printing()
 		seq 3000 | sed 's/^/: /'
 		echo 'echo all $((2999 + 1)) typed; stty echo'
 	} >"/tmp/$1.in"
-	shows "$1" 'all 3000 typed' 60
+	shows "$1" 'all 3000 typed' 300
 }
 
 # prints_much NAME LINES
 prints_much()
 {
 	types "$1" "stty -echo; echo begin; seq $2; echo end; stty echo"
-	shows "$1" '^end' 60 && [ "$(between "$1" | md5sum)" = "$(seq "$2" | md5sum)" ]
+	shows "$1" '^end' 300 && [ "$(between "$1" | md5sum)" = "$(seq "$2" | md5sum)" ]
 }
 
 # types_much NAME: more than there is room for at a time
@@ -133,7 +133,7 @@ waits_for()
 	shows "$2" '^300002' 60 || return
 	! await 3 grep -q '^over!' "/tmp/$2.out" || { echo "# it did not wait"; return 1; }
 	kill -KILL "$(cat "/tmp/$1.pid")"
-	shows "$2" '^over!' 60
+	shows "$2" '^over!' 300
 }
 
 session a 1
