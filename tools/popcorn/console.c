@@ -233,7 +233,7 @@ static bool has_room(const struct console *c)
 	return !c->input_ended && c->count <= PENDING / 2;
 }
 
-/* Returns 0, or an errno: why there is no more; -1: it was closed. */
+/* Returns 0, or an errno: why there is no more. */
 static int show_output(const struct console *c)
 {
 	char data[2048];
@@ -241,14 +241,12 @@ static int show_output(const struct console *c)
 
 	if (n < 0)
 		return errno == EINTR || errno == EAGAIN ? 0 : errno;
-	if (!n)
-		return -1;
 	pcn_write(data, n);
 	fflush(stdout);
 	return 0;
 }
 
-/* Until the session is over. Returns why: an errno, 0: the user has left, -1: closed. */
+/* Until the session is over. Returns why: an errno, 0: the user has left. */
 static int converse(struct console *c)
 {
 	int err = 0;
@@ -265,10 +263,11 @@ static int converse(struct console *c)
 			attach(c);
 		if (fds[0].revents & (POLLIN | POLLHUP))
 			err = show_output(c);
-		if (fds[0].revents & POLLOUT)
-			send_pending(c);
 		if (fds[1].revents)
 			take_input(c);
+		/* What was typed before an escape goes, too, if it can. */
+		if (c->count && (c->left || fds[0].revents & POLLOUT))
+			send_pending(c);
 	}
 	return err;
 }
@@ -308,7 +307,5 @@ int pcn_cmd_console(const struct pcn_call *call)
 		if (!err)
 			tell(&c, "is back");
 	}
-	if (err > 0)
-		return pcn_refused(c.to, "console", err, NULL);
-	return PCN_DONE;
+	return err ? pcn_refused(c.to, "console", err, NULL) : PCN_DONE;
 }

@@ -20,7 +20,6 @@
 #include <linux/init.h>
 #include <linux/kfifo.h>
 #include <linux/minmax.h>
-#include <linux/slab.h>
 #include <linux/spinlock.h>
 #include <linux/string.h>
 #include <linux/tty.h>
@@ -92,6 +91,7 @@ static int tell(const struct session *s, enum pcn_tty_op op, u32 n)
 /* One message. 0; -EAGAIN: there is nothing to send; errors of pcn_msg_post(). */
 static int send_part(struct session *s)
 {
+	/* The lock protects it: it is too large for the stack. */
 	static struct {
 		struct pcn_tty_msg	m;
 		u8			data[PCN_TTY_PART];

@@ -13,7 +13,7 @@
  *	DATA	-------------->			what is typed
  *		<--------------  CREDIT
  *	SIZE	-------------->			of the window
- *	CLOSE	<------------->			either side has enough of it
+ *	CLOSE	-------------->			the session is over
  *
  * Neither side sends more than the other one has room for: a session begins with so much
  * room on each side, and CREDIT gives back what has been used of it. So what waits anywhere is
@@ -35,7 +35,7 @@
 /**
  * enum pcn_tty_op - what a message is about
  * @PCN_TTY_OPEN:	the sender wants a session, with a window of that size
- * @PCN_TTY_CLOSE:	the session is over; @n: why, an errno
+ * @PCN_TTY_CLOSE:	the session is over
  * @PCN_TTY_DATA:	bytes printed, or typed
  * @PCN_TTY_CREDIT:	there is room for @n more bytes
  * @PCN_TTY_SIZE:	the window has another size
@@ -69,6 +69,5 @@ struct pcn_tty_msg {
 };
 
 int pcn_terminal_on(unsigned int kid, const struct pcn_tty_msg *m, u32 length);
-void pcn_watch_on(unsigned int kid, const struct pcn_tty_msg *m, u32 length);
 
 #endif /* _DRIVERS_TTY_POPCORN_TERMINAL_H */

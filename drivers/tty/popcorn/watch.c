@@ -40,7 +40,7 @@
  * @mutex:	one reads, writes or asks at a time
  * @kid:	the kernel of the terminal
  * @number:	of the session; 0: there is none yet
- * @over:	there will be nothing more: 1, or a negative errno
+ * @over:	why there will be nothing more: a negative errno; or 0
  * @credit:	bytes that may be typed
  * @owed:	bytes that were read, and not told of
  * @farewell:	memory to tell the terminal that the session is over
@@ -83,15 +83,8 @@ static struct watch *find_watch(unsigned int kid, u32 number)
 	return NULL;
 }
 
-/**
- * pcn_watch_on - a message about a session with the terminal of another kernel
- * @kid:	the kernel that has sent it
- * @m:		the message
- * @length:	bytes of its data
- *
- * Context: a handler.
- */
-void pcn_watch_on(unsigned int kid, const struct pcn_tty_msg *m, u32 length)
+/* A message about a session with the terminal of another kernel; in a handler. */
+static void watch_on(unsigned int kid, const struct pcn_tty_msg *m, u32 length)
 {
 	unsigned long flags;
 	struct watch *w;
@@ -100,9 +93,6 @@ void pcn_watch_on(unsigned int kid, const struct pcn_tty_msg *m, u32 length)
 	w = find_watch(kid, m->session);
 	if (w) {
 		switch (m->op) {
-		case PCN_TTY_CLOSE:
-			w->over = m->n ? -EPROTO : 1;
-			break;
 		case PCN_TTY_DATA:
 			/* There is room for what an honest kernel sends. */
 			kfifo_in(&w->output, m->data, length);
@@ -144,7 +134,7 @@ static void on_message(const struct pcn_message *msg)
 	if (m && m->to_terminal)
 		err = pcn_terminal_on(msg->kid, m, msg->length - sizeof(*m));
 	else if (m)
-		pcn_watch_on(msg->kid, m, msg->length - sizeof(*m));
+		watch_on(msg->kid, m, msg->length - sizeof(*m));
 	if (msg->request)
 		pcn_msg_reply(msg, err, NULL, 0);
 }
@@ -340,7 +330,7 @@ static ssize_t read_part(struct watch *w, struct file *file, char __user *data,
 		return err;
 	n = peek_output(w, count);
 	if (!n)
-		return w->over < 0 ? w->over : 0;
+		return w->over;
 	if (copy_to_user(data, w->part.data, n))
 		return -EFAULT;
 	skip_output(w, n);
@@ -392,7 +382,7 @@ static ssize_t write_part(struct watch *w, struct file *file, const char __user 
 	if (err)
 		return err;
 	if (w->over)
-		return w->over < 0 ? w->over : -EPIPE;
+		return w->over;
 	n = take_credit(w, count);
 	if (copy_from_user(w->part.data, data, n)) {
 		return_credit(w, n);

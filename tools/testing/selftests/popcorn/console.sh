@@ -1,6 +1,6 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0
-# vm: --kernels 3 --mem 128M --timeout 900
+# vm: --kernels 3 --mem 128M --timeout 900 --add build/tools/selftests:/programs
 #
 # Terminals of other kernels: a shell there, seen and used by several sessions, that loses
 # nothing, waits for who reads slowly, and comes back when its kernel does.
@@ -125,7 +125,23 @@ sessions()
 	[ "$(grep -l '#' /tmp/more*.out 2>/dev/null | wc -l)" -ge "$1" ]
 }
 
-# waits_for NAME: NAME does not read, so OTHER sees no end of what is printed, until NAME is gone
+# on_a_terminal NAME: the size of the window goes along, and ~. leaves; NAME sees what was typed
+# just before
+on_a_terminal()
+{
+	mkfifo /tmp/t.in
+	/programs/pty 33 77 popcorn console 1 </tmp/t.in >/tmp/t.out &
+	echo $! >/tmp/t.pid
+	exec 4>/tmp/t.in
+	shows t '~. ends the session' || return
+	printf 'stty size\r' >&4
+	shows t '^33 77' || return
+	printf 'echo ~~.\r~.' >&4
+	await 20 ended t && wait "$(cat /tmp/t.pid)" && shows "$1" '^~~\.'
+}
+
+# waits_for NAME OTHER: NAME does not read, so OTHER sees no end of what is printed, until NAME
+# is gone
 waits_for()
 {
 	kill -STOP "$(cat "/tmp/$1.pid")"
@@ -143,6 +159,8 @@ check "and answers" answers a
 check "nothing is lost of 1 MiB that it prints" prints_much a 170000
 check "nor of what is typed" types_much a
 check "what is printed is read while something is typed" types_while_printing a
+check "on a terminal it has its size, and an escape" on_a_terminal a
+exec 4>&-
 session b 1
 check "another session sees what was printed" shows b 'all 3000 typed'
 types b 'echo from $((2000 + 20))'

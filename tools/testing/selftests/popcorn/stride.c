@@ -5,18 +5,25 @@
  *
  *	stride KID PAGES STEP [read]
  *
- * Each page is written, in STEP passes, with "read" after it was read. The exit status is 0, or 1 if a page has not what it is
- * to have.
+ * Each page is written, in STEP passes, with "read" after it was read. The exit status is 0,
+ * or 1 if a page has not what it is to have.
  */
 #define _GNU_SOURCE
 #include "selftest.h"
 
+static volatile unsigned long *p;
+
+static volatile unsigned long *word_of(unsigned long page)
+{
+	return p + page * PAGE / sizeof(*p);
+}
+
 int main(int argc, char **argv)
 {
 	unsigned long pages, step, i, k;
-	volatile unsigned long *p;
+	bool reads = argc == 5;
 
-	if (argc < 4)
+	if (argc < 4 || argc > 5)
 		return 2;
 	pages = atol(argv[2]);
 	step = atol(argv[3]);
@@ -28,10 +35,10 @@ int main(int argc, char **argv)
 	}
 	for (i = 0; i < step; i++)
 		for (k = i; k < pages; k += step)
-			p[k * PAGE / sizeof(*p)] = k + 1 + (argc > 4 ? p[k * PAGE / sizeof(*p)] : 0);
+			*word_of(k) = k + 1 + (reads ? *word_of(k) : 0);
 	go(0);
 	for (k = 0; k < pages; k++)
-		if (p[k * PAGE / sizeof(*p)] != k + 1)
+		if (*word_of(k) != k + 1)
 			return 1;
 	return 0;
 }
