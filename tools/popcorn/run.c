@@ -228,7 +228,7 @@ static unsigned int memory_flags(const char *memory)
 static void make_placement(struct placement *p, const struct pcn_call *c)
 {
 	p->count = 0;
-	p->flags = memory_flags(c->memory);
+	p->flags = memory_flags(c->memory) | (c->pin ? 0 : PCN_PLACE_SPREAD);
 	if (c->auto_home && p->flags & PCN_PLACE_COHERENT)
 		pcn_die(PCN_USAGE, "run: --auto is for replicated memory: threads do not wait for pages of coherent memory");
 	if (c->spread + c->pack + !!c->pin > 1)
@@ -278,7 +278,7 @@ static void print_plan(const struct placement *p, const struct pcn_call *c)
 	fputs("placement: ", stdout);
 	for (i = 0; i < p->count; i++)
 		printf("%s%d", i ? "," : "", p->kid[i]);
-	if (p->flags)
+	if (c->memory)
 		printf("\nmemory: %s", c->memory);
 	fputs("\ncommand:", stdout);
 	for (arg = 0; arg < c->argc; arg++) {

@@ -101,5 +101,6 @@ struct pcn_console {
 /* Flags of popcorn_place(2); neither: as /proc/sys/kernel/popcorn_coherent says */
 #define PCN_PLACE_COHERENT		0x1	/* all kernels map the same memory */
 #define PCN_PLACE_REPLICATED		0x2	/* kernels keep copies of memory */
+#define PCN_PLACE_SPREAD		0x4	/* children may be moved for want of CPUs */
 
 #endif /* _UAPI_LINUX_POPCORN_H */

@@ -143,19 +143,35 @@ static unsigned int choose_kernel(const struct pcn_thread *t,
 	return pcn_cpus_touch(mask, kid) ? kid : pcn_cpus_kernel(mask);
 }
 
-static void thread_bind(struct pcn_thread *t, const unsigned long *mask,
-			unsigned int kid)
+/**
+ * pcn_thread_move - have a thread that is at home go to another kernel, or one that is away learn
+ * that its place has changed
+ * @t:		the thread; its task has not ended, or the caller has a reference to it
+ * @kid:	where it is to run
+ *
+ * It looks at that on its way to user mode.
+ *
+ * Context: any.
+ */
+void pcn_thread_move(struct pcn_thread *t, unsigned int kid)
 {
-	spin_lock(&affinity_lock);
-	bitmap_copy(t->cpus, mask, PCN_CPU_LIMIT);
-	WRITE_ONCE(t->bound, true);
 	WRITE_ONCE(t->wanted, kid);
-	spin_unlock(&affinity_lock);
 	set_task_syscall_work(t->task, POPCORN);
 	/* Pairs with xchg(): a reader of @moved sees @wanted. */
 	smp_store_release(&t->moved, true);
 	set_notify_resume(t->task);
 	wake_up(&t->wait);
+}
+
+static void thread_bind(struct pcn_thread *t, const unsigned long *mask,
+			unsigned int kid)
+{
+	pcn_spread_end(t);
+	spin_lock(&affinity_lock);
+	bitmap_copy(t->cpus, mask, PCN_CPU_LIMIT);
+	WRITE_ONCE(t->bound, true);
+	pcn_thread_move(t, kid);
+	spin_unlock(&affinity_lock);
 }
 
 static int set_mask(struct task_struct *p, pid_t pid, const unsigned long *mask)

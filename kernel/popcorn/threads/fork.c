@@ -4,14 +4,16 @@
  *
  * A thread that has a placement, or is bound to CPUs, hands that down to the tasks that it
  * makes. The threads of a process share a placement, and start on its kernels in turn; a
- * new process has a copy, and begins anew. A task starts where it was made, and its first
- * return to user mode leads to its place.
+ * new process has a copy, begins anew, and may be moved later (spread.c). A task starts
+ * where it was made, and its first return to user mode leads to its place.
  */
 #include <linux/atomic.h>
 #include <linux/refcount.h>
 #include <linux/sched.h>
 #include <linux/slab.h>
 #include <linux/string.h>
+
+#include <uapi/linux/popcorn.h>
 
 #include <popcorn/hooks.h>
 
@@ -89,6 +91,8 @@ void pcn_task_fork(struct task_struct *p, u64 flags)
 		if (t->placement)
 			pcn_job_ask(t);
 	}
+	t->spreads = t->placement && t->placement->flags & PCN_PLACE_SPREAD &&
+		     !(flags & CLONE_THREAD);
 	p->popcorn = t;
 }
 
@@ -105,4 +109,6 @@ void pcn_task_linked(struct task_struct *p)
 {
 	if (p->popcorn || (p->mm && READ_ONCE(p->mm->popcorn)))
 		set_task_syscall_work(p, POPCORN);
+	if (p->popcorn)
+		pcn_spread_begin(p->popcorn);
 }

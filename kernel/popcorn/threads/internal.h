@@ -97,6 +97,20 @@ struct pcn_placement {
 };
 
 /**
+ * struct pcn_spread - a process that may be moved for want of CPUs: spread.c
+ * @node:	among all of them, or none
+ * @since:	when its thread was looked at last, ns; 0: never
+ * @ran:	for how long it had run by then, ns
+ * @waits:	and how often it had waited
+ */
+struct pcn_spread {
+	struct list_head	node;
+	u64			since;
+	u64			ran;
+	unsigned long		waits;
+};
+
+/**
  * struct pcn_thread - a thread that has migrated, or may
  * @node:	among those with a number
  * @number:	the same for shadow and visitor; 0 if it has never been away
@@ -115,6 +129,8 @@ struct pcn_placement {
  * @bound:	it has an affinity to CPUs of the machine, @cpus
  * @cpus:	the machine's numbers
  * @places:	kernels that @placement names, none without one
+ * @spreads:	it is the first thread of a child, and may be moved
+ * @spread:	then
  * @asked:	where it is to start, PCN_NOBODY once it has
  * @placement:	or NULL
  * @wait:	the task, for @op or @command
@@ -160,6 +176,8 @@ struct pcn_thread {
 	bool			bound;
 	DECLARE_BITMAP(cpus, PCN_CPU_LIMIT);
 	u64			places;
+	bool			spreads;
+	struct pcn_spread	spread;
 	unsigned int		asked;
 	struct pcn_placement	*placement;
 	wait_queue_head_t	wait;
@@ -196,6 +214,7 @@ int pcn_thread_enlist(struct pcn_thread *t, u64 number);
 void pcn_thread_depart(struct pcn_thread *t, unsigned int kid);
 void pcn_thread_forget(struct pcn_thread *t);
 long pcn_threads_in_use(void);
+void pcn_threads_subtract(int *room);
 
 /* thread_msg.c */
 extern const struct pcn_msg_type pcn_thread_type;
@@ -302,7 +321,12 @@ void pcn_count_arrive(struct pcn_thread *t);
 void pcn_count_call(struct pcn_thread *t, long nr);
 void pcn_count_home(struct pcn_thread *t, unsigned int reason);
 
+/* spread.c */
+void pcn_spread_begin(struct pcn_thread *t);
+void pcn_spread_end(struct pcn_thread *t);
+
 /* affinity.c */
+void pcn_thread_move(struct pcn_thread *t, unsigned int kid);
 void pcn_affinity_inherit(struct pcn_thread *t, struct pcn_thread *old);
 unsigned int pcn_affinity_place(struct pcn_thread *t, unsigned int kid);
 void pcn_affinity_lift(struct pcn_thread *t);

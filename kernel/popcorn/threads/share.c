@@ -160,9 +160,9 @@ static const struct pcn_proto *process_proto(void)
 	struct pcn_thread *t = current->popcorn;
 	unsigned int flags = t && t->placement ? t->placement->flags : 0;
 
-	if (flags)
-		return flags == PCN_PLACE_COHERENT ? &pcn_proto_direct : pcn_proto_chosen();
-	return pcn_proto_default();
+	if (flags & PCN_PLACE_COHERENT)
+		return &pcn_proto_direct;
+	return flags & PCN_PLACE_REPLICATED ? pcn_proto_chosen() : pcn_proto_default();
 }
 
 static int share_with(u64 members, u64 *gone, u64 *number)

@@ -180,6 +180,7 @@ SYSCALL_DEFINE2(popcorn_migrate, unsigned int, kid, unsigned int, flags)
 	/* An affinity to other kernels' CPUs alone has been overruled. */
 	if (pcn_affinity_place(t, kid) != kid)
 		pcn_affinity_lift(t);
+	pcn_spread_end(t);
 	t->wanted = kid;
 	pcn_shadow_forget_stay(t);
 	set_task_syscall_work(current, POPCORN);
@@ -226,11 +227,16 @@ static void replace_placement(struct pcn_thread *t, struct pcn_placement *p)
 		set_task_syscall_work(current, POPCORN);
 }
 
+static bool place_flags_are_sane(unsigned int flags)
+{
+	return (flags & ~PCN_PLACE_SPREAD) <= PCN_PLACE_REPLICATED;
+}
+
 /**
  * sys_popcorn_place() - where the threads of a program run
  * @list:	indices of kernels, one byte each
  * @count:	how many; 0: threads stay where they are
- * @flags:	PCN_PLACE_COHERENT, PCN_PLACE_REPLICATED, or 0
+ * @flags:	PCN_PLACE_COHERENT or PCN_PLACE_REPLICATED, and PCN_PLACE_SPREAD; or 0
  *
  * The program that the caller executes next, and those that it makes, place their
  * threads by the list: thread n of a process starts on kernel list[n mod count].
@@ -246,7 +252,7 @@ SYSCALL_DEFINE3(popcorn_place, const u8 __user *, list, unsigned int, count,
 	struct pcn_placement *p = NULL;
 	int err;
 
-	if (count > PCN_PLACES_MAX || flags > PCN_PLACE_REPLICATED)
+	if (count > PCN_PLACES_MAX || !place_flags_are_sane(flags))
 		return -EINVAL;
 	if (!t)
 		return -ENOMEM;

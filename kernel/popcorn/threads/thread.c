@@ -199,7 +199,10 @@ void pcn_task_exit(struct task_struct *p)
 {
 	struct pcn_thread *t = p->popcorn;
 
-	if (!t || !t->number)
+	if (!t)
+		return;
+	pcn_spread_end(t);
+	if (!t->number)
 		return;
 	spin_lock(&pcn_threads_lock);
 	hash_del(&t->node);
@@ -228,6 +231,24 @@ void pcn_task_free(struct task_struct *p)
 	pcn_reserve_empty(&t->reserve);
 	atomic_long_dec(&threads_in_use);
 	kfree(t);
+}
+
+/**
+ * pcn_threads_subtract - take off the threads of this kernel that are away
+ * @room:	a number for each kernel, to be made less by its threads
+ *
+ * Context: process.
+ */
+void pcn_threads_subtract(int *room)
+{
+	struct pcn_thread *t;
+	unsigned int i;
+
+	spin_lock(&pcn_threads_lock);
+	hash_for_each(threads, i, t, node)
+		if (!t->visitor && t->at != pcn_self())
+			room[t->at]--;
+	spin_unlock(&pcn_threads_lock);
 }
 
 /* --- ends of other kernels --- */

@@ -1,0 +1,182 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Processes that spread over the kernels of their placement.
+ *
+ * The threads of a process start on the kernels of its placement in turn, the first one on
+ * the first kernel: at home, as a rule, where its files and system calls are. A program
+ * of many processes with one thread each would stay on one kernel. Most processes are better
+ * off there: they are short, or wait most of the time. So a child starts at home, and is moved
+ * when it loses: during a whole period it was ready to run all the time, without waiting
+ * once, and had a CPU for less than 3/4 of that. Then it goes to the kernel of its placement that
+ * has the most CPUs without a thread of a process from here, if there is one.
+ *
+ * It is the program's wish (PCN_PLACE_SPREAD), and that of a thread that binds itself, or
+ * migrates, comes before. A program that is executed begins at home again.
+ *
+ * Lock: spread_lock, with interrupts off, since a task is listed with tasklist_lock held. A
+ * listed task has not ended.
+ */
+#include <linux/bitmap.h>
+#include <linux/cpumask.h>
+#include <linux/list.h>
+#include <linux/resume_user_mode.h>
+#include <linux/sched.h>
+#include <linux/sched/cputime.h>
+#include <linux/spinlock.h>
+#include <linux/timekeeping.h>
+#include <linux/workqueue.h>
+
+#include <popcorn/cpus.h>
+#include <popcorn/msg.h>
+
+#include "internal.h"
+
+/* How often they are looked at. As long as an ordinary task runs at most, a few times. */
+#define PERIOD_MS	40
+
+static LIST_HEAD(spreads);
+static DEFINE_SPINLOCK(spread_lock);
+
+static void look_at_all(struct work_struct *work);
+static DECLARE_DELAYED_WORK(look_work, look_at_all);
+
+static void look_later(void)
+{
+	schedule_delayed_work(&look_work, msecs_to_jiffies(PERIOD_MS));
+}
+
+static struct pcn_thread *thread_of_spread(struct pcn_spread *s)
+{
+	return container_of(s, struct pcn_thread, spread);
+}
+
+static bool is_listed(const struct pcn_spread *s)
+{
+	return s->node.next;
+}
+
+/**
+ * pcn_spread_begin - a new process may be moved for want of CPUs
+ * @t:	its only thread
+ *
+ * Context: tasklist_lock is held, to write.
+ */
+void pcn_spread_begin(struct pcn_thread *t)
+{
+	if (!t->spreads || t->bound || t->wanted != pcn_self())
+		return;
+	spin_lock(&spread_lock);
+	list_add_tail(&t->spread.node, &spreads);
+	spin_unlock(&spread_lock);
+	look_later();
+}
+
+/**
+ * pcn_spread_end - it has ended, or has been given a place by somebody else
+ * @t:	the thread, whether it may be moved or not
+ *
+ * Context: any.
+ */
+void pcn_spread_end(struct pcn_thread *t)
+{
+	unsigned long flags;
+
+	if (!t->spreads)
+		return;
+	spin_lock_irqsave(&spread_lock, flags);
+	if (is_listed(&t->spread)) {
+		list_del(&t->spread.node);
+		t->spread.node.next = NULL;
+	}
+	spin_unlock_irqrestore(&spread_lock, flags);
+}
+
+/* Begins the next period as well. */
+static bool has_lost(struct pcn_spread *s, struct task_struct *p, u64 now)
+{
+	u64 ran = task_sched_runtime(p), since = now - s->since;
+	unsigned long waits = READ_ONCE(p->nvcsw);
+	bool lost;
+
+	lost = s->since && waits == s->waits && task_is_running(p) &&
+	       since >= PERIOD_MS * NSEC_PER_MSEC && 4 * (ran - s->ran) < 3 * since;
+	s->since = now;
+	s->ran = ran;
+	s->waits = waits;
+	return lost;
+}
+
+/* The child of vfork() has its parent's memory until it executes. */
+static bool may_move(const struct pcn_thread *t)
+{
+	return t->at == pcn_self() && READ_ONCE(t->wanted) == pcn_self() &&
+	       !READ_ONCE(t->task->vfork_done);
+}
+
+/* CPUs of each other kernel that is up, less the threads that are there, or on their way. */
+static void count_room(int *room)
+{
+	DECLARE_BITMAP(cpus, PCN_CPU_LIMIT);
+	unsigned int kid;
+
+	for (kid = 0; kid < PCN_KERNELS_MAX; kid++) {
+		room[kid] = 0;
+		if (!pcn_peer_is_up(kid))
+			continue;
+		pcn_cpus_of(cpus, BIT_ULL(kid), cpu_none_mask);
+		room[kid] = bitmap_weight(cpus, PCN_CPU_LIMIT);
+	}
+	pcn_threads_subtract(room);
+}
+
+static void subtract_moved(int *room)
+{
+	struct pcn_spread *s;
+	struct pcn_thread *t;
+
+	list_for_each_entry(s, &spreads, node) {
+		t = thread_of_spread(s);
+		if (t->at == pcn_self() && READ_ONCE(t->wanted) != pcn_self())
+			room[READ_ONCE(t->wanted)]--;
+	}
+}
+
+static unsigned int find_room(const int *room, u64 places)
+{
+	unsigned int kid, best = pcn_self();
+
+	for (kid = 0; kid < PCN_KERNELS_MAX; kid++)
+		if (places & BIT_ULL(kid) && kid != pcn_self() && room[kid] > 0 &&
+		    (best == pcn_self() || room[kid] > room[best]))
+			best = kid;
+	return best;
+}
+
+static void move(struct pcn_thread *t, int *room)
+{
+	unsigned int kid = find_room(room, READ_ONCE(t->places));
+
+	if (kid == pcn_self())
+		return;
+	room[kid]--;
+	pcn_thread_move(t, kid);
+}
+
+static void look_at_all(struct work_struct *work)
+{
+	int room[PCN_KERNELS_MAX];
+	struct pcn_spread *s;
+	bool any;
+
+	count_room(room);
+	spin_lock_irq(&spread_lock);
+	subtract_moved(room);
+	list_for_each_entry(s, &spreads, node)
+		if (has_lost(s, thread_of_spread(s)->task, ktime_get_ns()) &&
+		    may_move(thread_of_spread(s)))
+			move(thread_of_spread(s), room);
+	any = !list_empty(&spreads);
+	spin_unlock_irq(&spread_lock);
+	if (any)
+		look_later();
+}
