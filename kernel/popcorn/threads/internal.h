@@ -99,7 +99,7 @@ struct pcn_placement {
 /**
  * struct pcn_spread - a process that may be moved for want of CPUs: spread.c
  * @node:	among all of them, or none
- * @since:	when its thread was looked at last, ns; 0: never
+ * @since:	beginning of the period that its thread is watched in, ns
  * @ran:	for how long it had run by then, ns
  * @waits:	and how often it had waited
  */

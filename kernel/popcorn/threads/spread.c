@@ -8,7 +8,7 @@
  * off there: they are short, or wait most of the time. So a child starts at home, and is moved
  * when it loses: during a whole period it was ready to run all the time, without waiting
  * once, and had a CPU for less than 3/4 of that. Then it goes to the kernel of its placement that
- * has the most CPUs without a thread of a process from here, if there is one.
+ * has the most CPUs on which no thread from here runs, if there is one.
  *
  * It is the program's wish (PCN_PLACE_SPREAD), and that of a thread that binds itself, or
  * migrates, comes before. A program that is executed begins at home again.
@@ -31,8 +31,10 @@
 
 #include "internal.h"
 
-/* How often they are looked at. As long as an ordinary task runs at most, a few times. */
+/* In a period tasks that share a CPU run several times each. */
 #define PERIOD_MS	40
+/* Between two looks at them. */
+#define LOOK_MS		20
 
 static LIST_HEAD(spreads);
 static DEFINE_SPINLOCK(spread_lock);
@@ -42,7 +44,7 @@ static DECLARE_DELAYED_WORK(look_work, look_at_all);
 
 static void look_later(void)
 {
-	schedule_delayed_work(&look_work, msecs_to_jiffies(PERIOD_MS));
+	schedule_delayed_work(&look_work, msecs_to_jiffies(LOOK_MS));
 }
 
 static struct pcn_thread *thread_of_spread(struct pcn_spread *s)
@@ -65,6 +67,8 @@ void pcn_spread_begin(struct pcn_thread *t)
 {
 	if (!t->spreads || t->bound || t->wanted != pcn_self())
 		return;
+	/* It has neither run nor waited. */
+	t->spread.since = ktime_get_ns();
 	spin_lock(&spread_lock);
 	list_add_tail(&t->spread.node, &spreads);
 	spin_unlock(&spread_lock);
@@ -91,19 +95,23 @@ void pcn_spread_end(struct pcn_thread *t)
 	spin_unlock_irqrestore(&spread_lock, flags);
 }
 
-/* Begins the next period as well. */
+static void begin_period(struct pcn_spread *s, struct task_struct *p, u64 now)
+{
+	s->since = now;
+	s->ran = task_sched_runtime(p);
+	s->waits = READ_ONCE(p->nvcsw);
+}
+
+/* Has it, in the period that is over? */
 static bool has_lost(struct pcn_spread *s, struct task_struct *p, u64 now)
 {
-	u64 ran = task_sched_runtime(p), since = now - s->since;
-	unsigned long waits = READ_ONCE(p->nvcsw);
-	bool lost;
+	u64 ran = s->ran, since = now - s->since;
+	unsigned long waits = s->waits;
 
-	lost = s->since && waits == s->waits && task_is_running(p) &&
-	       since >= PERIOD_MS * NSEC_PER_MSEC && 4 * (ran - s->ran) < 3 * since;
-	s->since = now;
-	s->ran = ran;
-	s->waits = waits;
-	return lost;
+	if (since < PERIOD_MS * NSEC_PER_MSEC)
+		return false;
+	begin_period(s, p, now);
+	return s->waits == waits && task_is_running(p) && 4 * (s->ran - ran) < 3 * since;
 }
 
 /* The child of vfork() has its parent's memory until it executes. */
@@ -113,7 +121,7 @@ static bool may_move(const struct pcn_thread *t)
 	       !READ_ONCE(t->task->vfork_done);
 }
 
-/* CPUs of each other kernel that is up, less the threads that are there, or on their way. */
+/* CPUs of each other kernel that is up, less the threads from here that run there. */
 static void count_room(int *room)
 {
 	DECLARE_BITMAP(cpus, PCN_CPU_LIMIT);

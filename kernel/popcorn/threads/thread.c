@@ -234,8 +234,11 @@ void pcn_task_free(struct task_struct *p)
 }
 
 /**
- * pcn_threads_subtract - take off the threads of this kernel that are away
+ * pcn_threads_subtract - take off the threads of this kernel that run elsewhere
  * @room:	a number for each kernel, to be made less by its threads
+ *
+ * One that has a system call done here is waited for, and may be so for long: it does not
+ * count.
  *
  * Context: process.
  */
@@ -246,7 +249,7 @@ void pcn_threads_subtract(int *room)
 
 	spin_lock(&pcn_threads_lock);
 	hash_for_each(threads, i, t, node)
-		if (!t->visitor && t->at != pcn_self())
+		if (!t->visitor && t->at != pcn_self() && READ_ONCE(t->open))
 			room[t->at]--;
 	spin_unlock(&pcn_threads_lock);
 }
