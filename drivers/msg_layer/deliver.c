@@ -222,6 +222,17 @@ bool pcn_poll_message(struct pcn_poll_group *group, struct pcn_link *link,
 }
 
 /**
+ * pcn_msg_refuse - count a message that its handler has no use for
+ * @msg:	the message: malformed, or about something that is over
+ *
+ * Context: a handler that does not sleep.
+ */
+void pcn_msg_refuse(const struct pcn_message *msg)
+{
+	pcn_links[msg->kid]->port[msg->channel].stats.rx_refused++;
+}
+
+/**
  * pcn_poll_drop - count and forget what a peer has left behind
  * @link:	the peer; no poll looks at its rings any more
  *

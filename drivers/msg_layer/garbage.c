@@ -16,7 +16,8 @@
  *	messages kid=<kid> count=<n> seed=<n>
  *		send so many messages, of all channels and types that are registered,
  *		and some that are not: mostly samples of which a little was changed,
- *		otherwise random ones. Their rings are in order;
+ *		otherwise random ones. Their rings are in order. With channel=<n>
+ *		type=<n> behind it all are of that type;
  *	message kid=<kid> channel=<n> type=<n> <payload>
  *		send this one. The payload is in hex.
  */
@@ -284,10 +285,22 @@ static void spoil_sample(struct rnd_state *random, struct sample *s)
 	}
 }
 
-static void make_lie(struct rnd_state *random, struct sample *s)
+/*
+ * struct aim - which messages are sent
+ * @channel:	its number, or ANY
+ * @type:	likewise
+ */
+struct aim {
+	unsigned int	channel;
+	unsigned int	type;
+};
+
+#define ANY	U32_MAX
+
+static void make_lie(struct rnd_state *random, const struct aim *aim, struct sample *s)
 {
-	u8 channel = random_channel(random);
-	u16 type = random_type(random, channel);
+	u8 channel = aim->channel == ANY ? random_channel(random) : aim->channel;
+	u16 type = aim->type == ANY ? random_type(random, channel) : aim->type;
 	u32 r = prandom_u32_state(random);
 	bool reply = r % 16 == 0;
 
@@ -302,7 +315,8 @@ static void make_lie(struct rnd_state *random, struct sample *s)
 	s->header.flags = reply ? PCN_MSG_REPLY : 0;
 }
 
-static int send_lies(unsigned int kid, unsigned int count, u64 seed)
+static int send_lies(unsigned int kid, unsigned int count, u64 seed,
+		     const struct aim *aim)
 {
 	struct pcn_link *link = pcn_link_to(kid);
 	struct sample *s = kzalloc(sizeof(*s), GFP_KERNEL);
@@ -312,9 +326,11 @@ static int send_lies(unsigned int kid, unsigned int count, u64 seed)
 
 	if (!s)
 		return -ENOMEM;
+	if (aim->channel != ANY && aim->channel >= PCN_CHANNELS)
+		err = -EINVAL;
 	prandom_seed_state(&random, seed);
 	while (!err && sent < count) {
-		make_lie(&random, s);
+		make_lie(&random, aim, s);
 		err = pcn_link_send(link, &s->header, s->payload);
 		sent += !err;
 		cond_resched();
@@ -348,15 +364,16 @@ static int send_this(unsigned int kid, unsigned int channel, unsigned int type,
 
 static int garbage_obey(const char *text)
 {
+	struct aim aim = { ANY, ANY };
 	unsigned int kid, count, channel, type;
 	char hex[2 * FORGED_MAX + 1];
 	u64 seed;
 
 	if (sscanf(text, "kid=%u count=%u seed=%llu", &kid, &count, &seed) == 3)
 		return spoil_all(kid, count, seed);
-	if (sscanf(text, "messages kid=%u count=%u seed=%llu", &kid, &count,
-		   &seed) == 3)
-		return send_lies(kid, count, seed);
+	if (sscanf(text, "messages kid=%u count=%u seed=%llu channel=%u type=%u", &kid,
+		   &count, &seed, &aim.channel, &aim.type) >= 3)
+		return send_lies(kid, count, seed, &aim);
 	if (sscanf(text, "message kid=%u channel=%u type=%u %128s", &kid, &channel,
 		   &type, hex) == 4)
 		return send_this(kid, channel, type, hex);

@@ -59,6 +59,7 @@
  *		dropped
  * @rx_orphans:	replies that nobody waited for any more, dropped
  * @rx_unknown:	messages of a type that nobody has registered, dropped
+ * @rx_refused:	messages that their handler has refused: pcn_msg_refuse()
  *
  * tx_* are written with tx_lock held, rx_* by the poll.
  */
@@ -75,6 +76,7 @@ struct pcn_port_stats {
 	u64	rx_late;
 	u64	rx_orphans;
 	u64	rx_unknown;
+	u64	rx_refused;
 };
 
 /** PCN_WANTED_NONE - no sender waits for room */

@@ -163,6 +163,7 @@ int pcn_msg_post_from(struct pcn_reserve *reserve, unsigned int kid,
 int pcn_msg_call(unsigned int kid, enum pcn_channel channel, u16 type,
 		 const void *payload, u32 length, void *reply, u32 *reply_length,
 		 unsigned int limit_ms);
+void pcn_msg_refuse(const struct pcn_message *msg);
 int pcn_msg_reply(const struct pcn_message *msg, int status, const void *payload,
 		  u32 length);
 void pcn_msg_poll_until(const struct pcn_linger *linger,

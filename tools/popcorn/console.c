@@ -41,6 +41,7 @@ enum escape { LINE_START, TILDE, WITHIN };
 /**
  * struct console - a session
  * @to:		the kernel
+ * @log:	its log, which is shown first; or NULL
  * @fd:		the device, or -1
  * @is_terminal: the standard input is one
  * @escape:	what has been typed
@@ -51,6 +52,7 @@ enum escape { LINE_START, TILDE, WITHIN };
  */
 struct console {
 	const struct pcn_kernel *to;
+	struct pcn_log *log;
 	int fd;
 	bool is_terminal;
 	enum escape escape;
@@ -152,7 +154,19 @@ static void open_device(struct console *c)
 	pcn_die(PCN_ABSENT, "console: this kernel has no sessions with others (/dev/popcorn_console: %m)");
 }
 
-/* Returns 0, or an errno. With --wait a kernel that is down is waited for. */
+/* What the kernel has said so far, once. A log that goes away meanwhile is no loss. */
+static void show_log(const struct console *c)
+{
+	if (!c->log)
+		return;
+	pcn_log_print_news(c->log);
+	fflush(stdout);
+}
+
+/*
+ * Returns 0, or an errno. With --wait a kernel that is down is waited for, and its log
+ * shown as it comes. The terminal is attached first, so that nothing is between the two.
+ */
 static int begin(struct console *c, bool wait)
 {
 	const struct timespec pause = { .tv_nsec = AGAIN_MS * 1000000 };
@@ -161,6 +175,7 @@ static int begin(struct console *c, bool wait)
 	for (;;) {
 		open_device(c);
 		err = attach(c);
+		show_log(c);
 		if (err != EHOSTDOWN || !wait)
 			return err;
 		close(c->fd);
@@ -290,6 +305,11 @@ int pcn_cmd_console(const struct pcn_call *call)
 	if (c.to->kid == pcn_self()) {
 		pcn_error("%s: console: that is this kernel itself", pcn_label(c.to));
 		return PCN_USAGE;
+	}
+	if (call->log) {
+		c.log = pcn_log_open(c.to);
+		if (!c.log)
+			return pcn_refused(c.to, "console", errno, NULL);
 	}
 	terminal_keep(&c);
 	err = begin(&c, call->stay);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * popcorn - log, and how to follow it
+ * popcorn - log, and how a log is followed
  *
  * The log file of a kernel holds all that its ring holds at the moment: it
  * grows at the end, loses text at its start once the ring is full, and starts
@@ -140,38 +140,70 @@ static int unreadable(const struct pcn_kernel *k)
 	return PCN_FAILED;
 }
 
-/*
- * Print the log, and go on until a signal comes. Returns the exit code if the
- * log cannot be read or nobody reads the output.
+/* struct pcn_log - a log that is followed: its file, and what was printed of it */
+struct pcn_log {
+	int fd;
+	struct text old;
+};
+
+/**
+ * pcn_log_open() - begin to follow the log of a kernel
+ * @k:		the kernel
+ *
+ * Return: the log, nothing of it printed; NULL with errno.
  */
-static int follow(const struct pcn_kernel *k, int fd)
+struct pcn_log *pcn_log_open(const struct pcn_kernel *k)
 {
-	int state_fd = pcn_attr_open(k->kid, "state", O_RDONLY);
-	struct text old = { 0 }, now = { 0 }, tmp;
+	struct pcn_log *log;
+	int fd = pcn_attr_open(k->kid, "log", O_RDONLY);
+
+	if (fd < 0)
+		return NULL;
+	log = pcn_grow(NULL, sizeof(*log));
+	*log = (struct pcn_log) { .fd = fd };
+	return log;
+}
+
+/**
+ * pcn_log_print_news() - print what a log has got since it was printed last
+ * @log:	the log
+ *
+ * Return: 0, or -1 with errno: it cannot be read.
+ */
+int pcn_log_print_news(struct pcn_log *log)
+{
+	struct text now = { 0 };
 	size_t skip;
 
-	while (!read_log(fd, &now)) {
-		skip = printed_before(&old, &now);
-		pcn_write(now.data + skip, now.len - skip);
-		tmp = old;
-		old = now;
-		now = tmp;
+	if (read_log(log->fd, &now)) {
+		free(now.data);
+		return -1;
+	}
+	skip = printed_before(&log->old, &now);
+	pcn_write(now.data + skip, now.len - skip);
+	free(log->old.data);
+	log->old = now;
+	return 0;
+}
+
+/* Print the log, and go on until a signal comes or nobody reads the output. */
+static int follow(const struct pcn_kernel *k)
+{
+	int state_fd = pcn_attr_open(k->kid, "state", O_RDONLY);
+	struct pcn_log *log = pcn_log_open(k);
+
+	while (log && !pcn_log_print_news(log))
 		if (!wait_for_news(state_fd))
 			return PCN_DONE;
-	}
 	return unreadable(k);
 }
 
 /* Print the log as it is now. Returns the exit code. */
-static int print_log(const struct pcn_kernel *k, int fd)
+static int print_log(const struct pcn_kernel *k)
 {
-	struct text log = { 0 };
+	struct pcn_log *log = pcn_log_open(k);
 
-	if (read_log(fd, &log))
-		return unreadable(k);
-	pcn_write(log.data, log.len);
-	free(log.data);
-	return PCN_DONE;
+	return log && !pcn_log_print_news(log) ? PCN_DONE : unreadable(k);
 }
 
 /**
@@ -183,14 +215,8 @@ static int print_log(const struct pcn_kernel *k, int fd)
 int pcn_cmd_log(const struct pcn_call *c)
 {
 	const struct pcn_kernel *k = pcn_find(c->verb, c->argv[0]);
-	int fd, code;
 
 	if (!k)
 		return PCN_UNKNOWN;
-	fd = pcn_attr_open(k->kid, "log", O_RDONLY);
-	if (fd < 0)
-		return unreadable(k);
-	code = c->follow ? follow(k, fd) : print_log(k, fd);
-	close(fd);
-	return code;
+	return c->follow ? follow(k) : print_log(k);
 }

@@ -61,6 +61,7 @@ static const struct option opt_log[] = {
 
 static const struct option opt_console[] = {
 	{ "help",	no_argument,		NULL, 'h' },
+	{ "log",	no_argument,		NULL, 'l' },
 	{ "wait",	no_argument,		NULL, 'w' },
 	{ }
 };
@@ -132,9 +133,9 @@ static const struct command commands[] = {
 	{ "ping", "KERNEL [-c COUNT] [-i SECONDS] [-s BYTES] [-W SECONDS] [--channel NAME] [-q]",
 	  "Send messages to a kernel and get them back, until interrupted.",
 	  pcn_cmd_ping, opt_ping, "hc:i:s:W:q", 1, 1 },
-	{ "console", "[-w|--wait] KERNEL",
+	{ "console", "[-l|--log] [-w|--wait] KERNEL",
 	  "Use the terminal of a kernel; ~. at the beginning of a line ends that.",
-	  pcn_cmd_console, opt_console, "hw", 1, 1 },
+	  pcn_cmd_console, opt_console, "hlw", 1, 1 },
 	{ "stats", "[KERNEL...|[--hot] PID|[--hot] -p PID] [--json]",
 	  "Show how many messages were exchanged with other kernels, or all about a process.",
 	  pcn_cmd_stats, opt_stats, "hp:", 0, INT_MAX },
@@ -198,7 +199,8 @@ static void help_command(const struct command *cmd)
 	if (cmd->options == opt_log)
 		puts("  -f, --follow   go on with what is logged from now on, over restarts too");
 	if (cmd->options == opt_console)
-		puts("  -w, --wait     wait for the kernel if it is down, also if it ends");
+		puts("  -l, --log      show the kernel log first, from its beginning\n"
+		     "  -w, --wait     wait for the kernel if it is down, also if it ends");
 	if (cmd->options == opt_ping)
 		puts("  -c COUNT       stop after so many messages\n"
 		     "  -i SECONDS     time between two of them (1)\n"
@@ -272,6 +274,8 @@ static bool *option_flag(struct pcn_call *c, int letter)
 		return &c->json;
 	case 'f':
 		return &c->follow;
+	case 'l':
+		return &c->log;
 	case 'q':
 		return &c->quiet;
 	case 'w':

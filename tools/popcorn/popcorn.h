@@ -69,6 +69,7 @@ struct pcn_kernel {
  * @follow:	--follow was given
  * @quiet:	-q was given
  * @stay:	--wait was given
+ * @log:	--log was given
  */
 struct pcn_call {
 	const char *verb;
@@ -95,6 +96,7 @@ struct pcn_call {
 	bool follow;
 	bool quiet;
 	bool stay;
+	bool log;
 };
 
 /* sysfs.c: the files below /sys/kernel/popcorn */
@@ -291,6 +293,9 @@ int pcn_cmd_load(const struct pcn_call *c);
 int pcn_cmd_unload(const struct pcn_call *c);
 int pcn_cmd_control(const struct pcn_call *c);
 int pcn_cmd_log(const struct pcn_call *c);
+struct pcn_log;
+struct pcn_log *pcn_log_open(const struct pcn_kernel *k);
+int pcn_log_print_news(struct pcn_log *log);
 int pcn_cmd_stats(const struct pcn_call *c);
 int pcn_cmd_ping(const struct pcn_call *c);
 int pcn_cmd_console(const struct pcn_call *c);

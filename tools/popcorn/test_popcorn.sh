@@ -69,6 +69,16 @@ run_command() {
 	code=$?
 }
 
+# interrupted COMMAND...: by SIGINT when it has complained of something
+interrupted() {
+	"$@" &
+	while kill -0 $! 2>/dev/null && ! [ -s "$tmp/err" ]; do
+		sleep 0.05
+	done
+	kill -INT $!
+	wait $!
+}
+
 # result TEXT CODE REGEX: the last run ended with CODE, and a line of stderr matches
 # REGEX; with an empty REGEX, stderr is empty
 result() {
@@ -141,7 +151,7 @@ link() {
 		mkdir -p "$POPCORN_SYSFS/links/$1/$channel"
 		for counter in tx_messages tx_bytes tx_doorbells tx_waits tx_spills \
 			tx_failed rx_messages rx_bytes rx_doorbells rx_late \
-			rx_orphans rx_unknown spilled; do
+			rx_orphans rx_unknown rx_refused spilled; do
 			echo $value >"$POPCORN_SYSFS/links/$1/$channel/$counter"
 			value=$((value + 1))
 		done
@@ -566,18 +576,18 @@ test_stats() {
 	run stats
 	cat >"$tmp/want" <<'TABLE'
 KID  NAME     STATE   CHANNEL    SENT  BYTES  RECEIVED  BYTES  INTERRUPTS  WAITS  SPILLS  DROPS
-  1  kernel1  up      control    1000  1001B      1006  1007B        2010   1003    1004   4035
-  1  kernel1  up      coherency  1013  1014B      1019  1020B        2036   1016    1017   4087
-  1  kernel1  up      network    1026     1K      1032     1K        2062   1029    1030   4139
-  1  kernel1  up      tty        1039     1K      1045     1K        2088   1042    1043   4191
-  2  web      broken  control    2000     2K      2006     2K        4010   2003    2004   8035
-  2  web      broken  coherency  2013     2K      2019     2K        4036   2016    2017   8087
-  2  web      broken  network    2026     2K      2032     2K        4062   2029    2030   8139
-  2  web      broken  tty        2039     2K      2045     2K        4088   2042    2043   8191
+  1  kernel1  up      control    1000  1001B      1006  1007B        2010   1003    1004   5047
+  1  kernel1  up      coherency  1014  1015B      1020  1021B        2038   1017    1018   5117
+  1  kernel1  up      network    1028     1K      1034     1K        2066   1031    1032   5187
+  1  kernel1  up      tty        1042     1K      1048     1K        2094   1045    1046   5257
+  2  web      broken  control    2000     2K      2006     2K        4010   2003    2004  10047
+  2  web      broken  coherency  2014     2K      2020     2K        4038   2017    2018  10117
+  2  web      broken  network    2028     2K      2034     2K        4066   2031    2032  10187
+  2  web      broken  tty        2042     2K      2048     2K        4094   2045    2046  10257
 
 GROUP    INTERRUPTS  POLLS  EMPTY  SLEEPS  LINGERED  STARVED
-thread         2052   2053   2054    2055      2056     2057
-softirq        2058   2059   2060    2061      2062     2063
+thread         2056   2057   2058    2059      2060     2061
+softirq        2062   2063   2064    2065      2066     2067
 TABLE
 	result "stats" 0 ""
 	check "stats prints its tables" cmp "$tmp/out" "$tmp/want"
@@ -596,9 +606,9 @@ TABLE
 		"j['self'] == 0 and [(l['kid'], l['name'], l['state']) for l in j['links']] == [(1, 'kernel1', 'up'), (2, 'web', 'broken')]"
 	json "stats --json: faults" "[l['fault'] for l in j['links']] == [None, 'bad head']"
 	json "stats --json: every counter of every channel" \
-		"[v for l in j['links'] for c in l['channels'].values() for v in c.values()] == [*range(1000, 1052), *range(2000, 2052)]"
+		"[v for l in j['links'] for c in l['channels'].values() for v in c.values()] == [*range(1000, 1056), *range(2000, 2056)]"
 	json "stats --json: counters of the groups" \
-		"[v for g in j['poll'].values() for v in g.values()] == [*range(2052, 2064)]"
+		"[v for g in j['poll'].values() for v in g.values()] == [*range(2056, 2068)]"
 	run stats 2 --json
 	json "stats --json of one kernel" "[l['kid'] for l in j['links']] == [2]"
 	rm "$POPCORN_SYSFS/links/1/tty/rx_late"
@@ -891,8 +901,8 @@ LINES
 		inject ioctl 0 1=0xc018bc00 -- ping -q web -c 2 -i 0 -s 0 --channel tty
 		check "ping -q prints no replies" eval "grep -q '^PING kernel 2 (web): 0 bytes on channel tty' \
 			'$tmp/out' && ! grep -q 'bytes from' '$tmp/out'"
-		run_command timeout -s INT 0.5 python3 "$tmp/inject.py" ioctl 112 1=0xc018bc00 -- \
-			"$bin" ping 1
+		run_command interrupted python3 "$tmp/inject.py" ioctl 112 1=0xc018bc00 -- \
+			"$bin" ping 1 -i 600
 		check "an interrupt ends ping with its summary" \
 			grep -q "^1 messages sent, 0 received, 100% lost" "$tmp/out"
 		echo 3 >"$POPCORN_SYSFS/self"

@@ -308,20 +308,24 @@ static int open_session(unsigned int kid, u32 number)
 	return 0;
 }
 
-static void session_on(struct session *s, const struct pcn_tty_msg *m, u32 length)
+static int session_on(struct session *s, const struct pcn_tty_msg *m, u32 length)
 {
 	switch (m->op) {
+	case PCN_TTY_OPEN:
+	case PCN_TTY_SIZE:
+		return 0;
 	case PCN_TTY_CLOSE:
 		end_session(s);
-		break;
+		return 0;
 	case PCN_TTY_DATA:
 		/* There is room for what an honest kernel sends. */
-		kfifo_in(&s->input, m->data, length);
-		break;
+		return kfifo_in(&s->input, m->data, length) == length ? 0 : -EINVAL;
 	case PCN_TTY_CREDIT:
 		s->room = min_t(u64, (u64)s->room + m->n, PCN_TTY_OUTPUT);
 		pump(s);
-		break;
+		return 0;
+	default:
+		return -EINVAL;
 	}
 }
 
@@ -346,7 +350,8 @@ static void set_size(const struct pcn_tty_msg *m)
  *
  * Context: a handler.
  * Return: 0; -EBUSY there are as many sessions as there can be, -EEXIST there is that one,
- * -ENOTCONN there is no such session, -EOPNOTSUPP nor a terminal.
+ * -ENOTCONN there is no such session, -EOPNOTSUPP nor a terminal, -EINVAL it is not what an
+ * honest kernel sends.
  */
 int pcn_terminal_on(unsigned int kid, const struct pcn_tty_msg *m, u32 length)
 {
@@ -360,11 +365,11 @@ int pcn_terminal_on(unsigned int kid, const struct pcn_tty_msg *m, u32 length)
 	if (m->op == PCN_TTY_OPEN)
 		err = open_session(kid, m->session);
 	s = err ? NULL : find_session(kid, m->session);
-	if (s)
-		session_on(s, m, length);
+	if (!err)
+		err = s ? session_on(s, m, length) : -ENOTCONN;
 	spin_unlock_irqrestore(&terminal.lock, flags);
-	if (!s)
-		return err ?: -ENOTCONN;
+	if (err)
+		return err;
 	if (m->op == PCN_TTY_OPEN || m->op == PCN_TTY_SIZE)
 		set_size(m);
 	/* There is something to read, or room to print. */

@@ -83,27 +83,38 @@ static struct watch *find_watch(unsigned int kid, u32 number)
 	return NULL;
 }
 
-/* A message about a session with the terminal of another kernel; in a handler. */
-static void watch_on(unsigned int kid, const struct pcn_tty_msg *m, u32 length)
+static int watch_take(struct watch *w, const struct pcn_tty_msg *m, u32 length)
 {
+	switch (m->op) {
+	case PCN_TTY_DATA:
+		/* There is room for what an honest kernel sends. */
+		return kfifo_in(&w->output, m->data, length) == length ? 0 : -EINVAL;
+	case PCN_TTY_CREDIT:
+		w->credit = min_t(u64, (u64)w->credit + m->n, PCN_TTY_INPUT);
+		return 0;
+	default:
+		return -EINVAL;
+	}
+}
+
+/*
+ * A message about a session with the terminal of another kernel; in a handler. 0;
+ * -ENOTCONN: there is no such session, -EINVAL: it is not what an honest kernel sends.
+ */
+static int watch_on(unsigned int kid, const struct pcn_tty_msg *m, u32 length)
+{
+	int err = -ENOTCONN;
 	unsigned long flags;
 	struct watch *w;
 
 	spin_lock_irqsave(&watch_lock, flags);
 	w = find_watch(kid, m->session);
 	if (w) {
-		switch (m->op) {
-		case PCN_TTY_DATA:
-			/* There is room for what an honest kernel sends. */
-			kfifo_in(&w->output, m->data, length);
-			break;
-		case PCN_TTY_CREDIT:
-			w->credit = min_t(u64, (u64)w->credit + m->n, PCN_TTY_INPUT);
-			break;
-		}
+		err = watch_take(w, m, length);
 		wake_up(&w->changed);
 	}
 	spin_unlock_irqrestore(&watch_lock, flags);
+	return err;
 }
 
 static void watch_down(struct pcn_peer_notifier *notifier, unsigned int kid)
@@ -129,12 +140,12 @@ static void on_message(const struct pcn_message *msg)
 	const struct pcn_tty_msg *m = msg->payload;
 	int err = -EINVAL;
 
-	if (msg->length < sizeof(*m) || msg->length > sizeof(*m) + PCN_TTY_PART)
-		m = NULL;
-	if (m && m->to_terminal)
-		err = pcn_terminal_on(msg->kid, m, msg->length - sizeof(*m));
-	else if (m)
-		watch_on(msg->kid, m, msg->length - sizeof(*m));
+	if (msg->length >= sizeof(*m) && msg->length <= sizeof(*m) + PCN_TTY_PART)
+		err = (m->to_terminal ? pcn_terminal_on : watch_on)(msg->kid, m,
+								msg->length - sizeof(*m));
+	/* An honest kernel cannot know that there are enough sessions. */
+	if (err && err != -EBUSY)
+		pcn_msg_refuse(msg);
 	if (msg->request)
 		pcn_msg_reply(msg, err, NULL, 0);
 }

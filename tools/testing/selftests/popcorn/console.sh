@@ -6,6 +6,7 @@
 # nothing, waits for who reads slowly, and comes back when its kernel does.
 
 . /selftests/lib.sh
+. /selftests/load.sh
 
 not()
 {
@@ -152,7 +153,22 @@ waits_for()
 	shows "$2" '^over!' 300
 }
 
-session a 1
+# forged KID COUNT: messages that kernel 1 has made up about terminals, of which this kernel
+# has refused all that make no sense
+forged()
+{
+	local refused="$links/$1/tty/rx_refused" before
+
+	before=$(cat "$refused")
+	load_script "$1" "until grep -q up /sys/kernel/popcorn/links/0/state; do usleep 50000; done
+		echo messages kid=0 count=$2 seed=7 channel=3 type=26 >/sys/kernel/debug/popcorn/garbage" &&
+		exits 0 popcorn start "$1" &&
+		await 300 logged "$1" "garbage: sent $2 messages to kernel 0, seed 7: 0" &&
+		await 20 [ "$(($(cat "$refused") - before))" -gt $(($2 / 2)) ]
+}
+
+session a 1 --log
+check "its log comes first, from its first line on" shows a 'Linux version'
 greetings=0
 check "a shell greets on kernel 1" await 60 greeted_again a
 check "and answers" answers a
@@ -170,7 +186,7 @@ check "the terminal waits for who does not read" waits_for b a
 check "it goes on then" answers a
 end b
 
-session c 2 --wait
+session c 2 "--log --wait"
 greetings=0
 check "a shell greets on kernel 2" await 60 greeted_again c
 check "and answers" answers c
@@ -189,11 +205,16 @@ check "there is none with a kernel that is down" not timeout 60 popcorn console 
 check "which is said" grep -q 'not up' /tmp/err
 check "kernel 2 starts again" popcorn start 2
 check "who waits for it is back" await 20 grep -q 'is back' /tmp/c.err
+check "and has seen its log again" [ "$(grep -c 'Linux version' /tmp/c.out)" = 2 ]
 check "a new shell greets" await 60 greeted_again c
 check "and answers" answers c
 check "the others have not noticed" answers a
 check "kernel 1 stops, with a session" popcorn stop 1
 check "which ends" await 10 ended a
+forgeries=1000
+[ "${LONG:-}" != 1 ] || forgeries=100000
+check "$forgeries messages about terminals that make no sense are refused" forged 1 $forgeries
+check "the terminal of kernel 2 has not noticed" answers c
 end a
 end c
 check "no kernel has complained" not sh -c '{ dmesg; popcorn log 1; popcorn log 2; } | grep -E "WARNING|BUG|lockup"'
