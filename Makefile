@@ -44,6 +44,7 @@ check: build
 
 bench: build
 	@scripts/bench
+	@scripts/bench-light
 	@scripts/bench-messages
 	@scripts/bench-programs
 	@scripts/bench-tax

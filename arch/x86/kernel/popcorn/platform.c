@@ -10,7 +10,6 @@
  * arch/x86/hyperv/hv_vtl.c. Every way in which a kernel ends leads to
  * pcn_park(): whatever is done to a secondary, the machine is not reset.
  */
-#include <linux/acpi.h>
 #include <linux/clocksource.h>
 #include <linux/cpu.h>
 #include <linux/init.h>
@@ -18,6 +17,7 @@
 #include <linux/reboot.h>
 #include <linux/serial_8250.h>
 
+#include <asm/acpi.h>
 #include <asm/apic.h>
 #include <asm/i8259.h>
 #include <asm/io_apic.h>
@@ -123,7 +123,7 @@ static void pcn_shutdown(void)
 	pcn_park(PCN_END_KEXEC);
 }
 
-static void pcn_crash_shutdown(struct pt_regs *regs)
+static void __maybe_unused pcn_crash_shutdown(struct pt_regs *regs)
 {
 	pcn_park(PCN_END_PANIC);
 }
@@ -252,7 +252,8 @@ static bool __init all_ids_are_reached(void)
 }
 
 /* No port of the ISA UARTs is this kernel's. */
-static void no_serial_port(int port, struct uart_port *up, u32 *capabilities)
+static void __maybe_unused no_serial_port(int port, struct uart_port *up,
+					   u32 *capabilities)
 {
 	up->iobase = 0;
 }
