@@ -141,7 +141,7 @@ link() {
 		mkdir -p "$POPCORN_SYSFS/links/$1/$channel"
 		for counter in tx_messages tx_bytes tx_doorbells tx_waits tx_spills \
 			tx_failed rx_messages rx_bytes rx_doorbells rx_late \
-			rx_orphans rx_unknown spilled; do
+			rx_orphans rx_unknown spilled tx_full rx_dropped; do
 			echo $value >"$POPCORN_SYSFS/links/$1/$channel/$counter"
 			value=$((value + 1))
 		done
@@ -566,18 +566,18 @@ test_stats() {
 	run stats
 	cat >"$tmp/want" <<'TABLE'
 KID  NAME     STATE   CHANNEL    SENT  BYTES  RECEIVED  BYTES  INTERRUPTS  WAITS  SPILLS  DROPS
-  1  kernel1  up      control    1000  1001B      1006  1007B        2010   1003    1004   4035
-  1  kernel1  up      coherency  1013  1014B      1019  1020B        2036   1016    1017   4087
-  1  kernel1  up      network    1026     1K      1032     1K        2062   1029    1030   4139
-  1  kernel1  up      tty        1039     1K      1045     1K        2088   1042    1043   4191
-  2  web      broken  control    2000     2K      2006     2K        4010   2003    2004   8035
-  2  web      broken  coherency  2013     2K      2019     2K        4036   2016    2017   8087
-  2  web      broken  network    2026     2K      2032     2K        4062   2029    2030   8139
-  2  web      broken  tty        2039     2K      2045     2K        4088   2042    2043   8191
+  1  kernel1  up      control    1000  1001B      1006  1007B        2010   1003    1004   5049
+  1  kernel1  up      coherency  1015  1016B      1021  1022B        2040   1018    1019   5124
+  1  kernel1  up      network    1030     1K      1036     1K        2070   1033    1034   5199
+  1  kernel1  up      tty        1045     1K      1051     1K        2100   1048    1049   5274
+  2  web      broken  control    2000     2K      2006     2K        4010   2003    2004  10049
+  2  web      broken  coherency  2015     2K      2021     2K        4040   2018    2019  10124
+  2  web      broken  network    2030     2K      2036     2K        4070   2033    2034  10199
+  2  web      broken  tty        2045     2K      2051     2K        4100   2048    2049  10274
 
 GROUP    INTERRUPTS  POLLS  EMPTY  SLEEPS  LINGERED  STARVED
-thread         2052   2053   2054    2055      2056     2057
-softirq        2058   2059   2060    2061      2062     2063
+thread         2060   2061   2062    2063      2064     2065
+softirq        2066   2067   2068    2069      2070     2071
 TABLE
 	result "stats" 0 ""
 	check "stats prints its tables" cmp "$tmp/out" "$tmp/want"
@@ -596,9 +596,9 @@ TABLE
 		"j['self'] == 0 and [(l['kid'], l['name'], l['state']) for l in j['links']] == [(1, 'kernel1', 'up'), (2, 'web', 'broken')]"
 	json "stats --json: faults" "[l['fault'] for l in j['links']] == [None, 'bad head']"
 	json "stats --json: every counter of every channel" \
-		"[v for l in j['links'] for c in l['channels'].values() for v in c.values()] == [*range(1000, 1052), *range(2000, 2052)]"
+		"[v for l in j['links'] for c in l['channels'].values() for v in c.values()] == [*range(1000, 1060), *range(2000, 2060)]"
 	json "stats --json: counters of the groups" \
-		"[v for g in j['poll'].values() for v in g.values()] == [*range(2052, 2064)]"
+		"[v for g in j['poll'].values() for v in g.values()] == [*range(2060, 2072)]"
 	run stats 2 --json
 	json "stats --json of one kernel" "[l['kid'] for l in j['links']] == [2]"
 	rm "$POPCORN_SYSFS/links/1/tty/rx_late"
