@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * Unit tests with peers that are made of memory: what a peer can pin that does not
- * read, what one that starves costs others, and replies that are not what was asked
- * for. They need a machine that is not divided, whose poll nobody else runs.
+ * read, what one that starves costs others, what finds no room, what is received in
+ * place, and replies that are not what was asked for. They need a machine that is not divided, whose poll nobody else runs.
  */
 #include <kunit/static_stub.h>
 #include <kunit/test.h>
@@ -21,6 +21,9 @@
 #define PEER		5
 #define OTHER		6
 /* Numbers of types that no service has. */
+#define TYPE_NOT_RESERVED	58
+#define TYPE_INTO	59
+#define TYPE_TRIED	60
 #define TYPE_ANSWERED	61
 #define TYPE_NEVER	62
 #define TYPE_SLEEPS	63
@@ -44,6 +47,10 @@ static struct pcn_endpoint self_endpoint;
 static const char *broken;
 static unsigned int handled;
 static struct completion may_go_on;
+static unsigned int rooms, discarded;
+static u8 into[PAGE_SIZE];
+static bool has_buffer, stays;
+static u8 what_came[PAGE_SIZE];
 
 static void note_break(struct pcn_link *link, const char *why)
 {
@@ -165,7 +172,42 @@ static bool never(void)
 	return false;
 }
 
+static void note_room(unsigned int kid)
+{
+	rooms++;
+}
+
+static void *give_buffer(struct pcn_message *msg)
+{
+	msg->cookie = &has_buffer;
+	if (stays)
+		return ERR_PTR(-EAGAIN);
+	return has_buffer && msg->length <= sizeof(into) ? into : NULL;
+}
+
+static void note_message(const struct pcn_message *msg)
+{
+	handled += msg->payload == into && msg->cookie == &has_buffer;
+}
+
+static void note_discard(struct pcn_message *msg)
+{
+	discarded += msg->payload == into;
+}
+
+/* As if there were no memory: what was in reserve is gone. */
+static void note_no_reserve(const struct pcn_message *msg)
+{
+	handled += !pcn_handler_reserve()->count;
+}
+
 static const struct pcn_msg_type types[] = {
+	{ .name = "tried", .channel = PCN_COHERENCY, .type = TYPE_TRIED,
+	  .handle = answer, .room = note_room },
+	{ .name = "into", .channel = PCN_COHERENCY, .type = TYPE_INTO,
+	  .handle = note_message, .buffer = give_buffer, .discard = note_discard },
+	{ .name = "not reserved", .channel = PCN_COHERENCY, .type = TYPE_NOT_RESERVED,
+	  .handle = note_no_reserve, .no_reserve = true },
 	{ .name = "answered", .channel = PCN_COHERENCY, .type = TYPE_ANSWERED,
 	  .handle = answer },
 	{ .name = "never", .channel = PCN_CONTROL, .type = TYPE_NEVER,
@@ -247,6 +289,200 @@ static void starving_is_of_one_port(struct kunit *test)
 	KUNIT_EXPECT_TRUE(test, p->link.port[PCN_CONTROL].starved);
 	KUNIT_EXPECT_EQ(test, handled, 2);
 	KUNIT_EXPECT_EQ(test, reads(other, PCN_COHERENCY), 1);
+}
+
+/* A flood of one channel leaves the others their turn, and other peers theirs. */
+static void each_ring_has_its_turn(struct kunit *test)
+{
+	struct pcn_poll_group *group = &pcn_poll_groups[PCN_POLL_THREAD];
+	struct peer *p[] = { new_peer(test, PEER), new_peer(test, OTHER) };
+	unsigned int i, n, taken;
+
+	for (n = 0; n < ARRAY_SIZE(p); n++) {
+		for (i = 0; i < 1000; i++)
+			sends_type(p[n], PCN_COHERENCY, TYPE_NOT_RESERVED);
+		for (i = 0; i < 10; i++)
+			sends_type(p[n], PCN_CONTROL, TYPE_ANSWERED);
+	}
+	mutex_lock(&group->poll_lock);
+	for (i = 0; i < 16; i++) {
+		taken = pcn_poll_locked(group, PCN_POLL_BATCH / 2);
+		KUNIT_EXPECT_LE(test, taken, PCN_POLL_BATCH / 2);
+	}
+	mutex_unlock(&group->poll_lock);
+	for (n = 0; n < ARRAY_SIZE(p); n++)
+		KUNIT_EXPECT_EQ(test, p[n]->link.port[PCN_CONTROL].stats.rx_messages, 10);
+}
+
+static u8 tried[ANSWER_SIZE];
+
+static int tries_parts(const struct kvec *parts, unsigned int n)
+{
+	return pcn_msg_try(PEER, PCN_COHERENCY, TYPE_TRIED, parts, n);
+}
+
+static int tries(u32 length)
+{
+	struct kvec part = { tried, length };
+
+	return tries_parts(&part, 1);
+}
+
+/* Try until the ring is full. */
+static unsigned int fills(struct kunit *test, struct peer *p)
+{
+	unsigned int n = 0;
+
+	while (!tries(ANSWER_SIZE))
+		n++;
+	KUNIT_EXPECT_EQ(test, tries(ANSWER_SIZE), -EAGAIN);
+	KUNIT_EXPECT_EQ(test, p->link.port[PCN_COHERENCY].spilled, 0);
+	return n;
+}
+
+static void parts_are_one_message(struct kunit *test)
+{
+	struct peer *p = new_peer(test, PEER);
+	struct pcn_ring *ring = &p->to[PCN_COHERENCY];
+	struct kvec parts[] = { { tried, 7 }, { tried + 7, 0 }, { tried + 7, 2000 } };
+	struct pcn_msg_header h;
+	unsigned int i, n;
+
+	for (i = 0; i < sizeof(tried); i++)
+		tried[i] = i * 7;
+	/* More than the ring holds: some wrap around its end. */
+	for (n = 0; n < 3 * RING_SIZE / 2048; n++) {
+		KUNIT_ASSERT_EQ(test, tries_parts(parts, ARRAY_SIZE(parts)), 0);
+		KUNIT_ASSERT_TRUE(test, pcn_ring_peek(ring, &h));
+		KUNIT_ASSERT_EQ(test, h.length, 2007);
+		pcn_ring_take(ring, &h, what_came);
+		KUNIT_ASSERT_MEMEQ(test, what_came, tried, 2007);
+	}
+	KUNIT_EXPECT_EQ(test, tries_parts(NULL, 0), 0);
+	parts[0].iov_len = SZ_64K;
+	KUNIT_EXPECT_EQ(test, tries_parts(parts, ARRAY_SIZE(parts)), -EMSGSIZE);
+	parts[0].iov_len = SIZE_MAX;
+	KUNIT_EXPECT_EQ(test, tries_parts(parts, ARRAY_SIZE(parts)), -EMSGSIZE);
+}
+
+static void what_is_tried_is_called_for_room(struct kunit *test)
+{
+	struct peer *p = new_peer(test, PEER);
+	unsigned int n = fills(test, p);
+
+	look();
+	KUNIT_EXPECT_EQ(test, rooms, 0);
+	KUNIT_EXPECT_TRUE(test, pcn_ring_room_is_awaited(&p->to[PCN_COHERENCY]));
+	KUNIT_EXPECT_EQ(test, reads(p, PCN_COHERENCY), n);
+	/* Until it was called, it waits: there is one call, not many. */
+	KUNIT_EXPECT_EQ(test, tries(ANSWER_SIZE), -EAGAIN);
+	look();
+	KUNIT_EXPECT_EQ(test, rooms, 1);
+	look();
+	KUNIT_EXPECT_EQ(test, rooms, 1);
+	KUNIT_EXPECT_FALSE(test, pcn_ring_room_is_awaited(&p->to[PCN_COHERENCY]));
+	KUNIT_EXPECT_EQ(test, fills(test, p), n);
+	KUNIT_EXPECT_EQ(test, reads(p, PCN_COHERENCY), n);
+	look();
+	KUNIT_EXPECT_EQ(test, rooms, 2);
+}
+
+static void what_is_tried_overtakes_nothing(struct kunit *test)
+{
+	struct peer *p = new_peer(test, PEER);
+	unsigned int n = fills(test, p);
+	struct pcn_msg_header h;
+
+	pcn_msg_post(PEER, PCN_COHERENCY, TYPE_ANSWERED, tried, ANSWER_SIZE);
+	/* A little of it is free: not for the small one, which would overtake. */
+	KUNIT_ASSERT_TRUE(test, pcn_ring_peek(&p->to[PCN_COHERENCY], &h));
+	pcn_ring_take(&p->to[PCN_COHERENCY], &h, NULL);
+	KUNIT_EXPECT_EQ(test, tries(8), -EAGAIN);
+	look();
+	KUNIT_EXPECT_EQ(test, p->link.port[PCN_COHERENCY].spilled, 0);
+	KUNIT_EXPECT_EQ(test, rooms, 0);
+	KUNIT_EXPECT_EQ(test, reads(p, PCN_COHERENCY), n);
+	look();
+	KUNIT_EXPECT_EQ(test, rooms, 1);
+	KUNIT_EXPECT_EQ(test, tries(8), 0);
+}
+
+static void nobody_is_called_for_a_peer_that_is_down(struct kunit *test)
+{
+	struct peer *p = new_peer(test, PEER);
+
+	fills(test, p);
+	pcn_port_close(&p->link.port[PCN_COHERENCY], -EHOSTDOWN);
+	reads(p, PCN_COHERENCY);
+	look();
+	KUNIT_EXPECT_EQ(test, tries(8), -EHOSTDOWN);
+	look();
+	KUNIT_EXPECT_EQ(test, rooms, 0);
+}
+
+static void a_type_receives_into_memory_of_its_own(struct kunit *test)
+{
+	struct peer *p = new_peer(test, PEER);
+	struct pcn_port *port = &p->link.port[PCN_COHERENCY];
+	struct pcn_msg_header h = {
+		.channel = PCN_COHERENCY, .type = TYPE_INTO, .source = PEER, .length = 1000,
+	};
+
+	memset(tried, 0x5a, sizeof(tried));
+	has_buffer = true;
+	KUNIT_EXPECT_TRUE(test, pcn_ring_put(&p->from[PCN_COHERENCY], &h, tried));
+	look();
+	KUNIT_EXPECT_EQ(test, handled, 1);
+	KUNIT_EXPECT_MEMEQ(test, into, tried, 1000);
+	KUNIT_EXPECT_NE(test, into[1000], 0x5a);
+
+	/* It may be better to wait than to drop. */
+	stays = true;
+	KUNIT_EXPECT_TRUE(test, pcn_ring_put(&p->from[PCN_COHERENCY], &h, tried));
+	look();
+	KUNIT_EXPECT_TRUE(test, port->starved);
+	stays = false;
+	pcn_poll_end_starving(&pcn_poll_groups[PCN_POLL_THREAD].retry);
+	look();
+	KUNIT_EXPECT_EQ(test, handled, 2);
+	KUNIT_EXPECT_EQ(test, port->stats.rx_dropped, 0);
+
+	has_buffer = false;
+	sends_type(p, PCN_COHERENCY, TYPE_INTO);
+	sends_type(p, PCN_COHERENCY, TYPE_ANSWERED);
+	look();
+	KUNIT_EXPECT_EQ(test, port->stats.rx_dropped, 1);
+	KUNIT_EXPECT_EQ(test, handled, 3);
+	KUNIT_EXPECT_EQ(test, discarded, 0);
+}
+
+static void memory_is_asked_for_only_if_needed(struct kunit *test)
+{
+	struct pcn_poll_group *group = &pcn_poll_groups[PCN_POLL_THREAD];
+	struct peer *p = new_peer(test, PEER);
+
+	pcn_reserve_empty(&group->reserve);
+	sends_type(p, PCN_COHERENCY, TYPE_NOT_RESERVED);
+	look();
+	KUNIT_EXPECT_EQ(test, handled, 1);
+	sends_type(p, PCN_COHERENCY, TYPE_NOT_RESERVED);
+	sends_type(p, PCN_COHERENCY, TYPE_ANSWERED);
+	look();
+	KUNIT_EXPECT_EQ(test, handled, 3);
+	KUNIT_EXPECT_GT(test, group->reserve.count, 0);
+}
+
+static void functions_of_a_type_go_together(struct kunit *test)
+{
+	struct pcn_msg_type type = {
+		.name = "bad", .channel = PCN_TTY, .type = TYPE_INTO,
+		.handle = note_message, .buffer = give_buffer,
+	};
+
+	KUNIT_EXPECT_EQ(test, pcn_msg_register(&type), -EINVAL);
+	type.discard = note_discard;
+	type.may_sleep = true;
+	KUNIT_EXPECT_EQ(test, pcn_msg_register(&type), -EINVAL);
 }
 
 static int ask(void *unused)
@@ -349,6 +585,9 @@ static int init(struct kunit *test)
 	group->task = &init_task;
 	broken = NULL;
 	handled = 0;
+	rooms = 0;
+	discarded = 0;
+	memset(into, 0, sizeof(into));
 	pcn_peer_bytes_max = SZ_16M;
 	init_completion(&may_go_on);
 	kunit_activate_static_stub(test, pcn_link_break, note_break);
@@ -375,6 +614,14 @@ static struct kunit_case cases[] = {
 	KUNIT_CASE(a_peer_that_never_reads_breaks_its_link),
 	KUNIT_CASE(what_may_sleep_is_bounded),
 	KUNIT_CASE(starving_is_of_one_port),
+	KUNIT_CASE(each_ring_has_its_turn),
+	KUNIT_CASE(parts_are_one_message),
+	KUNIT_CASE(what_is_tried_is_called_for_room),
+	KUNIT_CASE(what_is_tried_overtakes_nothing),
+	KUNIT_CASE(nobody_is_called_for_a_peer_that_is_down),
+	KUNIT_CASE(a_type_receives_into_memory_of_its_own),
+	KUNIT_CASE(memory_is_asked_for_only_if_needed),
+	KUNIT_CASE(functions_of_a_type_go_together),
 	KUNIT_CASE(replies_are_those_of_a_life),
 	KUNIT_CASE(a_status_is_an_errno),
 	KUNIT_CASE(a_late_answer_does_not_reach_the_next_life),

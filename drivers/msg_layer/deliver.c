@@ -8,11 +8,14 @@
  *
  * A message leaves its ring only if there is all that its handler needs: memory for what
  * it may send and, for a work item, for a copy of the message. If not, the message stays
- * where it is and its port *starves*: the poll does not look at it for a tick.
+ * where it is and its port *starves*: the poll does not look at it for a tick. Other ports
+ * are looked at all the same. A type that receives into memory of its own may choose to
+ * drop the message instead if it has none.
  *
  * A header that is not of its link breaks the link: a peer that talks nonsense harms
  * nobody but itself.
  */
+#include <linux/err.h>
 #include <linux/errno.h>
 #include <linux/slab.h>
 #include <linux/timer.h>
@@ -112,6 +115,32 @@ static void poll_refuse(struct pcn_link *link, struct pcn_port *port,
 		pcn_msg_reply(&msg, -EOPNOTSUPP, NULL, 0);
 }
 
+/* The payload goes where its type wants it, or is dropped. False: stay in the ring. */
+static bool poll_receive(struct pcn_link *link, struct pcn_port *port,
+			 const struct pcn_msg_header *h, const struct pcn_msg_type *type)
+{
+	struct pcn_message msg = message_of(link, h, NULL);
+
+	msg.payload = type->buffer(&msg);
+	if (IS_ERR(msg.payload))
+		return false;
+	pcn_ring_take(&port->rx, h, msg.payload);
+	if (!msg.payload)
+		port->stats.rx_dropped++;
+	else if (READ_ONCE(link->fault))
+		type->discard(&msg);
+	else
+		type->handle(&msg);
+	return true;
+}
+
+/* Is there memory for what the handler may send? An unknown type may be answered. */
+static bool has_reserve(struct pcn_poll_group *group, const struct pcn_msg_type *type)
+{
+	return (type && type->no_reserve) ||
+	       pcn_reserve_fill(&group->reserve, PCN_HANDLER_SENDS, GFP_NOWAIT);
+}
+
 /* False if there is no memory: the message stays where it is. */
 static bool poll_deliver(struct pcn_poll_group *group, struct pcn_link *link,
 			 struct pcn_port *port, const struct pcn_msg_header *h)
@@ -123,9 +152,9 @@ static bool poll_deliver(struct pcn_poll_group *group, struct pcn_link *link,
 		pcn_request_reply(link, port, h);
 		return true;
 	}
-	if (!pcn_reserve_fill(&group->reserve, PCN_HANDLER_SENDS, GFP_NOWAIT))
-		return false;
 	type = pcn_type_find(h->channel, h->type);
+	if (!has_reserve(group, type))
+		return false;
 	if (!type) {
 		poll_refuse(link, port, h);
 		return true;
@@ -134,6 +163,8 @@ static bool poll_deliver(struct pcn_poll_group *group, struct pcn_link *link,
 		return false;
 	if (type->may_sleep)
 		return poll_defer(link, port, h, type);
+	if (type->buffer)
+		return poll_receive(link, port, h, type);
 	msg = message_of(link, h, group->buffer);
 	pcn_ring_take(&port->rx, h, group->buffer);
 	type->handle(&msg);

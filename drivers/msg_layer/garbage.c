@@ -186,14 +186,28 @@ bool pcn_sampling;
 static struct sample *samples[PCN_CHANNELS][PCN_TYPES][2];
 static DEFINE_SPINLOCK(sample_lock);
 
+/* As much of the payload as there is room for. */
+static void fill_sample(struct sample *s, const struct kvec *parts, unsigned int n)
+{
+	u32 at = 0, count;
+
+	for (; n; n--, parts++, at += count) {
+		count = min_t(size_t, parts->iov_len, sizeof(s->payload) - at);
+		memcpy(s->payload + at, parts->iov_base, count);
+	}
+	s->header.length = at;
+}
+
 /**
  * pcn_garbage_keep - keep a message that is about to be sent
  * @h:		its head
- * @payload:	its payload
+ * @parts:	its payload
+ * @n:		number of parts
  *
  * Context: any.
  */
-void pcn_garbage_keep(const struct pcn_msg_header *h, const void *payload)
+void pcn_garbage_keep(const struct pcn_msg_header *h, const struct kvec *parts,
+		      unsigned int n)
 {
 	struct sample **at, *s;
 	unsigned long flags;
@@ -206,8 +220,7 @@ void pcn_garbage_keep(const struct pcn_msg_header *h, const void *payload)
 	*at = s;
 	if (s) {
 		s->header = *h;
-		s->header.length = min_t(u32, h->length, sizeof(s->payload));
-		memcpy(s->payload, payload, s->header.length);
+		fill_sample(s, parts, n);
 	}
 	spin_unlock_irqrestore(&sample_lock, flags);
 }

@@ -52,6 +52,7 @@
  * @tx_waits:	times that a sender found no room and slept
  * @tx_spills:	messages that had to wait in local memory
  * @tx_failed:	messages that were accepted, and lost since the peer went away
+ * @tx_full:	times that pcn_msg_try() found no room
  * @rx_messages: messages taken out of the ring
  * @rx_bytes:	their payload
  * @rx_doorbells: interrupts sent because the peer waited for room
@@ -59,6 +60,7 @@
  *		dropped
  * @rx_orphans:	replies that nobody waited for any more, dropped
  * @rx_unknown:	messages of a type that nobody has registered, dropped
+ * @rx_dropped:	messages that their type had no memory to receive in, dropped
  * @rx_refused:	messages that their handler has refused: pcn_msg_refuse()
  *
  * tx_* are written with tx_lock held, rx_* by the poll.
@@ -70,12 +72,14 @@ struct pcn_port_stats {
 	u64	tx_waits;
 	u64	tx_spills;
 	u64	tx_failed;
+	u64	tx_full;
 	u64	rx_messages;
 	u64	rx_bytes;
 	u64	rx_doorbells;
 	u64	rx_late;
 	u64	rx_orphans;
 	u64	rx_unknown;
+	u64	rx_dropped;
 	u64	rx_refused;
 };
 
@@ -93,6 +97,9 @@ struct pcn_port_stats {
  * @spilled_bytes: what they take in memory (tx)
  * @room:	the sender that waits for room
  * @wanted:	bytes of payload that it has, or PCN_WANTED_NONE (tx)
+ * @tried:	types that pcn_msg_try() had no room for, and that wait for it, as bits (tx)
+ * @tried_length: bytes of the longest payload of these (tx)
+ * @called:	the type that is called first when there is room again; the poll's
  * @rx:		the consumer's side of the ring from the peer; the poll's
  * @starved:	there was no memory for the next message: do not look for a while
  * @stats:	counters
@@ -107,6 +114,9 @@ struct pcn_port {
 	size_t			spilled_bytes;
 	wait_queue_head_t	room;
 	u32			wanted;
+	u64			tried;
+	u32			tried_length;
+	unsigned int		called;
 	struct pcn_ring		rx;
 	bool			starved;
 	struct pcn_port_stats	stats;
@@ -214,7 +224,8 @@ struct pcn_spilled {
  * @linger:	for how long it lingers
  * @buffer:	the payload that a handler is shown
  * @reserve:	for what a handler sends; the poll's
- * @turn:	kid at which the next look begins
+ * @turn:	the port at which the next look begins: kid * PCN_GROUP_CHANNELS + channel,
+ *		counted from @first
  * @stats:	counters; @interrupts by the handler of one CPU, others by the poll
  */
 struct pcn_poll_group {
@@ -239,7 +250,9 @@ struct pcn_poll_group {
 	struct pcn_poll_stats	stats;
 };
 
-/** PCN_POLL_BATCH - messages of one ring before others have their turn */
+/** PCN_GROUP_CHANNELS - channels of each group */
+#define PCN_GROUP_CHANNELS	2
+/** PCN_POLL_BATCH - messages of one ring, at most, before others have their turn */
 #define PCN_POLL_BATCH		64
 /** PCN_POLL_THREAD_BUDGET - messages between two looks for other uses of the CPU */
 #define PCN_POLL_THREAD_BUDGET	256
@@ -279,6 +292,8 @@ int pcn_link_post(struct pcn_link *link, const struct pcn_msg_header *header,
 		  const void *payload, struct pcn_reserve *reserve);
 int pcn_link_send(struct pcn_link *link, const struct pcn_msg_header *header,
 		  const void *payload);
+int pcn_link_try(struct pcn_link *link, const struct pcn_msg_header *header,
+		 const struct kvec *parts, unsigned int n);
 void pcn_ring_doorbell(struct pcn_link *link, enum pcn_poll_group_id id,
 		       u64 *counter);
 bool pcn_link_is_held_back(const struct pcn_link *link, enum pcn_poll_group_id id);
@@ -324,17 +339,18 @@ const struct pcn_msg_type *pcn_type_find(u8 channel, u16 type);
 /* garbage.c */
 #ifdef CONFIG_POPCORN_LOAD
 extern bool pcn_sampling;
-void pcn_garbage_keep(const struct pcn_msg_header *h, const void *payload);
+void pcn_garbage_keep(const struct pcn_msg_header *h, const struct kvec *parts,
+		      unsigned int n);
 
 static inline void pcn_garbage_sample(const struct pcn_msg_header *h,
-				      const void *payload)
+				      const struct kvec *parts, unsigned int n)
 {
 	if (READ_ONCE(pcn_sampling))
-		pcn_garbage_keep(h, payload);
+		pcn_garbage_keep(h, parts, n);
 }
 #else
 static inline void pcn_garbage_sample(const struct pcn_msg_header *h,
-				      const void *payload)
+				      const struct kvec *parts, unsigned int n)
 {
 }
 #endif

@@ -99,12 +99,14 @@ static struct attribute *_name##_attrs[] = {				\
 	PORT_COUNTER(_channel, tx_waits),				\
 	PORT_COUNTER(_channel, tx_spills),				\
 	PORT_COUNTER(_channel, tx_failed),				\
+	PORT_COUNTER(_channel, tx_full),				\
 	PORT_COUNTER(_channel, rx_messages),				\
 	PORT_COUNTER(_channel, rx_bytes),				\
 	PORT_COUNTER(_channel, rx_doorbells),				\
 	PORT_COUNTER(_channel, rx_late),				\
 	PORT_COUNTER(_channel, rx_orphans),				\
 	PORT_COUNTER(_channel, rx_unknown),				\
+	PORT_COUNTER(_channel, rx_dropped),				\
 	PORT_COUNTER(_channel, rx_refused),				\
 	COUNTER(spilled, _channel, offsetof(struct pcn_port, spilled),	\
 		spilled_show),						\
@@ -146,7 +148,7 @@ POLL_GROUP(softirq, PCN_POLL_SOFTIRQ);
 static_assert(PCN_POLL_GROUPS == 2);
 
 /* If these fail, a counter was added that has no file yet. */
-static_assert(sizeof(struct pcn_port_stats) == 13 * sizeof(u64));
+static_assert(sizeof(struct pcn_port_stats) == 15 * sizeof(u64));
 static_assert(sizeof(struct pcn_poll_stats) == 6 * sizeof(u64));
 
 static ssize_t state_show(struct kobject *kobj, struct kobj_attribute *attr,

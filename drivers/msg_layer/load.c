@@ -178,11 +178,15 @@ static struct pcn_peer_notifier load_watch = {
 	.down = pcn_load_peer_down,
 };
 
+#define LOAD_TYPE(_channel)						\
+	{ .name = "load", .channel = (_channel), .type = PCN_TYPE_LOAD,	\
+	  .handle = pcn_load_on_message, .room = pcn_load_room }
+
 static const struct pcn_msg_type load_types[] = {
-	{ "load", PCN_CONTROL, PCN_TYPE_LOAD, false, pcn_load_on_message },
-	{ "load", PCN_COHERENCY, PCN_TYPE_LOAD, false, pcn_load_on_message },
-	{ "load", PCN_NETWORK, PCN_TYPE_LOAD, false, pcn_load_on_message },
-	{ "load", PCN_TTY, PCN_TYPE_LOAD, false, pcn_load_on_message },
+	LOAD_TYPE(PCN_CONTROL),
+	LOAD_TYPE(PCN_COHERENCY),
+	LOAD_TYPE(PCN_NETWORK),
+	LOAD_TYPE(PCN_TTY),
 	{ "load control", PCN_CONTROL, PCN_TYPE_LOAD_CONTROL, true,
 	  pcn_load_on_control },
 };

@@ -46,7 +46,7 @@ enum load_fault {
  * @channels:	mask of channels
  * @rate:	messages per second in each stream; 0: as fast as they go
  * @fault:	enum load_fault
- * @pad:	zero
+ * @tries:	nonzero: use pcn_msg_try(), and have the payload in several parts
  */
 struct load_plan {
 	u64	run;
@@ -57,7 +57,7 @@ struct load_plan {
 	u32	channels;
 	u32	rate;
 	u32	fault;
-	u32	pad;
+	u32	tries;
 };
 
 /** enum load_verb - what a kernel is asked to do */
@@ -142,6 +142,7 @@ bool pcn_load_is_intact(const u64 *payload, u32 length, u64 key, u64 index);
 
 /* load_stream.c */
 void pcn_load_on_message(const struct pcn_message *msg);
+void pcn_load_room(unsigned int kid);
 void pcn_load_peer_down(struct pcn_peer_notifier *watch, unsigned int kid);
 int pcn_load_confirm(unsigned int kid, enum pcn_channel channel);
 void *pcn_load_alloc_payload(enum pcn_channel channel);

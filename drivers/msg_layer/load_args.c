@@ -114,6 +114,12 @@ static int parse_idle(const char *value, struct load_arguments *to)
 	return kstrtou32(value, 0, &to->idle_us);
 }
 
+static int parse_try(const char *value, struct load_arguments *to)
+{
+	to->plan.tries = true;
+	return value ? -EINVAL : 0;
+}
+
 static int parse_stop(const char *value, struct load_arguments *to)
 {
 	to->stop = true;
@@ -136,6 +142,7 @@ static const struct {
 	{ "fault",	true,	parse_fault },
 	{ "kid",	true,	parse_kid },
 	{ "idle_us",	true,	parse_idle },
+	{ "try",	false,	parse_try },
 	{ "stop",	false,	parse_stop },
 };
 

@@ -11,6 +11,7 @@
  */
 #define pr_fmt(fmt) "popcorn: load: " fmt
 
+#include <linux/array_size.h>
 #include <linux/atomic.h>
 #include <linux/bitmap.h>
 #include <linux/delay.h>
@@ -24,6 +25,7 @@
 #include <linux/seq_file.h>
 #include <linux/slab.h>
 #include <linux/string.h>
+#include <linux/wait.h>
 
 #include <popcorn/core.h>
 #include <popcorn/msg.h>
@@ -165,8 +167,39 @@ static void keep_rate(const struct load_sender *s)
 		fsleep((due - now) / NSEC_PER_USEC);
 }
 
+/* Those that have found no room sleep here. */
+static DECLARE_WAIT_QUEUE_HEAD(try_again);
+
+/**
+ * pcn_load_room - there may be room for what was tried
+ * @kid:	unused
+ *
+ * Context: a poll.
+ */
+void pcn_load_room(unsigned int kid)
+{
+	wake_up_all(&try_again);
+}
+
+static int try_one(const struct load_sender *s, const void *payload, u32 length)
+{
+	u32 first = min(length, 16U);
+	struct kvec parts[] = {
+		{ (void *)payload, first },
+		{ (void *)payload + first, length - first },
+	};
+	int err;
+
+	/* A call between the try and the sleep ends the sleep. */
+	wait_event(try_again, (err = pcn_msg_try(s->kid, s->channel, PCN_TYPE_LOAD, parts,
+						 ARRAY_SIZE(parts))) != -EAGAIN);
+	return err;
+}
+
 static int send_one(const struct load_sender *s, const void *payload, u32 length)
 {
+	if (plan.tries)
+		return try_one(s, payload, length);
 	return pcn_msg_send(s->kid, s->channel, PCN_TYPE_LOAD, payload, length);
 }
 
@@ -407,6 +440,7 @@ void pcn_load_peer_down(struct pcn_peer_notifier *watch, unsigned int kid)
 	for (channel = 0; channel < PCN_CHANNELS; channel++)
 		WRITE_ONCE(senders[kid][channel].lost, true);
 	mutex_unlock(&pcn_load_local_lock);
+	wake_up_all(&try_again);
 }
 
 /**

@@ -9,9 +9,11 @@
  * page table locks and flush TLBs; the other one (network, tty) by NAPI itself. Other
  * tasks may poll the thread's group in its place (task_poll.c).
  *
- * A look goes through the rings of all peers in turn and takes a batch of each. The next
- * look goes on where this one has ended, so no peer keeps others from their turn. What
- * becomes of a message is in deliver.c.
+ * A look goes through the rings of all peers and channels in turn and takes a batch of
+ * each, up to a budget. The next look goes on with the ring after the one at which this look
+ * has ended, so each ring has its turn, and no peer or channel keeps others from it: a
+ * terminal is read although frames come without end. What becomes of a message is in
+ * deliver.c.
  */
 #include <linux/errno.h>
 #include <linux/kthread.h>
@@ -44,6 +46,16 @@ struct pcn_poll_group pcn_poll_groups[PCN_POLL_GROUPS] = {
 		.last = PCN_TTY,
 	},
 };
+
+/* Messages of a channel before others have their turn. Frames may be long. */
+static const u8 batch[PCN_CHANNELS] = {
+	[PCN_CONTROL]	= PCN_POLL_BATCH,
+	[PCN_COHERENCY]	= PCN_POLL_BATCH,
+	[PCN_NETWORK]	= PCN_POLL_BATCH / 2,
+	[PCN_TTY]	= PCN_POLL_BATCH / 2,
+};
+
+static_assert(PCN_CHANNELS == PCN_POLL_GROUPS * PCN_GROUP_CHANNELS);
 
 /* Is this CPU in the softirq's poll? */
 static DEFINE_PER_CPU(bool, in_softirq_poll);
@@ -96,7 +108,7 @@ static unsigned int poll_port(struct pcn_poll_group *group, struct pcn_link *lin
 	const struct pcn_port *port = &link->port[channel];
 	unsigned int taken = 0;
 
-	while (taken < min_t(unsigned int, budget, PCN_POLL_BATCH) &&
+	while (taken < min_t(unsigned int, budget, batch[channel]) &&
 	       !READ_ONCE(port->starved) && pcn_poll_may_look(group, link) &&
 	       pcn_poll_message(group, link, channel))
 		taken++;
@@ -108,19 +120,19 @@ static unsigned int poll_port(struct pcn_poll_group *group, struct pcn_link *lin
 /* Look through all rings; returns the number of messages, up to @budget. */
 static unsigned int poll_group(struct pcn_poll_group *group, unsigned int budget)
 {
-	enum pcn_channel channel;
-	unsigned int handled = 0, i;
+	const unsigned int ports = PCN_KERNELS_MAX * PCN_GROUP_CHANNELS;
+	unsigned int handled = 0, port = group->turn, i;
 	struct pcn_link *link;
 
-	for (i = 0; i < PCN_KERNELS_MAX && handled < budget; i++) {
-		link = pcn_links[(group->turn + i) % PCN_KERNELS_MAX];
-		if (!link)
-			continue;
-		for (channel = group->first; channel <= group->last; channel++)
-			handled += poll_port(group, link, channel,
+	for (i = 0; i < ports && handled < budget; i++) {
+		link = pcn_links[port / PCN_GROUP_CHANNELS];
+		if (link)
+			handled += poll_port(group, link,
+					     group->first + port % PCN_GROUP_CHANNELS,
 					     budget - handled);
+		port = (port + 1) % ports;
 	}
-	group->turn = (group->turn + i) % PCN_KERNELS_MAX;
+	group->turn = port;
 	/* Room first seen here is room that nobody has to ring for. */
 	if (pcn_poll_flush_ports(group) && !handled)
 		handled = 1;

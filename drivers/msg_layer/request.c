@@ -16,6 +16,7 @@
 #include <linux/jiffies.h>
 #include <linux/ktime.h>
 #include <linux/random.h>
+#include <linux/sizes.h>
 #include <linux/xarray.h>
 
 #include <popcorn/core.h>
@@ -162,6 +163,44 @@ int pcn_msg_post_from(struct pcn_reserve *reserve, unsigned int kid,
 
 	return err ?: pcn_link_post(link, &header, payload,
 				    pcn_handler_reserve() ?: reserve);
+}
+
+/* Bytes of all parts, or U32_MAX: more than any channel takes. */
+static u32 total_length(const struct kvec *parts, unsigned int n)
+{
+	u32 length = 0;
+
+	for (; n; n--, parts++) {
+		if (parts->iov_len > SZ_64K || length > SZ_64K)
+			return U32_MAX;
+		length += parts->iov_len;
+	}
+	return length;
+}
+
+/**
+ * pcn_msg_try - send a message if there is room for it now
+ * @kid:	to which kernel
+ * @channel:	on which channel
+ * @type:	its type, which has a @room
+ * @parts:	its payload, which is copied once: into the ring
+ * @n:		number of parts
+ *
+ * Never waits, needs no memory, and does not overtake what waits already.
+ *
+ * Context: any.
+ * Return: 0; -EAGAIN no room: the @room of the type is called when to try again; otherwise
+ * as pcn_msg_send() without -EINTR.
+ */
+int pcn_msg_try(unsigned int kid, enum pcn_channel channel, u16 type,
+		const struct kvec *parts, unsigned int n)
+{
+	u32 length = total_length(parts, n);
+	struct pcn_msg_header header = header_of(channel, type, length);
+	struct pcn_link *link;
+	int err = find_link_for(kid, channel, type, length, &link);
+
+	return err ?: pcn_link_try(link, &header, parts, n);
 }
 
 /**

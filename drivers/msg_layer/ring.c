@@ -129,19 +129,29 @@ static bool has_room(struct pcn_ring *ring, u64 size)
 	return ring->head - ring->tail + size <= ring->mask + 1;
 }
 
+static void ring_copy_parts(struct pcn_ring *ring, u64 at, const struct kvec *parts,
+			    unsigned int n)
+{
+	for (; n; n--, parts++) {
+		ring_copy_in(ring, at, parts->iov_base, parts->iov_len);
+		at += parts->iov_len;
+	}
+}
+
 /**
- * pcn_ring_put - publish a message
+ * pcn_ring_put_parts - publish a message whose payload lies in several places
  * @ring:	the ring; the caller is its producer
  * @header:	what is sent; version and sequence are filled in here
- * @payload:	@header->length bytes, at most the ring's limit
+ * @parts:	the payload: @header->length bytes in all, at most the ring's limit
+ * @n:		number of parts
  *
  * To be followed by pcn_bell_is_needed().
  *
  * Context: any; calls for one ring must not overlap.
  * Return: true; false when there is no room, or the ring is broken.
  */
-bool pcn_ring_put(struct pcn_ring *ring, const struct pcn_msg_header *header,
-		  const void *payload)
+bool pcn_ring_put_parts(struct pcn_ring *ring, const struct pcn_msg_header *header,
+			const struct kvec *parts, unsigned int n)
 {
 	struct pcn_msg_header copy = *header;
 	u64 size = pcn_ring_record_size(header->length);
@@ -151,11 +161,28 @@ bool pcn_ring_put(struct pcn_ring *ring, const struct pcn_msg_header *header,
 	copy.version = PCN_MSG_VERSION;
 	copy.sequence = ring->sequence++;
 	ring_copy_in(ring, ring->head, &copy, sizeof(copy));
-	ring_copy_in(ring, ring->head + sizeof(copy), payload, copy.length);
+	ring_copy_parts(ring, ring->head + sizeof(copy), parts, n);
 	ring->head += size;
 	/* Pairs with the acquire in look_at_head(): the record is complete. */
 	virt_store_release(&ring->shared->head, ring->head);
 	return true;
+}
+
+/**
+ * pcn_ring_put - publish a message
+ * @ring:	the ring; the caller is its producer
+ * @header:	see pcn_ring_put_parts()
+ * @payload:	@header->length bytes, at most the ring's limit
+ *
+ * Context: any; calls for one ring must not overlap.
+ * Return: true; false when there is no room, or the ring is broken.
+ */
+bool pcn_ring_put(struct pcn_ring *ring, const struct pcn_msg_header *header,
+		  const void *payload)
+{
+	struct kvec part = { (void *)payload, header->length };
+
+	return pcn_ring_put_parts(ring, header, &part, 1);
 }
 
 /* Learn how far the producer is. False if nothing is there. */
@@ -167,7 +194,7 @@ static bool look_at_head(struct pcn_ring *ring)
 		return false;
 	if (ring->head != ring->tail)
 		return true;
-	/* Pairs with the release in pcn_ring_put(). */
+	/* Pairs with the release in pcn_ring_put_parts(). */
 	head = virt_load_acquire(&ring->shared->head);
 	if (head < ring->head || head - ring->tail > ring->mask + 1 ||
 	    head % PCN_RING_ALIGN)

@@ -5,8 +5,10 @@
  * A message goes into the ring if there is room and nothing waits before it.
  * Otherwise a sender that may sleep waits, and a message of one that may not is
  * kept in local memory, the spill, which the poll moves into the ring as room
- * comes. Either way the ring says that its producer waits, so that the consumer
- * rings when it has made room, and the poll wakes the sender or moves the spill.
+ * comes. A sender that can do without either only tries, and its type is called
+ * when there is room: see pcn_link_try(). In each case the ring says that its
+ * producer waits, so that the consumer rings when it has made room, and the poll
+ * moves the spill, wakes the sender or calls the types.
  *
  * A handler's messages must not fail for want of memory: what it sends may be
  * half of a protocol's step. Before each run of a handler the poll makes sure
@@ -43,6 +45,7 @@
  * one peer can be charged that a peer cannot have the link to another one broken.
  */
 #include <linux/bitmap.h>
+#include <linux/bitops.h>
 #include <linux/errno.h>
 #include <linux/mm.h>
 #include <linux/sched/signal.h>
@@ -166,6 +169,8 @@ void pcn_port_close(struct pcn_port *port, int error)
 	port->stats.tx_failed += port->spilled;
 	port->spilled = 0;
 	port->spilled_bytes = 0;
+	/* Subscribers are told: nobody is called for room any more. */
+	port->tried = 0;
 	list_splice_init(&port->spill, &lost);
 	wake_sender(port);
 	spin_unlock_irqrestore(&port->tx_lock, flags);
@@ -182,10 +187,11 @@ static void count_sent(struct pcn_port *port, const struct pcn_msg_header *h)
 
 /* -EAGAIN: no room. */
 static int port_put(struct pcn_link *link, struct pcn_port *port,
-		    const struct pcn_msg_header *header, const void *payload)
+		    const struct pcn_msg_header *header, const struct kvec *parts,
+		    unsigned int n)
 {
 	lockdep_assert_held(&port->tx_lock);
-	if (pcn_ring_put(&port->tx, header, payload)) {
+	if (pcn_ring_put_parts(&port->tx, header, parts, n)) {
 		count_sent(port, header);
 		return 0;
 	}
@@ -195,12 +201,13 @@ static int port_put(struct pcn_link *link, struct pcn_port *port,
 }
 
 static int port_try_put(struct pcn_link *link, struct pcn_port *port,
-			const struct pcn_msg_header *header, const void *payload)
+			const struct pcn_msg_header *header, const struct kvec *parts,
+			unsigned int n)
 {
 	lockdep_assert_held(&port->tx_lock);
 	if (port->tx_error)
 		return port->tx_error;
-	return list_empty(&port->spill) ? port_put(link, port, header, payload) :
+	return list_empty(&port->spill) ? port_put(link, port, header, parts, n) :
 					  -EAGAIN;
 }
 
@@ -209,15 +216,16 @@ static int port_try_put(struct pcn_link *link, struct pcn_port *port,
  * is. The flag in the bitmap comes first: with it the doorbell looks at the ring.
  */
 static int port_put_or_await(struct pcn_link *link, struct pcn_port *port,
-			     const struct pcn_msg_header *header, const void *payload)
+			     const struct pcn_msg_header *header,
+			     const struct kvec *parts, unsigned int n)
 {
-	int err = port_try_put(link, port, header, payload);
+	int err = port_try_put(link, port, header, parts, n);
 
 	if (err != -EAGAIN)
 		return err;
 	set_bit(link->kid * PCN_CHANNELS + header->channel, pcn_ports_waiting);
 	if (pcn_ring_await_room(&port->tx, header->length))
-		err = port_try_put(link, port, header, payload);
+		err = port_try_put(link, port, header, parts, n);
 	return err;
 }
 
@@ -255,19 +263,19 @@ static void trace_sent(struct pcn_link *link, const struct pcn_msg_header *h)
 
 /* Without overtaking the sender that waits, which might never get its turn. */
 static int send_at_once(struct pcn_link *link, struct pcn_port *port,
-			const struct pcn_msg_header *header, const void *payload)
+			const struct pcn_msg_header *header, const struct kvec *payload)
 {
 	int err = -EAGAIN;
 
 	spin_lock_irq(&port->tx_lock);
 	if (port->wanted == PCN_WANTED_NONE)
-		err = port_try_put(link, port, header, payload);
+		err = port_try_put(link, port, header, payload, 1);
 	spin_unlock_irq(&port->tx_lock);
 	return err;
 }
 
 static int send_in_turn(struct pcn_link *link, struct pcn_port *port,
-			const struct pcn_msg_header *header, const void *payload)
+			const struct pcn_msg_header *header, const struct kvec *payload)
 {
 	int err;
 
@@ -275,7 +283,7 @@ static int send_in_turn(struct pcn_link *link, struct pcn_port *port,
 		return -EINTR;
 	for (;;) {
 		spin_lock_irq(&port->tx_lock);
-		err = port_put_or_await(link, port, header, payload);
+		err = port_put_or_await(link, port, header, payload, 1);
 		if (err == -EAGAIN) {
 			port->wanted = header->length;
 			port->stats.tx_waits++;
@@ -306,14 +314,83 @@ static int send_in_turn(struct pcn_link *link, struct pcn_port *port,
 int pcn_link_send(struct pcn_link *link, const struct pcn_msg_header *header,
 		  const void *payload)
 {
+	struct kvec part = { (void *)payload, header->length };
 	struct pcn_port *port = &link->port[header->channel];
 	int err;
 
 	might_sleep();
-	pcn_garbage_sample(header, payload);
-	err = send_at_once(link, port, header, payload);
+	pcn_garbage_sample(header, &part, 1);
+	err = send_at_once(link, port, header, &part);
 	if (err == -EAGAIN)
-		err = send_in_turn(link, port, header, payload);
+		err = send_in_turn(link, port, header, &part);
+	if (!err)
+		trace_sent(link, header);
+	return err;
+}
+
+/*
+ * For a type that waits for room already, or that has to let others go first: it is
+ * called after those.
+ */
+static int await_call(struct pcn_link *link, struct pcn_port *port,
+		      const struct pcn_msg_header *header)
+{
+	lockdep_assert_held(&port->tx_lock);
+	port->tried_length = max(port->tried ? port->tried_length : 0, header->length);
+	port->tried |= BIT_ULL(header->type);
+	port->stats.tx_full++;
+	return -EAGAIN;
+}
+
+/**
+ * pcn_link_try - send a message if there is room now
+ * @link:	the link to the receiver
+ * @header:	its head
+ * @parts:	its payload, @header->length bytes in all
+ * @n:		number of parts
+ *
+ * It goes after the spill, after a sender that waits, and after types that wait to be
+ * called. If there is no room, the ->room of its type is called by a later flush of the
+ * port (pcn_port_flush()). No call is lost:
+ *
+ * - With tx_lock held, either the port is among pcn_ports_waiting with the ring's
+ *   @waiting set, since somebody waits already, or both are set here, and then the ring is
+ *   looked at again. pcn_port_flush() takes back both only with the same lock held,
+ *   only when nothing waits any more, @tried included.
+ * - The consumer frees bytes, then looks at @waiting; pcn_ring_await_room() has full
+ *   barriers on both sides. So either the second look here finds the room, or the consumer
+ *   sees @waiting once half of its ring is free, which it comes to as it reads. It
+ *   rings if the bell here is armed. If it is not, the poll here runs, or has been kicked,
+ *   and looks at the ports that wait each time, and once more after it has armed the bell.
+ * - A flush that finds less room than @tried_length asks again, in the same way.
+ * - A flush takes @tried and calls the types after it has let go of the lock. A try that
+ *   fails meanwhile sets its bit anew, and is called by the next flush.
+ *
+ * Nor is there a call for a peer that subscribers know to be down: pcn_port_close()
+ * clears @tried and makes tries fail otherwise, then polls are waited for, then
+ * subscribers are told.
+ *
+ * Context: any.
+ * Return: 0; -EAGAIN no room, the type is called; -EHOSTDOWN, -EPROTO: see popcorn/msg.h.
+ */
+int pcn_link_try(struct pcn_link *link, const struct pcn_msg_header *header,
+		 const struct kvec *parts, unsigned int n)
+{
+	struct pcn_port *port = &link->port[header->channel];
+	unsigned long flags;
+	int err;
+
+	pcn_garbage_sample(header, parts, n);
+	spin_lock_irqsave(&port->tx_lock, flags);
+	if (port->tx_error)
+		err = port->tx_error;
+	else if (port->tried || port->wanted != PCN_WANTED_NONE)
+		err = -EAGAIN;
+	else
+		err = port_put_or_await(link, port, header, parts, n);
+	if (err == -EAGAIN)
+		err = await_call(link, port, header);
+	spin_unlock_irqrestore(&port->tx_lock, flags);
 	if (!err)
 		trace_sent(link, header);
 	return err;
@@ -443,14 +520,15 @@ static int port_spill(struct pcn_link *link, const struct pcn_msg_header *header
 int pcn_link_post(struct pcn_link *link, const struct pcn_msg_header *header,
 		  const void *payload, struct pcn_reserve *reserve)
 {
+	struct kvec part = { (void *)payload, header->length };
 	struct pcn_port *port = &link->port[header->channel];
 	unsigned long flags;
 	bool spilled;
 	int err;
 
-	pcn_garbage_sample(header, payload);
+	pcn_garbage_sample(header, &part, 1);
 	spin_lock_irqsave(&port->tx_lock, flags);
-	err = port_put_or_await(link, port, header, payload);
+	err = port_put_or_await(link, port, header, &part, 1);
 	spilled = err == -EAGAIN;
 	if (spilled)
 		err = port_spill(link, header, payload, reserve);
@@ -464,11 +542,24 @@ int pcn_link_post(struct pcn_link *link, const struct pcn_msg_header *header,
  * struct flushed - what a flush has done
  * @moved:	messages that were moved into the ring
  * @groups:	groups that take messages of a peer again, as bits
+ * @types:	types to call since there is room, as bits
  */
 struct flushed {
 	unsigned int	moved;
 	unsigned long	groups;
+	u64		types;
 };
+
+static int port_put_spilled(struct pcn_link *link, struct pcn_port *port,
+			    struct pcn_spilled *s)
+{
+	struct kvec part = { s->payload, s->header.length };
+	int err = port_put(link, port, &s->header, &part, 1);
+
+	if (err && pcn_ring_await_room(&port->tx, s->header.length))
+		err = port_put(link, port, &s->header, &part, 1);
+	return err;
+}
 
 /* Move what waits into the ring; false if something is left. */
 static bool port_flush_spill(struct pcn_link *link, struct pcn_port *port,
@@ -478,9 +569,7 @@ static bool port_flush_spill(struct pcn_link *link, struct pcn_port *port,
 
 	lockdep_assert_held(&port->tx_lock);
 	list_for_each_entry_safe(s, next, &port->spill, node) {
-		if (port_put(link, port, &s->header, s->payload) &&
-		    (!pcn_ring_await_room(&port->tx, s->header.length) ||
-		     port_put(link, port, &s->header, s->payload)))
+		if (port_put_spilled(link, port, s))
 			return false;
 		list_del(&s->node);
 		port->spilled--;
@@ -491,7 +580,32 @@ static bool port_flush_spill(struct pcn_link *link, struct pcn_port *port,
 	return true;
 }
 
-/* Is there room for the spill and the sender? Otherwise the consumer will ring again. */
+/* Is there room for the sender that waits? */
+static bool port_flush_sender(struct pcn_port *port)
+{
+	lockdep_assert_held(&port->tx_lock);
+	if (port->wanted == PCN_WANTED_NONE)
+		return true;
+	if (!pcn_ring_await_room(&port->tx, port->wanted))
+		return false;
+	wake_sender(port);
+	return true;
+}
+
+/* Is there room for the types that have tried? */
+static bool port_flush_tried(struct pcn_port *port, struct flushed *f)
+{
+	lockdep_assert_held(&port->tx_lock);
+	if (!port->tried)
+		return true;
+	if (!pcn_ring_await_room(&port->tx, port->tried_length))
+		return false;
+	f->types = port->tried;
+	port->tried = 0;
+	return true;
+}
+
+/* Is there room for all that wait? Otherwise the consumer will ring again. */
 static bool port_flush_locked(struct pcn_link *link, struct pcn_port *port,
 			      struct flushed *f)
 {
@@ -503,18 +617,28 @@ static bool port_flush_locked(struct pcn_link *link, struct pcn_port *port,
 	if (virt_load_acquire(&link->out->to_pair) !=
 	    PCN_PAIR(pcn_life(), link->generation))
 		pcn_link_error(link, "closed by the peer");
-	if (!port_flush_spill(link, port, f))
-		return false;
-	if (port->wanted == PCN_WANTED_NONE)
-		return true;
-	if (!pcn_ring_await_room(&port->tx, port->wanted))
-		return false;
-	wake_sender(port);
-	return true;
+	return port_flush_spill(link, port, f) && port_flush_sender(port) &&
+	       port_flush_tried(port, f);
+}
+
+/* Each time another type is the first, since that may use all the room. */
+static void call_types(struct pcn_link *link, enum pcn_channel channel, u64 types)
+{
+	struct pcn_port *port = &link->port[channel];
+	unsigned int from = port->called, i;
+	unsigned long turned = ror64(types, from);
+	const struct pcn_msg_type *type;
+
+	port->called = (from + __ffs(turned) + 1) % PCN_TYPES;
+	for_each_set_bit(i, &turned, PCN_TYPES) {
+		type = pcn_type_find(channel, (from + i) % PCN_TYPES);
+		if (type && type->room)
+			type->room(link->kid);
+	}
 }
 
 /**
- * pcn_port_flush - use room in a ring for the messages that wait for it
+ * pcn_port_flush - use room in a ring for what waits for it
  * @link:	the peer
  * @channel:	the channel
  *
@@ -537,6 +661,8 @@ bool pcn_port_flush(struct pcn_link *link, enum pcn_channel channel)
 	}
 	spin_unlock_irqrestore(&port->tx_lock, flags);
 	kick_groups(f.groups);
+	if (f.types)
+		call_types(link, channel, f.types);
 	if (f.moved)
 		pcn_ring_doorbell(link, pcn_poll_group_of(channel),
 				  &port->stats.tx_doorbells);

@@ -35,14 +35,16 @@ const struct pcn_msg_type *pcn_type_find(u8 channel, u16 type)
  * @type:	the type; stays until it is unregistered
  *
  * Context: process.
- * Return: 0; -EINVAL no such channel or number, or no handler; -EBUSY taken.
+ * Return: 0; -EINVAL no such channel or number, no handler, or functions that do not go
+ * together; -EBUSY taken.
  */
 int pcn_msg_register(const struct pcn_msg_type *type)
 {
 	int err = -EBUSY;
 
 	if ((unsigned int)type->channel >= PCN_CHANNELS ||
-	    type->type >= PCN_TYPES || !type->handle)
+	    type->type >= PCN_TYPES || !type->handle ||
+	    !type->buffer != !type->discard || (type->buffer && type->may_sleep))
 		return -EINVAL;
 	mutex_lock(&types_lock);
 	if (!types[type->channel][type->type]) {

@@ -18,6 +18,7 @@
 
 #include <linux/list.h>
 #include <linux/types.h>
+#include <linux/uio.h>
 
 #include <popcorn/core.h>
 #include <popcorn/window_layout.h>
@@ -53,6 +54,8 @@ enum pcn_control_type {
 	PCN_TYPE_FORGOT		= 24,	/* coherency: the reply, mm/popcorn/forget.c */
 	PCN_TYPE_HOT		= 25,	/* mm/popcorn/hot.c */
 	PCN_TYPE_TERMINAL	= 26,	/* tty: drivers/tty/popcorn/terminal.h */
+	PCN_TYPE_NET		= 27,	/* network: frames */
+	PCN_TYPE_VSOCK		= 28,	/* network: struct virtio_vsock_hdr and its data */
 };
 
 /** PCN_HANDLER_SENDS - messages that one run of a handler may send for sure */
@@ -69,7 +72,9 @@ enum pcn_control_type {
  * @length:	bytes of payload
  * @request:	nonzero: the sender waits for pcn_msg_reply()
  * @payload:	@length bytes, aligned to 8; the handler may change them, and they
- *		are gone when it returns
+ *		are gone when it returns. Where the type has a @buffer: what that gave,
+ *		which is the handler's from then on
+ * @cookie:	what the type's @buffer has put here; otherwise NULL
  */
 struct pcn_message {
 	unsigned int		kid;
@@ -79,6 +84,7 @@ struct pcn_message {
 	u32			length;
 	u64			request;
 	void			*payload;
+	void			*cookie;
 };
 
 /**
@@ -93,6 +99,17 @@ struct pcn_message {
  * @ready:	NULL, or: is there all that @handle needs for one message? If not,
  *		the message stays in its ring and is looked at a tick later. Same
  *		context as @handle.
+ * @no_reserve:	@handle sends nothing with pcn_msg_post() or pcn_msg_reply(), and so
+ *		needs no memory for it: it runs also when there is none
+ * @buffer:	NULL, or: where is the payload to be received? Called with all of @msg but
+ *		@payload; returns at least @length bytes, or NULL: the message is dropped,
+ *		and counted in rx_dropped, or ERR_PTR(-EAGAIN): as if not @ready. For each buffer there is one call of either
+ *		@handle or @discard. Same context as @handle, which must not sleep.
+ * @discard:	the buffer is not going to be handled, since the link has broken: take
+ *		it back. There if @buffer is
+ * @room:	NULL, or: there may be room again for what pcn_msg_try() has refused. It
+ *		may be called without need, but not after a subscriber was told that
+ *		@kid is down. In the poll of the channel: must not sleep
  */
 struct pcn_msg_type {
 	const char		*name;
@@ -101,6 +118,10 @@ struct pcn_msg_type {
 	bool			may_sleep;
 	void (*handle)(const struct pcn_message *msg);
 	bool (*ready)(void);
+	bool no_reserve;
+	void *(*buffer)(struct pcn_message *msg);
+	void (*discard)(struct pcn_message *msg);
+	void (*room)(unsigned int kid);
 };
 
 /**
@@ -155,6 +176,8 @@ int pcn_msg_send(unsigned int kid, enum pcn_channel channel, u16 type,
 		 const void *payload, u32 length);
 int pcn_msg_post(unsigned int kid, enum pcn_channel channel, u16 type,
 		 const void *payload, u32 length);
+int pcn_msg_try(unsigned int kid, enum pcn_channel channel, u16 type,
+		const struct kvec *parts, unsigned int n);
 bool pcn_reserve_fill(struct pcn_reserve *reserve, unsigned int count, gfp_t gfp);
 void pcn_reserve_empty(struct pcn_reserve *reserve);
 int pcn_msg_post_from(struct pcn_reserve *reserve, unsigned int kid,

@@ -15,6 +15,7 @@
 
 #ifdef __KERNEL__
 #include <linux/types.h>
+#include <linux/uio.h>
 #else
 #include "seam.h"
 #endif
@@ -112,6 +113,8 @@ void pcn_ring_init(struct pcn_ring *ring, struct pcn_ring_shared *shared,
 u64 pcn_ring_record_size(u32 length);
 bool pcn_ring_put(struct pcn_ring *ring, const struct pcn_msg_header *header,
 		  const void *payload);
+bool pcn_ring_put_parts(struct pcn_ring *ring, const struct pcn_msg_header *header,
+			const struct kvec *parts, unsigned int n);
 bool pcn_ring_peek(struct pcn_ring *ring, struct pcn_msg_header *header);
 void pcn_ring_take(struct pcn_ring *ring, const struct pcn_msg_header *header,
 		   void *payload);

@@ -19,13 +19,13 @@ const char *const pcn_channels[PCN_CHANNELS] = {
 enum port_counter {
 	TX_MESSAGES, TX_BYTES, TX_DOORBELLS, TX_WAITS, TX_SPILLS, TX_FAILED,
 	RX_MESSAGES, RX_BYTES, RX_DOORBELLS, RX_LATE, RX_ORPHANS, RX_UNKNOWN,
-	RX_REFUSED, SPILLED, PORT_max
+	SPILLED, TX_FULL, RX_DROPPED, RX_REFUSED, PORT_max
 };
 
 static const char *const port_names[PORT_max] = {
 	"tx_messages", "tx_bytes", "tx_doorbells", "tx_waits", "tx_spills",
 	"tx_failed", "rx_messages", "rx_bytes", "rx_doorbells", "rx_late",
-	"rx_orphans", "rx_unknown", "rx_refused", "spilled",
+	"rx_orphans", "rx_unknown", "spilled", "tx_full", "rx_dropped", "rx_refused",
 };
 
 /* The groups of channels that are polled together, and their counters */
@@ -152,7 +152,8 @@ static void add_port(struct pcn_table *t, const struct pcn_kernel *k,
 	add_number(t, v[TX_DOORBELLS] + v[RX_DOORBELLS]);
 	add_number(t, v[TX_WAITS]);
 	add_number(t, v[TX_SPILLS]);
-	add_number(t, v[TX_FAILED] + v[RX_LATE] + v[RX_ORPHANS] + v[RX_UNKNOWN] + v[RX_REFUSED]);
+	add_number(t, v[TX_FAILED] + v[RX_LATE] + v[RX_ORPHANS] + v[RX_UNKNOWN] +
+		   v[RX_DROPPED] + v[RX_REFUSED]);
 }
 
 /* Print the table of the channels to some kernels. */

@@ -19,6 +19,12 @@ typedef uint32_t u32;
 typedef uint64_t u64;
 typedef int16_t s16;
 
+/* memory of a program, as in <linux/uio.h> */
+struct kvec {
+	void	*iov_base;
+	size_t	iov_len;
+};
+
 #define READ_ONCE(x)		__atomic_load_n(&(x), __ATOMIC_RELAXED)
 #define WRITE_ONCE(x, v)	__atomic_store_n(&(x), v, __ATOMIC_RELAXED)
 /* what has been read is not read again */

@@ -128,6 +128,20 @@ static bool wait_for_room(struct producer *p, u32 length)
 	return true;
 }
 
+/* In up to three parts, some of which may be empty. */
+static bool put(struct producer *p, const struct pcn_msg_header *header, u8 *payload)
+{
+	u32 a = next_random(&p->random) % (header->length + 1);
+	u32 b = a + next_random(&p->random) % (header->length - a + 1);
+	struct kvec parts[] = {
+		{ payload, a },
+		{ payload + a, b - a },
+		{ payload + b, header->length - b },
+	};
+
+	return pcn_ring_put_parts(&p->tx, header, parts, 3);
+}
+
 static void *produce(void *arg)
 {
 	struct producer *p = arg;
@@ -147,7 +161,7 @@ static void *produce(void *arg)
 		if (next_random(&p->random) % 8)
 			header.length %= 64;
 		fill(payload, source, n, header.length);
-		while (!pcn_ring_put(&p->tx, &header, payload))
+		while (!put(p, &header, payload))
 			if (!wait_for_room(p, header.length))
 				return NULL;
 		ring_once(p);

@@ -35,9 +35,17 @@ waited_for_room()
 	[ "$waits" -gt 0 ]
 }
 
+found_no_room()
+{
+	local full=$(sum $links/*/*/tx_full)
+
+	echo "# kernel 0 has found no room $full times"
+	[ "$full" -gt 0 ]
+}
+
 drops_nothing()
 {
-	[ "$(sum $links/*/*/rx_unknown $links/*/*/rx_late \
+	[ "$(sum $links/*/*/rx_unknown $links/*/*/rx_late $links/*/*/rx_dropped \
 		$links/*/*/tx_failed)" = 0 ]
 }
 
@@ -131,6 +139,11 @@ check "and other ones" \
 check "$FULL messages of full length" \
 	run 300 $STREAMS "messages=$((FULL / STREAMS)) size=max"
 check "for which there was no room" waited_for_room
+check "as many that are tried until there is room" \
+	run 300 $STREAMS "messages=$((FULL / STREAMS)) size=max try"
+check "for which there was none at first" found_no_room
+check "messages of all lengths that are tried" \
+	run 120 $STREAMS "messages=$((MIXED / STREAMS / 4)) seed=3 try"
 check "messages without payload" run 60 $STREAMS "messages=500 size=0"
 check "at a slow rate" \
 	run 60 $STREAMS "messages=100 size=100 rate=50"
