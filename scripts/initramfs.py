@@ -1,6 +1,10 @@
 # SPDX-License-Identifier: GPL-2.0
 """Makes initial RAM file systems for the guest.
 
+    scripts/initramfs.py light INIT POPCORN >FILE
+
+makes that of a light kernel. Otherwise this is a module of scripts/vm.
+
 An archive is written entry by entry in cpio's newc format, without a staging
 directory: that takes milliseconds and needs no privilege. The kernel unpacks
 several archives that stand one after the other, so that one made for all
@@ -9,6 +13,7 @@ kernels can be followed by one for a single run.
 import os
 import stat
 import subprocess
+import sys
 from pathlib import Path
 
 GUEST = Path(__file__).resolve().parent / "guest"
@@ -109,3 +114,21 @@ def common(popcorn):
     if popcorn:
         archive.add(popcorn, "sbin/popcorn")
     return archive
+
+
+def light(init, popcorn):
+    """What a light kernel has: tools/popcorn/light-init.c, and the popcorn command."""
+    archive = Archive()
+    for path in ("dev", "proc", "root", "sys", "tmp"):
+        archive.directory(path)
+    archive.add(init, "init")
+    for name in ("poweroff", "reboot", "halt"):
+        archive.link(f"sbin/{name}", "/init")
+    archive.add(popcorn, "sbin/popcorn")
+    return archive
+
+
+if __name__ == "__main__":
+    if len(sys.argv) != 4 or sys.argv[1] != "light":
+        sys.exit(__doc__)
+    sys.stdout.buffer.write(light(*sys.argv[2:]).bytes())
