@@ -13,10 +13,10 @@
  *		block, its log and its endpoint;
  *	sample
  *		from now on keep some of the messages that this kernel sends;
- *	messages kid=<kid> count=<n> seed=<n>
+ *	messages kid=<kid> count=<n> seed=<n> [channel=<n> type=<n>]
  *		send so many messages, of all channels and types that are registered,
- *		and some that are not: mostly samples of which a little was changed,
- *		otherwise random ones. Their rings are in order;
+ *		and some that are not, or of this type alone: mostly samples of which a
+ *		little was changed, otherwise random ones. Their rings are in order;
  *	message kid=<kid> channel=<n> type=<n> <payload>
  *		send this one. The payload is in hex.
  */
@@ -297,10 +297,11 @@ static void spoil_sample(struct rnd_state *random, struct sample *s)
 	}
 }
 
-static void make_lie(struct rnd_state *random, struct sample *s)
+/* @only: PCN_TYPES * its channel + the one type that is wanted, or less than 0 */
+static void make_lie(struct rnd_state *random, struct sample *s, int only)
 {
-	u8 channel = random_channel(random);
-	u16 type = random_type(random, channel);
+	u8 channel = only < 0 ? random_channel(random) : only / PCN_TYPES;
+	u16 type = only < 0 ? random_type(random, channel) : only % PCN_TYPES;
 	u32 r = prandom_u32_state(random);
 	bool reply = r % 16 == 0;
 
@@ -315,7 +316,7 @@ static void make_lie(struct rnd_state *random, struct sample *s)
 	s->header.flags = reply ? PCN_MSG_REPLY : 0;
 }
 
-static int send_lies(unsigned int kid, unsigned int count, u64 seed)
+static int send_lies(unsigned int kid, unsigned int count, u64 seed, int only)
 {
 	struct pcn_link *link = pcn_link_to(kid);
 	struct sample *s = kzalloc(sizeof(*s), GFP_KERNEL);
@@ -327,7 +328,7 @@ static int send_lies(unsigned int kid, unsigned int count, u64 seed)
 		return -ENOMEM;
 	prandom_seed_state(&random, seed);
 	while (!err && sent < count) {
-		make_lie(&random, s);
+		make_lie(&random, s, only);
 		err = pcn_link_send(link, &s->header, s->payload);
 		sent += !err;
 		cond_resched();
@@ -364,12 +365,16 @@ static int garbage_obey(const char *text)
 	unsigned int kid, count, channel, type;
 	char hex[2 * FORGED_MAX + 1];
 	u64 seed;
+	int n;
 
 	if (sscanf(text, "kid=%u count=%u seed=%llu", &kid, &count, &seed) == 3)
 		return spoil_all(kid, count, seed);
-	if (sscanf(text, "messages kid=%u count=%u seed=%llu", &kid, &count,
-		   &seed) == 3)
-		return send_lies(kid, count, seed);
+	n = sscanf(text, "messages kid=%u count=%u seed=%llu channel=%u type=%u", &kid,
+		   &count, &seed, &channel, &type);
+	if (n == 3)
+		return send_lies(kid, count, seed, -1);
+	if (n == 5 && channel < PCN_CHANNELS && type < PCN_TYPES)
+		return send_lies(kid, count, seed, channel * PCN_TYPES + type);
 	if (sscanf(text, "message kid=%u channel=%u type=%u %128s", &kid, &channel,
 		   &type, hex) == 4)
 		return send_this(kid, channel, type, hex);
