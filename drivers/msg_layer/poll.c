@@ -55,7 +55,7 @@ static const u8 batch[PCN_CHANNELS] = {
 	[PCN_TTY]	= PCN_POLL_BATCH / 2,
 };
 
-static_assert(PCN_CHANNELS == PCN_POLL_GROUPS * PCN_GROUP_CHANNELS);
+static_assert(ARRAY_SIZE(batch) == PCN_POLL_GROUPS * PCN_GROUP_CHANNELS);
 
 /* Is this CPU in the softirq's poll? */
 static DEFINE_PER_CPU(bool, in_softirq_poll);

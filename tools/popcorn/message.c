@@ -96,6 +96,7 @@ static const struct refusal refusals[] = {
 	  "it takes root, no lockdown, and 0 in /proc/sys/kernel/kexec_load_disabled" },
 	{ EHOSTDOWN, "ping", PCN_STATE, "it is not up", NULL },
 	{ EHOSTDOWN, "console", PCN_STATE, "it is not up", NULL },
+	{ EHOSTDOWN, "exec", PCN_STATE, "it is not up", NULL },
 	{ EBUSY, "console", PCN_FAILED, "it has as many sessions as it can have", NULL },
 	{ EPROTO, "console", PCN_FAILED, "messages with it are broken",
 	  "it has to be started anew: popcorn restart %d" },

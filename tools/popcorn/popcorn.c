@@ -66,6 +66,12 @@ static const struct option opt_console[] = {
 	{ }
 };
 
+static const struct option opt_exec[] = {
+	{ "help",	no_argument,		NULL, 'h' },
+	{ "wait",	no_argument,		NULL, 'w' },
+	{ }
+};
+
 static const struct option opt_run[] = {
 	{ "help",	no_argument,		NULL, 'h' },
 	{ "kernels",	required_argument,	NULL, OPT_KERNELS },
@@ -136,6 +142,12 @@ static const struct command commands[] = {
 	{ "console", "[-l|--log] [-w|--wait] KERNEL",
 	  "Use the terminal of a kernel; ~. at the beginning of a line ends that.",
 	  pcn_cmd_console, opt_console, "hlw", 1, 1 },
+	{ "exec", "[-w|--wait] KERNEL COMMAND [ARG]...",
+	  "Run a command on a kernel, with its input, output and exit status here.",
+	  pcn_cmd_exec, opt_exec, "+hw", 2, INT_MAX },
+	{ "agent", "",
+	  "Run commands on this kernel for \"popcorn exec\" on others, until it is ended.",
+	  pcn_cmd_agent, opt_none, "h", 0, 0 },
 	{ "stats", "[KERNEL...|[--hot] PID|[--hot] -p PID] [--json]",
 	  "Show how many messages were exchanged with other kernels, or all about a process.",
 	  pcn_cmd_stats, opt_stats, "hp:", 0, INT_MAX },
@@ -201,6 +213,9 @@ static void help_command(const struct command *cmd)
 	if (cmd->options == opt_console)
 		puts("  -l, --log      show the kernel log first, from its beginning\n"
 		     "  -w, --wait     wait for the kernel if it is down, also if it ends");
+	if (cmd->options == opt_exec)
+		puts("  COMMAND        what to run there, found in the PATH of its agent; no shell does it\n"
+		     "  -w, --wait     wait for the kernel and its agent if they are not up");
 	if (cmd->options == opt_ping)
 		puts("  -c COUNT       stop after so many messages\n"
 		     "  -i SECONDS     time between two of them (1)\n"

@@ -29,8 +29,9 @@ enum pcn_exit {
 	PCN_DIED	= 8,	/* the kernel died while it booted */
 	PCN_IMAGE	= 9,	/* file, format, size or command line */
 	PCN_ABSENT	= 10,	/* no Popcorn support in this kernel */
-	PCN_NOEXEC	= 126,	/* run: the program cannot be executed */
-	PCN_NOPROGRAM	= 127,	/* run: there is no such program */
+	PCN_NOEXEC	= 126,	/* run, exec: the program cannot be executed */
+	PCN_NOPROGRAM	= 127,	/* run, exec: there is no such program */
+	PCN_LOST	= 255,	/* exec: the connection was lost while it ran */
 };
 
 /**
@@ -299,6 +300,8 @@ int pcn_log_print_news(struct pcn_log *log);
 int pcn_cmd_stats(const struct pcn_call *c);
 int pcn_cmd_ping(const struct pcn_call *c);
 int pcn_cmd_console(const struct pcn_call *c);
+int pcn_cmd_exec(const struct pcn_call *c);
+int pcn_cmd_agent(const struct pcn_call *c);
 int pcn_cmd_run(const struct pcn_call *c);
 int pcn_cmd_ps(const struct pcn_call *c);
 

@@ -6,7 +6,7 @@
 # kernel can answer, the error numbers of its system calls, a seccomp filter
 # answers in its place (set up by python3; such tests are skipped without it).
 
-PLAN=291
+PLAN=300
 RUN_ANSWERED=29	# of these, tests that test_run_answered does
 
 if [ $# -ne 1 ] || [ ! -x "$1" ]; then
@@ -327,7 +327,7 @@ test_usage() {
 	run --version
 	result "--version" 0 ""
 	prints "--version prints name and version" "^popcorn [0-9]"
-	for command in list status load unload start stop kill restart log ping console stats run ps; do
+	for command in list status load unload start stop kill restart log ping console exec agent stats run ps; do
 		run $command --help
 		check "$command --help" grep -q "^usage: popcorn $command" "$tmp/out"
 	done
@@ -844,6 +844,26 @@ ping_says() {
 	answer "$text" "$want" "$regex" ioctl "$err" 1=0xc018bc00 -- ping "$@"
 }
 
+test_exec() {
+	run exec 1
+	result "exec without a command" 2 "exec: an argument is missing"
+	run exec nobody true
+	result "exec on an unknown kernel" 3 "exec: there is no kernel 'nobody'"
+	rm -rf "$POPCORN_SYSFS/vsock"
+	run exec 1 true -h
+	result "exec without sockets" 10 "exec: this kernel has no sockets to others"
+	mkdir "$POPCORN_SYSFS/vsock"
+	echo 0 >"$POPCORN_SYSFS/vsock/rx_late"
+	run exec 1 "$(head -c 70000 /dev/zero | tr '\0' x)"
+	result "exec of a command that is too long" 2 "exec: the command has more than 65536 bytes"
+	rm -rf "$POPCORN_SYSFS/vsock"
+	run exec --help
+	result "exec --help" 0 ""
+	prints "exec --help tells of --wait" "--wait +wait for the kernel"
+	run agent 1
+	result "agent with an argument" 2 "agent: one argument too many"
+}
+
 test_console() {
 	run console
 	result "console without a kernel" 2 "console: an argument is missing"
@@ -1262,6 +1282,7 @@ test_stats
 test_stats_of_process
 test_hot
 test_console
+test_exec
 test_ping
 test_ps
 test_placement

@@ -103,4 +103,13 @@ struct pcn_console {
 #define PCN_PLACE_REPLICATED		0x2	/* kernels keep copies of memory */
 #define PCN_PLACE_SPREAD		0x4	/* children may be moved for want of CPUs */
 
+/**
+ * DOC: Sockets between kernels
+ *
+ * For sockets of the family AF_VSOCK the address (CID) of a kernel is %PCN_CID_BASE and its
+ * kid. A program that connects sets %VMADDR_FLAG_TO_HOST in its address, for the case
+ * that this kernel also has virtual machines.
+ */
+#define PCN_CID_BASE			1000
+
 #endif /* _UAPI_LINUX_POPCORN_H */
