@@ -17,15 +17,12 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/signalfd.h>
-#include <time.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
-#include "../../include/uapi/linux/popcorn.h"
 #include "frame.h"
 #include "popcorn.h"
-
-/* Between two attempts to connect to a kernel that is to come */
-#define AGAIN_MS	200
+#include "vsock.h"
 
 /**
  * struct session - a command that runs
@@ -51,30 +48,6 @@ struct session {
 
 /* --- connecting --- */
 
-/* A socket on a port that is root's. Ends the command if there is none. */
-static int privileged_socket(const struct pcn_kernel *k)
-{
-	int fd = socket(AF_VSOCK, SOCK_STREAM | SOCK_CLOEXEC, 0), high;
-	struct sockaddr_vm a;
-	unsigned int port;
-
-	/* Not in the place of a standard stream that is closed. */
-	high = fd < 0 ? fd : fcntl(fd, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
-	if (high < 0)
-		pcn_die(PCN_ABSENT, "exec: this kernel has no sockets to others: %m");
-	close(fd);
-	for (port = PCN_PRIVILEGED - 1; port > PCN_AGENT_PORT / 2; port--) {
-		a = pcn_vsock_address(VMADDR_CID_ANY, port);
-		if (!bind(high, (struct sockaddr *)&a, sizeof(a)))
-			return high;
-		if (errno == EACCES)
-			exit(pcn_refused(k, "exec", errno, NULL));
-		if (errno != EADDRINUSE)
-			break;
-	}
-	pcn_die(PCN_FAILED, "exec: cannot get a port below %d: %m", PCN_PRIVILEGED);
-}
-
 /* Say why there is no connection. Returns the exit code. */
 static int not_connected(const struct pcn_kernel *k, int err)
 {
@@ -85,6 +58,12 @@ static int not_connected(const struct pcn_kernel *k, int err)
 		return PCN_STATE;
 	case EHOSTUNREACH:
 		return pcn_refused(k, "exec", EHOSTDOWN, NULL);
+	case EACCES:
+		return pcn_refused(k, "exec", EACCES, NULL);
+	case EADDRINUSE:
+		pcn_error("%s: exec: all ports below %d are in use", pcn_label(k), PCN_PRIVILEGED);
+		return PCN_FAILED;
+	case EAFNOSUPPORT:
 	case ENETUNREACH:
 	case ENODEV:
 		pcn_error("%s: exec: this kernel has no sockets to others: %s", pcn_label(k),
@@ -99,28 +78,15 @@ static int not_connected(const struct pcn_kernel *k, int err)
 	}
 }
 
-/* May it be otherwise soon: the kernel is on its way, or its agent? */
-static bool may_come(int err)
-{
-	return err == ECONNRESET || err == EHOSTUNREACH || err == ETIMEDOUT;
-}
-
 /* Ends the command if it fails; with --wait the kernel and its agent are waited for. */
 static int connect_to(const struct pcn_kernel *k, bool wait)
 {
-	struct sockaddr_vm a = pcn_vsock_address(PCN_CID_BASE + k->kid, PCN_AGENT_PORT);
-	const struct timespec pause = { .tv_nsec = AGAIN_MS * 1000000 };
-	int fd;
+	int fd = pcn_vsock_connect(k->kid, PCN_AGENT_PORT,
+				   wait ? PCN_WAIT_SERVER : PCN_WAIT_NOT);
 
-	for (;;) {
-		fd = privileged_socket(k);
-		if (!connect(fd, (struct sockaddr *)&a, sizeof(a)))
-			return fd;
-		if (!wait || !may_come(errno))
-			exit(not_connected(k, errno));
-		close(fd);
-		nanosleep(&pause, NULL);
-	}
+	if (fd < 0)
+		exit(not_connected(k, errno));
+	return fd;
 }
 
 /* The words of the command, as a frame. Ends the command if they are too long. */

@@ -4,25 +4,9 @@
  */
 #include <errno.h>
 #include <string.h>
+#include <sys/socket.h>
 
 #include "frame.h"
-
-/**
- * pcn_vsock_address() - an address of another kernel, or of this one
- * @cid:	of the kernel, or VMADDR_CID_ANY
- * @port:	there
- *
- * Return: the address; it is beyond this kernel even if that has virtual machines.
- */
-struct sockaddr_vm pcn_vsock_address(unsigned int cid, unsigned int port)
-{
-	return (struct sockaddr_vm){
-		.svm_family = AF_VSOCK,
-		.svm_cid = cid,
-		.svm_port = port,
-		.svm_flags = cid == VMADDR_CID_ANY ? 0 : VMADDR_FLAG_TO_HOST,
-	};
-}
 
 /**
  * pcn_stream_has_room() - can a frame be put?

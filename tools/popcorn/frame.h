@@ -3,7 +3,7 @@
  * popcorn - what exec and the agent of another kernel say to each other
  *
  * A connection is a socket of the family AF_VSOCK from a port below PCN_PRIVILEGED to
- * PCN_AGENT_PORT, and is for one command. Both sides send frames: a head and up to
+ * PCN_AGENT_PORT (vsock.h), and is for one command. Both sides send frames: a head and up to
  * PCN_FRAME_MAX bytes.
  *
  *	exec			agent
@@ -25,11 +25,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <sys/socket.h>
-#include <linux/vm_sockets.h>
 
-#define PCN_AGENT_PORT		1001
-#define PCN_PRIVILEGED		1024	/* ports below are root's */
 #define PCN_FRAME_MAX		65536
 #define PCN_INPUT_CREDIT	65536
 
@@ -75,7 +71,6 @@ struct pcn_stream {
 	size_t	out_count;
 };
 
-struct sockaddr_vm pcn_vsock_address(unsigned int cid, unsigned int port);
 bool pcn_stream_has_room(const struct pcn_stream *s, size_t length);
 void pcn_stream_put(struct pcn_stream *s, enum pcn_frame_type type, const void *data,
 		    size_t length);
