@@ -6,8 +6,9 @@
  * machine whose other end is such a port, too: so it was root there who asked. Each connection
  * has a process of its own, and runs one command (frame.h).
  *
- * The command is the leader of a session and process group. When the connection breaks all of
- * the group is ended; when the command ends by itself, what it leaves behind stays.
+ * The command is the leader of a session and process group. When the connection breaks, or this
+ * side of it is told to end, all of the group is ended; when the command ends by itself, what it
+ * leaves behind stays.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -16,6 +17,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
+#include <sys/prctl.h>
 #include <sys/signalfd.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -44,9 +47,11 @@ enum { INPUT, OUTPUT, ERRORS, STREAMS };
  * @input_count: bytes of that
  * @input_ended: nothing more comes
  * @credit:	bytes that were written, of which exec was not told yet
- * @signals:	tells of the command's end
- * @ended:	it has
+ * @signals:	tells of the command's end, and that this process is to end
+ * @told_to_end: it is
+ * @ended:	the command has ended
  * @status:	then: how
+ * @rest:	then: bytes of its output that were in the pipes, and are still to be sent
  */
 struct session {
 	struct pcn_stream stream;
@@ -57,14 +62,16 @@ struct session {
 	bool input_ended;
 	uint32_t credit;
 	int signals;
+	bool told_to_end;
 	bool ended;
 	int status;
+	size_t rest[STREAMS];
 };
 
 /* --- starting the command --- */
 
 /* In the child: become the command. @end: its ends of the pipes. */
-static _Noreturn void be_command(char **argv, const int *end, int report)
+static _Noreturn void be_command(char **argv, const int *end, int report, pid_t session)
 {
 	sigset_t none;
 	int err, i;
@@ -74,6 +81,10 @@ static _Noreturn void be_command(char **argv, const int *end, int report)
 		signal(i, SIG_DFL);
 	sigemptyset(&none);
 	sigprocmask(SIG_SETMASK, &none, NULL);
+	/* Whatever becomes of its session's process, it does not run unseen. */
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	if (getppid() != session)
+		_exit(PCN_FAILED);
 	setsid();
 	for (i = 0; i < STREAMS; i++)
 		dup2(end[i], i);
@@ -99,6 +110,7 @@ static bool make_pipes(int pipes[][2], size_t count)
 static int start_command(struct session *s, char **argv)
 {
 	int pipes[STREAMS + 1][2], end[STREAMS], report, err = 0, i, mine;
+	pid_t session = getpid();
 
 	if (!make_pipes(pipes, STREAMS + 1))
 		return errno;
@@ -113,7 +125,7 @@ static int start_command(struct session *s, char **argv)
 	if (s->pid < 0)
 		return errno;
 	if (!s->pid)
-		be_command(argv, end, pipes[STREAMS][1]);
+		be_command(argv, end, pipes[STREAMS][1], session);
 	for (i = 0; i < STREAMS; i++)
 		close(end[i]);
 	close(pipes[STREAMS][1]);
@@ -166,24 +178,25 @@ static void write_input(struct session *s)
 	memmove(s->input, s->input + n, s->input_count);
 }
 
-/* False: there is nothing to read now, or no room for it. */
-static bool read_output(struct session *s, int which)
+/* After the command's end only what it has printed itself is sent. */
+static void read_output(struct session *s, int which)
 {
 	char data[PART];
+	size_t count = s->ended && s->rest[which] < PART ? s->rest[which] : PART;
 	ssize_t n;
 
-	if (s->pipe[which] < 0 || !pcn_stream_has_room(&s->stream, PART))
-		return false;
-	n = read(s->pipe[which], data, sizeof(data));
+	if (!pcn_stream_has_room(&s->stream, PART))
+		return;
+	n = read(s->pipe[which], data, count);
 	if (n < 0)
-		return false;
-	if (!n) {
+		return;
+	if (n)
+		pcn_stream_put(&s->stream, which == OUTPUT ? PCN_FRAME_OUTPUT : PCN_FRAME_ERRORS,
+			       data, n);
+	if (s->ended)
+		s->rest[which] -= n;
+	if (!n || (s->ended && !s->rest[which]))
 		close_pipe(s, which);
-		return false;
-	}
-	pcn_stream_put(&s->stream, which == OUTPUT ? PCN_FRAME_OUTPUT : PCN_FRAME_ERRORS,
-		       data, n);
-	return true;
 }
 
 /* Returns false if it is more than was allowed. */
@@ -214,7 +227,8 @@ static bool obey(struct session *s, const struct pcn_frame *f)
 		/* Until it was waited for, nobody else has its number. */
 		if (number && number < (uint32_t)SIGRTMIN && !s->ended)
 			kill(-s->pid, number);
-		return true;
+		/* Who asked shall not have to read all that is left. */
+		return !s->ended;
 	default:
 		return false;
 	}
@@ -233,12 +247,33 @@ static int obey_all(struct session *s)
 	return obeyed ? err : EPROTO;
 }
 
-static void note_end(struct session *s)
+/* What it has printed is in the pipes by now; what others print later is not its. */
+static void measure_rest(struct session *s)
+{
+	int which, bytes;
+
+	close_pipe(s, INPUT);
+	for (which = OUTPUT; which < STREAMS; which++) {
+		if (s->pipe[which] < 0 || ioctl(s->pipe[which], FIONREAD, &bytes))
+			bytes = 0;
+		s->rest[which] = bytes;
+		if (!bytes)
+			close_pipe(s, which);
+	}
+}
+
+static void note_signal(struct session *s)
 {
 	struct signalfd_siginfo info;
 
-	(void)!read(s->signals, &info, sizeof(info));
-	s->ended = waitpid(s->pid, &s->status, WNOHANG) == s->pid;
+	if (read(s->signals, &info, sizeof(info)) != sizeof(info))
+		return;
+	if (info.ssi_signo != SIGCHLD) {
+		s->told_to_end = true;
+	} else if (!s->ended && waitpid(s->pid, &s->status, WNOHANG) == s->pid) {
+		s->ended = true;
+		measure_rest(s);
+	}
 }
 
 static void give_credit(struct session *s)
@@ -293,48 +328,37 @@ static int step(struct session *s)
 	if (fds[ERRORS].revents)
 		read_output(s, ERRORS);
 	if (fds[STREAMS].revents)
-		note_end(s);
+		note_signal(s);
 	return exchange(s, fds[STREAMS + 1].revents & ~POLLOUT);
 }
 
 /* --- the end --- */
 
-/* Send all that is to be sent. Returns 0, or an errno. */
-static int flush(struct session *s)
+/* Send all that is to be sent. */
+static void flush(struct session *s)
 {
 	int err = 0;
 
 	fcntl(s->stream.fd, F_SETFL, 0);
 	while (s->stream.out_count && !err)
 		err = pcn_stream_send(&s->stream);
-	return err;
 }
 
-/* What it has printed is in the pipes by now; what others print later is not its. */
-static void finish(struct session *s)
+static void put_exit(struct session *s)
 {
-	while (read_output(s, OUTPUT) || read_output(s, ERRORS))
-		if (!pcn_stream_has_room(&s->stream, PART) && flush(s))
-			return;
-	if (flush(s))
-		return;
 	pcn_stream_put_number(&s->stream, PCN_FRAME_EXIT,
 			      WIFSIGNALED(s->status) ? 128 + WTERMSIG(s->status) :
 						       WEXITSTATUS(s->status));
-	flush(s);
 }
 
-/* Nobody wants its output any more. It may tidy up for a second. */
+/* Nobody wants its output any more. All of its group may tidy up for a second. */
 static void end_group(struct session *s)
 {
-	const struct timespec limit = { .tv_sec = 1 };
-	sigset_t child;
+	const struct timespec grace = { .tv_sec = 1 };
 
-	sigemptyset(&child);
-	sigaddset(&child, SIGCHLD);
 	kill(-s->pid, SIGHUP);
 	kill(-s->pid, SIGCONT);
-	sigtimedwait(&child, NULL, &limit);
+	nanosleep(&grace, NULL);
 	/* It was not waited for, so nobody else has its number. */
 	kill(-s->pid, SIGKILL);
 }
@@ -357,38 +381,51 @@ static int receive_args(struct session *s, char ***argv)
 	return *argv ? 0 : EPROTO;
 }
 
+/* It has ended, and all is sent that it has printed. */
+static bool is_done(const struct session *s)
+{
+	return s->ended && s->pipe[OUTPUT] < 0 && s->pipe[ERRORS] < 0 && !s->stream.out_count;
+}
+
 static void run_command(struct session *s)
 {
 	int err = 0;
 
 	pcn_stream_put(&s->stream, PCN_FRAME_STARTED, NULL, 0);
-	while (!err && !s->ended)
+	while (!err && !s->told_to_end && !is_done(s))
 		err = step(s);
-	if (s->ended)
-		finish(s);
-	else
+	if (!s->ended) {
 		end_group(s);
+	} else if (is_done(s)) {
+		put_exit(s);
+		flush(s);
+	}
 }
 
 /* The process of a connection. */
 static _Noreturn void serve(int fd)
 {
+	static const int numbers[] = { SIGCHLD, SIGTERM, SIGINT, SIGHUP };
 	static struct session s;
-	sigset_t child;
+	sigset_t set;
 	char **argv;
+	size_t i;
 	int err;
 
 	s.stream.fd = fd;
-	signal(SIGCHLD, SIG_DFL);
 	signal(SIGPIPE, SIG_IGN);
-	sigemptyset(&child);
-	sigaddset(&child, SIGCHLD);
-	sigprocmask(SIG_BLOCK, &child, NULL);
-	s.signals = signalfd(-1, &child, SFD_CLOEXEC | SFD_NONBLOCK);
+	sigemptyset(&set);
+	for (i = 0; i < ARRAY_SIZE(numbers); i++)
+		if (!pcn_is_ignored(numbers[i]))
+			sigaddset(&set, numbers[i]);
 	alarm(PATIENCE);
-	if (s.signals < 0 || receive_args(&s, &argv))
+	if (receive_args(&s, &argv))
 		exit(PCN_FAILED);
 	alarm(0);
+	sigprocmask(SIG_BLOCK, &set, NULL);
+	s.signals = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+	if (s.signals < 0)
+		exit(PCN_FAILED);
 	err = start_command(&s, argv);
 	if (!err) {
 		fcntl(fd, F_SETFL, O_NONBLOCK);
@@ -452,6 +489,24 @@ static void take_connection(int listener)
 	close(fd);
 }
 
+/* Who started it may have left signals ignored and files open; commands are not to have them. */
+static void inherit_nothing(void)
+{
+	sigset_t none;
+	int fd;
+
+	signal(SIGCHLD, SIG_DFL);
+	signal(SIGALRM, SIG_DFL);
+	sigemptyset(&none);
+	sigprocmask(SIG_SETMASK, &none, NULL);
+	close_range(STDERR_FILENO + 1, ~0U, CLOSE_RANGE_CLOEXEC);
+	/* Pipes of commands must not be where standard streams are. */
+	do {
+		fd = open("/dev/null", O_RDWR | O_CLOEXEC);
+	} while (fd >= 0 && fd <= STDERR_FILENO);
+	close(fd);
+}
+
 /**
  * pcn_cmd_agent() - popcorn agent
  * @c:	the command line
@@ -460,14 +515,10 @@ static void take_connection(int listener)
  */
 int pcn_cmd_agent(const struct pcn_call *c)
 {
-	int fd, listener, home;
+	int listener, home;
 
 	(void)c;
-	/* Pipes of commands must not be where standard streams are. */
-	do {
-		fd = open("/dev/null", O_RDWR);
-	} while (fd >= 0 && fd <= STDERR_FILENO);
-	close(fd);
+	inherit_nothing();
 	listener = listen_for_exec();
 	/* What commands begin with, wherever the agent was started. */
 	home = chdir("/root");

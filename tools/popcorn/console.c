@@ -111,7 +111,8 @@ static void terminal_keep(struct console *c)
 
 	c->is_terminal = isatty(STDIN_FILENO);
 	for (i = 0; i < ARRAY_SIZE(numbers); i++)
-		sigaction(numbers[i], &end, NULL);
+		if (!pcn_is_ignored(numbers[i]))
+			sigaction(numbers[i], &end, NULL);
 	sigaction(SIGWINCH, &resize, NULL);
 	atexit(terminal_usual);
 }
@@ -141,14 +142,9 @@ static int attach(const struct console *c)
 /* Ends the command if there is no device. */
 static void open_device(struct console *c)
 {
-	int fd = open("/dev/popcorn_console", O_RDWR | O_CLOEXEC | O_NONBLOCK);
-
-	/* Not in the place of a standard stream that is closed. */
-	c->fd = fd < 0 ? fd : fcntl(fd, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
-	if (c->fd >= 0) {
-		close(fd);
+	c->fd = pcn_above_streams(open("/dev/popcorn_console", O_RDWR | O_CLOEXEC | O_NONBLOCK));
+	if (c->fd >= 0)
 		return;
-	}
 	if (errno == EACCES || errno == EPERM)
 		exit(pcn_refused(c->to, "console", errno, NULL));
 	pcn_die(PCN_ABSENT, "console: this kernel has no sessions with others (/dev/popcorn_console: %m)");
@@ -223,9 +219,19 @@ static size_t take_char(struct console *c, char typed, char *out)
 	return n;
 }
 
+static bool has_room(const struct console *c)
+{
+	return c->count <= PENDING / 2;
+}
+
+/*
+ * Where there is no room for more, a terminal is read nevertheless, for the escape: what else is
+ * typed there is lost, as on a terminal that takes no more, and a bell says so.
+ */
 static void take_input(struct console *c)
 {
-	char typed[PENDING / 4];
+	bool is_lost = !has_room(c);
+	char typed[PENDING / 4], lost[2];
 	ssize_t got = read(STDIN_FILENO, typed, sizeof(typed)), i;
 
 	if (got < 0 && (errno == EINTR || errno == EAGAIN))
@@ -236,16 +242,18 @@ static void take_input(struct console *c)
 		return;
 	}
 	for (i = 0; i < got && !c->left; i++) {
-		if (c->is_terminal)
-			c->count += take_char(c, typed[i], c->pending + c->count);
-		else
+		if (!c->is_terminal)
 			c->pending[c->count++] = typed[i];
+		else if (!is_lost)
+			c->count += take_char(c, typed[i], c->pending + c->count);
+		else if (take_char(c, typed[i], lost))
+			fputc('\a', stderr);
 	}
 }
 
-static bool has_room(const struct console *c)
+static bool wants_input(const struct console *c)
 {
-	return !c->input_ended && c->count <= PENDING / 2;
+	return !c->input_ended && (c->is_terminal || has_room(c));
 }
 
 /* Returns 0, or an errno: why there is no more. */
@@ -269,7 +277,7 @@ static int converse(struct console *c)
 	while (!err && !c->left) {
 		struct pollfd fds[] = {
 			{ .fd = c->fd, .events = POLLIN | (c->count ? POLLOUT : 0) },
-			{ .fd = has_room(c) ? STDIN_FILENO : -1, .events = POLLIN },
+			{ .fd = wants_input(c) ? STDIN_FILENO : -1, .events = POLLIN },
 		};
 
 		if (poll(fds, ARRAY_SIZE(fds), -1) < 0 && errno != EINTR)
@@ -322,6 +330,8 @@ int pcn_cmd_console(const struct pcn_call *call)
 		if (c.left || err != EHOSTDOWN || !call->stay)
 			break;
 		tell(&c, "down");
+		/* What was typed was for the one that is gone. */
+		c.count = 0;
 		close(c.fd);
 		err = begin(&c, true);
 		if (!err)

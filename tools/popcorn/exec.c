@@ -5,8 +5,10 @@
  * It is run by the agent of that kernel (agent.c), which is told over a socket (frame.h). The
  * standard streams, signals and the exit status are passed on, as if the command ran here.
  *
- * A stream is written to when poll() says so, and as much as a pipe takes then for sure:
- * signals do not wait for those who do not read.
+ * Signals do not wait for those who do not read: a stream is written to when poll() says so, and
+ * where that may block nevertheless, it is opened anew in a way that does not. When the command has
+ * ended and its output is still to be written, the agent answers a signal by closing the
+ * connection, and exec dies of it.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -17,12 +19,16 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/signalfd.h>
+#include <sys/stat.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include "frame.h"
 #include "popcorn.h"
 #include "vsock.h"
+
+/* For how long to wait for the agent to close when all is done */
+#define CLOSE_MS	1000
 
 /**
  * struct session - a command that runs
@@ -31,7 +37,10 @@
  * @credit:	bytes of input that the agent has room for
  * @input_ended: there is no more
  * @written:	bytes of the frame at hand that have been written
+ * @output:	the standard output, and
+ * @errors:	the standard error, as they are written to
  * @signals:	to be passed on; a signalfd
+ * @fatal:	the last one that was and ends most programs, or 0
  * @over:	the command has ended
  * @code:	then: its exit code
  */
@@ -41,7 +50,10 @@ struct session {
 	size_t credit;
 	bool input_ended;
 	size_t written;
+	int output;
+	int errors;
 	int signals;
+	int fatal;
 	bool over;
 	int code;
 };
@@ -108,13 +120,6 @@ static void put_args(struct session *s, char **argv)
 
 /* --- while it runs --- */
 
-static bool is_ignored(int number)
-{
-	struct sigaction now;
-
-	return !sigaction(number, NULL, &now) && now.sa_handler == SIG_IGN;
-}
-
 /* Take the signals that the command is to have, from now on; as with nohup, not all. */
 static void take_signals(struct session *s)
 {
@@ -126,10 +131,10 @@ static void take_signals(struct session *s)
 
 	sigemptyset(&set);
 	for (i = 0; i < ARRAY_SIZE(numbers); i++)
-		if (!is_ignored(numbers[i]))
+		if (!pcn_is_ignored(numbers[i]))
 			sigaddset(&set, numbers[i]);
 	sigprocmask(SIG_BLOCK, &set, NULL);
-	s->signals = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+	s->signals = pcn_above_streams(signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK));
 	if (s->signals < 0)
 		pcn_die(PCN_FAILED, "exec: cannot wait for signals: %m");
 }
@@ -138,8 +143,24 @@ static void pass_signal(struct session *s)
 {
 	struct signalfd_siginfo info;
 
-	if (read(s->signals, &info, sizeof(info)) == sizeof(info))
-		pcn_stream_put_number(&s->stream, PCN_FRAME_SIGNAL, info.ssi_signo);
+	if (read(s->signals, &info, sizeof(info)) != sizeof(info))
+		return;
+	pcn_stream_put_number(&s->stream, PCN_FRAME_SIGNAL, info.ssi_signo);
+	if (info.ssi_signo != SIGUSR1 && info.ssi_signo != SIGUSR2)
+		s->fatal = info.ssi_signo;
+}
+
+/* End as if the signal that was passed on had not been taken. */
+static _Noreturn void die_of(int number)
+{
+	sigset_t set;
+
+	sigemptyset(&set);
+	sigaddset(&set, number);
+	signal(number, SIG_DFL);
+	raise(number);
+	sigprocmask(SIG_UNBLOCK, &set, NULL);
+	exit(128 + number);
 }
 
 static void pass_input(struct session *s)
@@ -163,8 +184,25 @@ static int output_of(const struct session *s, const struct pcn_frame **frame)
 {
 	if (pcn_stream_next(&s->stream, frame) || !*frame)
 		return -1;
-	return (*frame)->type == PCN_FRAME_OUTPUT ? STDOUT_FILENO :
-	       (*frame)->type == PCN_FRAME_ERRORS ? STDERR_FILENO : -1;
+	return (*frame)->type == PCN_FRAME_OUTPUT ? s->output :
+	       (*frame)->type == PCN_FRAME_ERRORS ? s->errors : -1;
+}
+
+/*
+ * A terminal that has room for a byte makes a longer write wait, and so does a pipe that others
+ * write to. What is opened anew does not, and others who have the old one are not concerned.
+ */
+static int open_anew(int fd)
+{
+	char path[32];
+	struct stat st;
+	int fresh;
+
+	if (fstat(fd, &st) || !(S_ISFIFO(st.st_mode) || S_ISCHR(st.st_mode)))
+		return fd;
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+	fresh = pcn_above_streams(open(path, O_WRONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC));
+	return fresh < 0 ? fd : fresh;
 }
 
 /* As much as a pipe takes without blocking. */
@@ -239,8 +277,9 @@ static int step(struct session *s, const char *command)
 	const struct pcn_frame *f;
 	int to = output_of(s, &f), err = 0;
 	struct pollfd fds[] = {
-		{ .fd = s->stream.fd, .events = (to < 0 ? POLLIN : 0) |
-						(s->stream.out_count ? POLLOUT : 0) },
+		{ .fd = to < 0 || s->stream.out_count || s->fatal ? s->stream.fd : -1,
+		  .events = (to < 0 ? POLLIN : 0) | (s->stream.out_count ? POLLOUT : 0) |
+			    (s->fatal ? POLLRDHUP : 0) },
 		{ .fd = wants_input(s) ? STDIN_FILENO : -1, .events = POLLIN },
 		{ .fd = s->signals, .events = POLLIN },
 		{ .fd = to, .events = POLLOUT },
@@ -248,6 +287,8 @@ static int step(struct session *s, const char *command)
 
 	if (poll(fds, ARRAY_SIZE(fds), -1) < 0)
 		return errno == EINTR ? 0 : errno;
+	if (to >= 0 && s->fatal && fds[0].revents & (POLLRDHUP | POLLHUP | POLLERR))
+		die_of(s->fatal);
 	if (fds[3].revents)
 		write_output(s, to, f);
 	if (fds[2].revents && pcn_stream_has_room(&s->stream, sizeof(uint32_t)))
@@ -269,19 +310,32 @@ static int step(struct session *s, const char *command)
  */
 static void await_close(struct session *s)
 {
+	struct pollfd fd = { .fd = s->stream.fd, .events = POLLIN };
 	char byte;
 
-	fcntl(s->stream.fd, F_SETFL, 0);
-	while (recv(s->stream.fd, &byte, 1, 0) > 0)
+	while (poll(&fd, 1, CLOSE_MS) > 0 && recv(s->stream.fd, &byte, 1, 0) > 0)
 		;
 }
 
 /* The connection is broken. Returns the exit code. */
 static int lost(const struct session *s, int err)
 {
+	if (s->fatal && err == EPIPE)
+		die_of(s->fatal);
 	pcn_error("%s: exec: the connection is lost (%s): the kernel or its agent has ended, and the command with it",
 		  pcn_label(s->to), err == EPIPE ? "it was closed" : strerror(err));
 	return PCN_LOST;
+}
+
+/* On this kernel no agent is needed. Returns the exit code if it cannot be executed. */
+static int run_here(char **argv)
+{
+	int err;
+
+	execvp(argv[0], argv);
+	err = errno;
+	pcn_error("exec: cannot execute %s: %s", argv[0], strerror(err));
+	return err == ENOENT ? PCN_NOPROGRAM : PCN_NOEXEC;
 }
 
 /**
@@ -298,8 +352,12 @@ int pcn_cmd_exec(const struct pcn_call *c)
 	s.to = pcn_find_peer("exec", c->argv[0]);
 	if (!s.to)
 		return PCN_UNKNOWN;
+	if (s.to->kid == pcn_self())
+		return run_here(c->argv + 1);
 	if (!*(pcn_read("vsock/rx_late") ?: ""))
 		pcn_die(PCN_ABSENT, "exec: this kernel has no sockets to others (there is no vsock in /sys/kernel/popcorn); it needs CONFIG_POPCORN_VSOCK");
+	s.output = open_anew(STDOUT_FILENO);
+	s.errors = open_anew(STDERR_FILENO);
 	put_args(&s, c->argv + 1);
 	s.stream.fd = connect_to(s.to, c->stay);
 	fcntl(s.stream.fd, F_SETFL, O_NONBLOCK);

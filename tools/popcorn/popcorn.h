@@ -126,6 +126,10 @@ char *pcn_human_size(uint64_t bytes, char *buf, size_t size);
 void *pcn_grow(void *data, size_t size);
 void pcn_write(const char *data, size_t len);
 
+/* program.c: what the command is run with */
+bool pcn_is_ignored(int number);
+int pcn_above_streams(int fd);
+
 /* table.c: tables on the terminal, and strings in JSON */
 
 /**

@@ -15,7 +15,7 @@
 
 /* Ports that clients are bound to: no server of ours has one of them. */
 #define FIRST_SOURCE	512
-#define LAST_SOURCE	(PCN_AGENT_PORT - 1)
+#define SOURCES		(PCN_AGENT_PORT - FIRST_SOURCE)
 
 /* Between two attempts to connect to a kernel that is to come */
 #define AGAIN_MS	200
@@ -46,39 +46,34 @@ static void close_keeping_errno(int fd)
 	errno = err;
 }
 
-/* Not in the place of a standard stream that is closed. Returns -1 with errno if there is none. */
-static int new_socket(void)
-{
-	int fd = socket(AF_VSOCK, SOCK_STREAM | SOCK_CLOEXEC, 0), high;
-
-	if (fd < 0 || fd > STDERR_FILENO)
-		return fd;
-	high = fcntl(fd, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
-	close_keeping_errno(fd);
-	return high;
-}
-
-/* A socket on a port that is root's. Returns -1 with errno if there is none. */
+/*
+ * A socket on a port that is root's. Returns -1 with errno if there is none. What is still under
+ * way for a connection that was broken off, a reset, must not meet the next one from the same
+ * port; so processes take the ports in turn, by their numbers.
+ */
 static int privileged_socket(void)
 {
-	unsigned int port = LAST_SOURCE;
-	int fd = new_socket();
+	unsigned int first = getpid(), i;
+	int fd = pcn_above_streams(socket(AF_VSOCK, SOCK_STREAM | SOCK_CLOEXEC, 0));
 
 	if (fd < 0)
 		return fd;
-	while (!bind_to(fd, port)) {
-		if (errno == EADDRINUSE && port-- > FIRST_SOURCE)
-			continue;
-		close_keeping_errno(fd);
-		return -1;
+	for (i = 0; i < SOURCES; i++) {
+		if (bind_to(fd, FIRST_SOURCE + (first + i) % SOURCES))
+			return fd;
+		if (errno != EADDRINUSE)
+			break;
 	}
-	return fd;
+	close_keeping_errno(fd);
+	return -1;
 }
 
 /* Is the error that what is waited for is still to come? */
 static bool may_come(int err, enum pcn_wait_for wait)
 {
 	switch (err) {
+	case EINTR:
+		return true;
 	case EHOSTUNREACH:
 	case ETIMEDOUT:
 		return wait != PCN_WAIT_NOT;
@@ -127,7 +122,7 @@ int pcn_vsock_connect(int kid, unsigned int port, enum pcn_wait_for wait)
  */
 int pcn_vsock_listen(unsigned int port, int backlog)
 {
-	int fd = new_socket();
+	int fd = pcn_above_streams(socket(AF_VSOCK, SOCK_STREAM | SOCK_CLOEXEC, 0));
 
 	if (fd < 0)
 		return fd;
@@ -144,7 +139,8 @@ static bool is_kernel(unsigned int cid)
 
 /*
  * Was it root of a kernel of this machine who connected? A virtual machine may have the
- * address of a kernel, but it does not call this kernel by such an address.
+ * address of a kernel, but it does not call this kernel by such an address. On this kernel itself
+ * such a port does not take root, but only CAP_NET_BIND_SERVICE.
  */
 static bool is_trusted(int fd, const struct sockaddr_vm *from)
 {
@@ -154,14 +150,13 @@ static bool is_trusted(int fd, const struct sockaddr_vm *from)
 	if (from->svm_port >= PCN_PRIVILEGED ||
 	    getsockname(fd, (struct sockaddr *)&to, &size))
 		return false;
-	return from->svm_cid == VMADDR_CID_LOCAL ||
-	       (is_kernel(from->svm_cid) && is_kernel(to.svm_cid));
+	return is_kernel(from->svm_cid) && from->svm_cid != to.svm_cid && is_kernel(to.svm_cid);
 }
 
 /**
  * pcn_vsock_accept() - accept a connection of root of a kernel of this machine
  * @listener:	of pcn_vsock_listen()
- * @kid:	the kernel; -1: any, also this one
+ * @kid:	the kernel; -1: any but this one
  *
  * Others' connections are closed.
  *

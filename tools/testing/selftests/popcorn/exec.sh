@@ -59,6 +59,49 @@ streams_apart()
 		seq 50000 | cmp - /tmp/out && seq 50001 90000 | cmp - /tmp/err
 }
 
+# The last of the output is in the pipe when the command ends.
+slow_reader()
+{
+	local n
+
+	for n in 1 2 3; do
+		[ "$(on 1 head -c 2097152 /dev/zero | slowly | wc -c)" = 2097152 ] || return
+	done
+}
+
+slowly()
+{
+	while dd bs=32768 count=1 iflag=fullblock 2>/dev/null >/tmp/piece && [ -s /tmp/piece ]; do
+		cat /tmp/piece
+		usleep 5000
+	done
+}
+
+late_reader()
+{
+	[ "$(on 1 head -c 600000 /dev/zero | { sleep 1; wc -c; })" = 600000 ]
+}
+
+# As a program of this kernel would that blocks.
+rest_is_given_up()
+{
+	local pid reader
+
+	rm -f /tmp/fifo
+	mkfifo /tmp/fifo
+	sleep 1000 </tmp/fifo &
+	reader=$!
+	popcorn exec 1 sh -c 'head -c 250000 /dev/zero; touch /tmp/over' >/tmp/fifo &
+	pid=$!
+	await 20 on 1 test -e /tmp/over && sleep 1 && kill -TERM $pid && wait $pid
+	[ $? = 143 ] && kill $reader
+}
+
+closed_input()
+{
+	timeout 20 popcorn exec 1 cat <&- >/tmp/out && [ ! -s /tmp/out ]
+}
+
 # A command that reads nothing does not keep a signal from reaching it.
 signalled()
 {
@@ -113,6 +156,34 @@ not()
 sleeps_there()
 {
 	on 1 ps -o args | grep -q ^/tmp/bin/sleep
+}
+
+# The one who asked is killed. The command dies of the hangup, and what it has started takes its
+# time.
+group_tidies_up()
+{
+	local pid
+
+	popcorn exec 1 sh -c 'rm -f /tmp/tidy; sh -c "trap \"usleep 300000; touch /tmp/tidy; exit\" HUP
+		echo ready; while :; do usleep 10000; done"; true' >/tmp/out 2>/tmp/err &
+	pid=$!
+	await 20 grep -q ready /tmp/out && kill -KILL $pid && await 20 on 1 test -e /tmp/tidy
+}
+
+# The process of the agent that the command belongs to ends, by each of two signals.
+session_is_ended()
+{
+	local pid signal
+
+	for signal in TERM KILL; do
+		popcorn exec 1 sh -c 'echo $PPID; trap "" HUP; exec /tmp/bin/sleep 1000' \
+			>/tmp/out 2>/tmp/err &
+		pid=$!
+		await 20 [ -s /tmp/out ] && await 20 sleeps_there &&
+			on 1 kill -$signal "$(cat /tmp/out)" || return
+		wait $pid
+		[ $? = 255 ] && await 20 not sleeps_there || return
+	done
 }
 
 # What a command leaves behind on purpose stays.
@@ -185,7 +256,6 @@ many_at_once()
 	return $status
 }
 
-# From the same port each time.
 many_in_turn()
 {
 	local n
@@ -221,6 +291,10 @@ check "10 MiB of output" large_output
 check "10 MiB of input" large_input
 check "10 MiB to and fro" to_and_fro
 check "output and errors apart" streams_apart
+check "output that is read more slowly than it comes" slow_reader
+check "and by one who begins late" late_reader
+check "a signal ends who cannot write the rest" rest_is_given_up
+check "who has no input has none" closed_input
 check "output that nobody reads any more" eval 'on 1 yes | head -n 1 >/tmp/out; on 1 true'
 check "a signal is passed on" signalled
 check "an interrupt ends it" interrupted
@@ -229,6 +303,8 @@ check "and does not hold it by its output" holder_does_not_hold
 check "30 at once" many_at_once
 check "100 in turn" many_in_turn
 check "the one who asked is killed: the command ends" asker_is_killed
+check "all of its group may tidy up" group_tidies_up
+check "the agent's process is ended: so is the command" session_is_ended
 check "a user is refused" user_is_refused
 check "so is a port that users may have" stranger_is_refused
 check "the kernel is killed" kernel_is_killed
