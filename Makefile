@@ -46,6 +46,7 @@ bench: build
 	@scripts/bench
 	@scripts/bench-light
 	@scripts/bench-messages
+	@scripts/bench-ways
 	@scripts/bench-programs
 	@scripts/bench-tax
 

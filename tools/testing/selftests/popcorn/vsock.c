@@ -12,7 +12,7 @@
  *	vsock refused TYPE KID PORT	nobody listens there
  *	vsock bind PORT			may this program have that port?
  *	vsock rate TYPE KID PORT BYTES	how fast are they sent, with a server that discards them?
- *	vsock pair BYTES		and through a pair of Unix sockets, to another process?
+ *	vsock pair BYTES		and from CPU 0 to CPU 1, through a pair of Unix sockets?
  *
  * TYPE is stream or seqpacket. What is sent is a sequence of numbers that both sides know, so a
  * byte that is lost, doubled or changed is found. Exit status: 0 all came as it was sent.
@@ -21,6 +21,7 @@
 #include <errno.h>
 #include <linux/vm_sockets.h>
 #include <poll.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -280,6 +281,16 @@ static void measure(int fd, uint64_t bytes)
 	printf("vsock: %.1f MiB/s\n", bytes / 1048576.0 / s);
 }
 
+static void stay_on(int cpu)
+{
+	cpu_set_t set;
+
+	CPU_ZERO(&set);
+	CPU_SET(cpu, &set);
+	if (sched_setaffinity(0, sizeof(set), &set))
+		die("sched_setaffinity");
+}
+
 static void pair(uint64_t bytes)
 {
 	int fd[2];
@@ -287,10 +298,12 @@ static void pair(uint64_t bytes)
 	if (socketpair(AF_UNIX, SOCK_STREAM, 0, fd))
 		die("socketpair");
 	if (!fork()) {
+		stay_on(1);
 		close(fd[0]);
 		discard(fd[1], bytes);
 		_exit(0);
 	}
+	stay_on(0);
 	close(fd[1]);
 	measure(fd[0], bytes);
 }
