@@ -2,7 +2,8 @@
 /*
  * Unit tests with peers that are made of memory: what a peer can pin that does not
  * read, what one that starves costs others, what finds no room, what is received in
- * place, and replies that are not what was asked for. They need a machine that is not divided, whose poll nobody else runs.
+ * place, replies that are not what was asked for, and blocks that are fewer than rings.
+ * They need a machine that is not divided, whose poll nobody else runs.
  */
 #include <kunit/static_stub.h>
 #include <kunit/test.h>
@@ -28,6 +29,9 @@
 #define TYPE_NEVER	62
 #define TYPE_SLEEPS	63
 #define ANSWER_SIZE	4096
+/* A ring that is too small for an answer, and a block that holds two of them. */
+#define SMALL_BASE	2048
+#define SMALL_BLOCK	8256
 /* What a peer may have charged, give or take a handler's run. */
 #define HELD_BACK	(SZ_1M + 2 * (ANSWER_SIZE + sizeof(struct pcn_spilled)))
 
@@ -68,17 +72,21 @@ static void *zeroed(struct kunit *test, size_t size)
 
 static void make_port(struct kunit *test, struct peer *p, unsigned int channel)
 {
-	struct pcn_ring_shared *out = zeroed(test, sizeof(*out) + RING_SIZE);
-	struct pcn_ring_shared *in = zeroed(test, sizeof(*in) + RING_SIZE);
+	struct pcn_ring_shared *out = zeroed(test, sizeof(*out));
+	struct pcn_ring_shared *in = zeroed(test, sizeof(*in));
+	struct pcn_ring_space there = {
+		.base = zeroed(test, RING_SIZE), .base_size = RING_SIZE,
+	}, back = there;
 	struct pcn_port *port = &p->link.port[channel];
 	u32 limit = pcn_msg_limit(channel);
 
-	pcn_port_init(port);
+	back.base = zeroed(test, RING_SIZE);
+	pcn_port_init(port, p->link.kid * PCN_CHANNELS + channel);
 	port->tx_error = 0;
-	pcn_ring_init(&port->tx, out, RING_SIZE, limit);
-	pcn_ring_init(&p->to[channel], out, RING_SIZE, limit);
-	pcn_ring_init(&port->rx, in, RING_SIZE, limit);
-	pcn_ring_init(&p->from[channel], in, RING_SIZE, limit);
+	pcn_ring_init(&port->tx, out, &there, limit);
+	pcn_ring_init(&p->to[channel], out, &there, limit);
+	pcn_ring_init(&port->rx, in, &back, limit);
+	pcn_ring_init(&p->from[channel], in, &back, limit);
 }
 
 static void forget_peer(void *peer)
@@ -315,6 +323,13 @@ static void each_ring_has_its_turn(struct kunit *test)
 }
 
 static u8 tried[ANSWER_SIZE];
+
+static int tries_to(unsigned int kid, u32 length)
+{
+	struct kvec part = { tried, length };
+
+	return pcn_msg_try(kid, PCN_COHERENCY, TYPE_TRIED, &part, 1);
+}
 
 static int tries_parts(const struct kvec *parts, unsigned int n)
 {
@@ -571,6 +586,123 @@ static void a_late_answer_does_not_reach_the_next_life(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, reads(p, PCN_COHERENCY), 1);
 }
 
+/* A pool of one block, for what is sent to two peers. */
+static void new_small_peers(struct kunit *test, struct peer *p[2])
+{
+	struct pcn_ring_space space = {
+		.pool = zeroed(test, SMALL_BLOCK), .blocks = 1, .block_size = SMALL_BLOCK,
+		.base_size = SMALL_BASE,
+	};
+	const u32 limit = pcn_msg_limit(PCN_COHERENCY);
+	struct pcn_ring *tx;
+	unsigned int i;
+
+	pcn_blocks_init(1);
+	for (i = 0; i < 2; i++) {
+		p[i] = new_peer(test, i ? OTHER : PEER);
+		space.base = zeroed(test, SMALL_BASE);
+		tx = &p[i]->link.port[PCN_COHERENCY].tx;
+		pcn_ring_init(tx, tx->shared, &space, limit);
+		pcn_ring_init(&p[i]->to[PCN_COHERENCY], tx->shared, &space, limit);
+	}
+}
+
+static void a_long_message_waits_for_a_block(struct kunit *test)
+{
+	struct peer *p[2];
+	struct pcn_port *other;
+
+	new_small_peers(test, p);
+	other = &p[1]->link.port[PCN_COHERENCY];
+	KUNIT_EXPECT_EQ(test, tries_to(PEER, ANSWER_SIZE), 0);
+	KUNIT_EXPECT_EQ(test, tries_to(OTHER, ANSWER_SIZE), -EAGAIN);
+	KUNIT_EXPECT_GT(test, other->stats.tx_block_waits, 0);
+	/* Short messages have room of their own. */
+	KUNIT_EXPECT_EQ(test, pcn_msg_post(OTHER, PCN_COHERENCY, TYPE_ANSWERED, tried, 64), 0);
+	KUNIT_EXPECT_EQ(test, reads(p[1], PCN_COHERENCY), 1);
+	/* The ring with the block takes nothing more until it is empty. */
+	look();
+	KUNIT_EXPECT_EQ(test, rooms, 0);
+	KUNIT_EXPECT_EQ(test, tries_to(PEER, 8), -EAGAIN);
+	KUNIT_EXPECT_TRUE(test, pcn_ring_room_is_awaited(&p[0]->to[PCN_COHERENCY]));
+	KUNIT_EXPECT_EQ(test, reads(p[0], PCN_COHERENCY), 1);
+	look();
+	KUNIT_EXPECT_EQ(test, rooms, 2);
+	KUNIT_EXPECT_EQ(test, tries_to(PEER, 8), 0);
+	KUNIT_EXPECT_EQ(test, tries_to(OTHER, ANSWER_SIZE), 0);
+	KUNIT_EXPECT_EQ(test, reads(p[0], PCN_COHERENCY), 1);
+	KUNIT_EXPECT_EQ(test, reads(p[1], PCN_COHERENCY), 1);
+	look();
+	KUNIT_EXPECT_PTR_EQ(test, broken, NULL);
+	KUNIT_EXPECT_TRUE(test, bitmap_empty(pcn_ports_waiting,
+					     PCN_KERNELS_MAX * PCN_CHANNELS));
+}
+
+static void a_block_that_waits_for_a_dead_peer_is_free(struct kunit *test)
+{
+	struct pcn_msg_header h;
+	struct peer *p[2];
+
+	new_small_peers(test, p);
+	KUNIT_EXPECT_EQ(test, tries_to(PEER, ANSWER_SIZE), 0);
+	KUNIT_EXPECT_TRUE(test, pcn_ring_peek(&p[0]->to[PCN_COHERENCY], &h));
+	KUNIT_EXPECT_EQ(test, tries_to(OTHER, ANSWER_SIZE), -EAGAIN);
+	look();
+	KUNIT_EXPECT_EQ(test, rooms, 0);
+	pcn_port_close(&p[0]->link.port[PCN_COHERENCY], -EPROTO);
+	look();
+	KUNIT_EXPECT_EQ(test, rooms, 1);
+	KUNIT_EXPECT_EQ(test, tries_to(OTHER, ANSWER_SIZE), 0);
+	/* It was not dead, but slow: what it reads now is no message. */
+	KUNIT_EXPECT_FALSE(test, pcn_ring_take(&p[0]->to[PCN_COHERENCY], &h, NULL));
+}
+
+static void a_block_that_is_not_used_goes_on(struct kunit *test)
+{
+	struct peer *p[2];
+
+	new_small_peers(test, p);
+	KUNIT_EXPECT_EQ(test, tries_to(PEER, ANSWER_SIZE), 0);
+	KUNIT_EXPECT_EQ(test, tries_to(OTHER, ANSWER_SIZE), -EAGAIN);
+	KUNIT_EXPECT_EQ(test, reads(p[0], PCN_COHERENCY), 1);
+	look();
+	KUNIT_EXPECT_EQ(test, rooms, 1);
+	/* The other one was called, and does not try again. */
+	KUNIT_EXPECT_EQ(test, tries_to(PEER, ANSWER_SIZE), -EAGAIN);
+	p[1]->link.port[PCN_COHERENCY].called_at = jiffies - 2;
+	look();
+	look();
+	KUNIT_EXPECT_EQ(test, rooms, 2);
+	KUNIT_EXPECT_EQ(test, tries_to(PEER, ANSWER_SIZE), 0);
+}
+
+static void a_ring_that_is_full_grows(struct kunit *test)
+{
+	const unsigned int few = SMALL_BASE / pcn_ring_record_size(64);
+	struct peer *p[2];
+	unsigned int n;
+
+	new_small_peers(test, p);
+	for (n = 0; !tries_to(PEER, 64); n++)
+		;
+	KUNIT_EXPECT_EQ(test, n, few);
+	KUNIT_EXPECT_EQ(test, reads(p[0], PCN_COHERENCY), few);
+	look();
+	KUNIT_EXPECT_EQ(test, rooms, 1);
+	for (n = 0; !tries_to(PEER, 64); n++)
+		;
+	KUNIT_EXPECT_EQ(test, n, SMALL_BLOCK / pcn_ring_record_size(64));
+	KUNIT_EXPECT_EQ(test, p[0]->link.port[PCN_COHERENCY].stats.tx_blocks, 1);
+	/* It has the only one, but what fits the base does not wait for one. */
+	for (n = 0; !tries_to(OTHER, 64); n++)
+		;
+	KUNIT_EXPECT_EQ(test, n, few);
+	KUNIT_EXPECT_EQ(test, p[1]->link.port[PCN_COHERENCY].stats.tx_block_waits, 0);
+	KUNIT_EXPECT_EQ(test, reads(p[1], PCN_COHERENCY), few);
+	look();
+	KUNIT_EXPECT_EQ(test, rooms, 2);
+}
+
 static int init(struct kunit *test)
 {
 	struct pcn_poll_group *group = &pcn_poll_groups[PCN_POLL_THREAD];
@@ -607,6 +739,7 @@ static void leave(struct kunit *test)
 	for (i = 0; i < ARRAY_SIZE(types); i++)
 		pcn_msg_unregister(&types[i]);
 	timer_delete_sync(&pcn_poll_groups[PCN_POLL_THREAD].retry);
+	pcn_blocks_init(0);
 }
 
 static struct kunit_case cases[] = {
@@ -625,6 +758,10 @@ static struct kunit_case cases[] = {
 	KUNIT_CASE(replies_are_those_of_a_life),
 	KUNIT_CASE(a_status_is_an_errno),
 	KUNIT_CASE(a_late_answer_does_not_reach_the_next_life),
+	KUNIT_CASE(a_long_message_waits_for_a_block),
+	KUNIT_CASE(a_block_that_waits_for_a_dead_peer_is_free),
+	KUNIT_CASE(a_block_that_is_not_used_goes_on),
+	KUNIT_CASE(a_ring_that_is_full_grows),
 	{}
 };
 

@@ -12,6 +12,9 @@
  * are looked at all the same. A type that receives into memory of its own may choose to
  * drop the message instead if it has none.
  *
+ * A message that turns out to be none when it is taken, since its producer has died and
+ * begun anew, is dropped, and so is its link (ring.c).
+ *
  * A header that is not of its link breaks the link: a peer that talks nonsense harms
  * nobody but itself.
  */
@@ -44,14 +47,19 @@ static size_t deferred_size(u32 length)
 	return struct_size_t(struct deferred, payload, length);
 }
 
+static void drop_deferred(struct deferred *d)
+{
+	atomic_long_sub(deferred_size(d->msg.length),
+			&pcn_links[d->msg.kid]->deferred);
+	kfree(d);
+}
+
 static void run_deferred(struct work_struct *work)
 {
 	struct deferred *d = container_of(work, struct deferred, work);
 
 	d->type->handle(&d->msg);
-	atomic_long_sub(deferred_size(d->msg.length),
-			&pcn_links[d->msg.kid]->deferred);
-	kfree(d);
+	drop_deferred(d);
 }
 
 static struct pcn_message message_of(struct pcn_link *link,
@@ -98,7 +106,10 @@ static bool poll_defer(struct pcn_link *link, struct pcn_port *port,
 	INIT_WORK(&d->work, run_deferred);
 	d->type = type;
 	d->msg = message_of(link, h, d->payload);
-	pcn_ring_take(&port->rx, h, d->payload);
+	if (!pcn_ring_take(&port->rx, h, d->payload)) {
+		drop_deferred(d);
+		return true;
+	}
 	queue_work(link->handlers, &d->work);
 	return true;
 }
@@ -108,8 +119,9 @@ static void poll_refuse(struct pcn_link *link, struct pcn_port *port,
 {
 	struct pcn_message msg = message_of(link, h, NULL);
 
+	if (!pcn_ring_take(&port->rx, h, NULL))
+		return;
 	port->stats.rx_unknown++;
-	pcn_ring_take(&port->rx, h, NULL);
 	/* What is beyond the table cannot have been sent by pcn_msg_call(). */
 	if (h->request && h->type < PCN_TYPES)
 		pcn_msg_reply(&msg, -EOPNOTSUPP, NULL, 0);
@@ -120,14 +132,15 @@ static bool poll_receive(struct pcn_link *link, struct pcn_port *port,
 			 const struct pcn_msg_header *h, const struct pcn_msg_type *type)
 {
 	struct pcn_message msg = message_of(link, h, NULL);
+	bool taken;
 
 	msg.payload = type->buffer(&msg);
 	if (IS_ERR(msg.payload))
 		return false;
-	pcn_ring_take(&port->rx, h, msg.payload);
+	taken = pcn_ring_take(&port->rx, h, msg.payload);
 	if (!msg.payload)
 		port->stats.rx_dropped++;
-	else if (READ_ONCE(link->fault))
+	else if (!taken || READ_ONCE(link->fault))
 		type->discard(&msg);
 	else
 		type->handle(&msg);
@@ -166,8 +179,8 @@ static bool poll_deliver(struct pcn_poll_group *group, struct pcn_link *link,
 	if (type->buffer)
 		return poll_receive(link, port, h, type);
 	msg = message_of(link, h, group->buffer);
-	pcn_ring_take(&port->rx, h, group->buffer);
-	type->handle(&msg);
+	if (pcn_ring_take(&port->rx, h, group->buffer))
+		type->handle(&msg);
 	return true;
 }
 
@@ -179,7 +192,18 @@ static void port_starve(struct pcn_poll_group *group, struct pcn_port *port)
 {
 	group->stats.starved++;
 	WRITE_ONCE(port->starved, true);
-	/* If the timer is found pending, it has not come to this port yet. */
+	pcn_poll_look_later(group);
+}
+
+/**
+ * pcn_poll_look_later - have a group polled in a tick
+ * @group:	the group
+ *
+ * Context: the group's poll.
+ */
+void pcn_poll_look_later(struct pcn_poll_group *group)
+{
+	/* If the timer is found pending, it has not come to what the caller has written. */
 	smp_mb();
 	if (!timer_pending(&group->retry))
 		mod_timer(&group->retry, jiffies + 1);
@@ -198,7 +222,7 @@ void pcn_poll_end_starving(struct timer_list *timer)
 	struct pcn_link *link;
 	unsigned int i;
 
-	/* Not pending any more, then this: pairs with the barrier in port_starve(). */
+	/* Not pending any more, then this: pairs with the barrier in pcn_poll_look_later(). */
 	smp_mb();
 	for_each_link(link, i)
 		for (channel = group->first; channel <= group->last; channel++)
@@ -246,6 +270,10 @@ bool pcn_poll_message(struct pcn_poll_group *group, struct pcn_link *link,
 		port_starve(group, port);
 		return false;
 	}
+	if (port->rx.fault) {
+		pcn_link_error(link, pcn_ring_fault_name(port->rx.fault));
+		return false;
+	}
 	port->stats.rx_messages++;
 	port->stats.rx_bytes += h.length;
 	trace_pcn_msg_receive(link->kid, channel, h.type, h.length, h.request);
@@ -277,9 +305,8 @@ void pcn_poll_drop(struct pcn_link *link)
 
 	for (i = 0; i < PCN_CHANNELS; i++) {
 		port = &link->port[i];
-		while (pcn_ring_peek(&port->rx, &h)) {
-			pcn_ring_take(&port->rx, &h, NULL);
+		while (pcn_ring_peek(&port->rx, &h) &&
+		       pcn_ring_take(&port->rx, &h, NULL))
 			port->stats.rx_late++;
-		}
 	}
 }

@@ -8,9 +8,10 @@
  * contract).
  *
  * All groups have the same interrupt. It looks itself which of them it is for: a group
- * whose bell is not armed is being polled, and one without anything to do sleeps on, with
- * its bell armed anew. A group that is woken has its bell disarmed, so that there is one
- * interrupt per sleep.
+ * whose bell is not armed is being polled, and one that nobody has called sleeps on. Of a
+ * group that was called, the rings of those that have called it are looked at, and no
+ * others: a machine may have 64 kernels. If there is nothing to do, its bell is armed anew.
+ * A group that is woken has its bell disarmed, so that there is one interrupt per sleep.
  *
  * A task that the interrupt finds in user mode polls the thread's group before it goes on,
  * and the thread is not woken: task_poll.c.
@@ -51,6 +52,19 @@ static bool port_has_messages(const struct pcn_port *port)
 	return !READ_ONCE(port->starved) && pcn_ring_has_news(&port->rx);
 }
 
+static bool link_has_messages(const struct pcn_poll_group *group,
+			      const struct pcn_link *link)
+{
+	enum pcn_channel channel;
+
+	if (!pcn_poll_may_look(group, link))
+		return false;
+	for (channel = group->first; channel <= group->last; channel++)
+		if (port_has_messages(&link->port[channel]))
+			return true;
+	return false;
+}
+
 /**
  * pcn_poll_has_messages - has a message come?
  * @group:	the group whose channels are looked at
@@ -61,17 +75,12 @@ static bool port_has_messages(const struct pcn_port *port)
  */
 bool pcn_poll_has_messages(const struct pcn_poll_group *group)
 {
-	enum pcn_channel channel;
 	struct pcn_link *link;
 	unsigned int i;
 
-	for_each_link(link, i) {
-		if (!pcn_poll_may_look(group, link))
-			continue;
-		for (channel = group->first; channel <= group->last; channel++)
-			if (port_has_messages(&link->port[channel]))
-				return true;
-	}
+	for_each_link(link, i)
+		if (link_has_messages(group, link))
+			return true;
 	return false;
 }
 
@@ -164,6 +173,12 @@ bool pcn_poll_arm_bell(struct pcn_poll_group *group)
 
 /* --- being woken --- */
 
+/* Unit tests run where nobody polls. */
+static bool is_polled(const struct pcn_poll_group *group)
+{
+	return group->id == PCN_POLL_SOFTIRQ ? !!group->napi.dev : !!READ_ONCE(group->task);
+}
+
 static void poll_kick(struct pcn_poll_group *group)
 {
 	if (group->id == PCN_POLL_SOFTIRQ) {
@@ -188,12 +203,56 @@ void pcn_poll_kick(enum pcn_poll_group_id id)
 	local_bh_enable();
 }
 
-/* If the group sleeps and there is nothing for it, the bell stays armed. */
+/**
+ * pcn_poll_kick_hardirq - have a group polled
+ * @id:	the group
+ *
+ * Context: hard interrupt.
+ */
+void pcn_poll_kick_hardirq(enum pcn_poll_group_id id)
+{
+	if (is_polled(&pcn_poll_groups[id]))
+		poll_kick(&pcn_poll_groups[id]);
+}
+
+/* Which kernels have rung for this arming of the bell? */
+static u64 callers_of(const struct pcn_poll_group *group, u64 number)
+{
+	struct pcn_link *link;
+	u64 callers = 0;
+	unsigned int i;
+
+	for_each_link(link, i)
+		if (pcn_bell_was_called(group->bell, i, number))
+			callers |= BIT_ULL(i);
+	return callers;
+}
+
+static bool has_work_of(const struct pcn_poll_group *group, u64 callers)
+{
+	unsigned int kid;
+
+	for_each_kernel(kid, callers)
+		if (link_has_messages(group, pcn_links[kid]))
+			return true;
+	return has_waiting(group);
+}
+
+/*
+ * If the group sleeps and nobody has called it, or there is nothing for it, the bell stays
+ * armed. Whoever rings has called before, so a call that is not seen here has an interrupt
+ * of its own.
+ */
 static void ring_group(struct pcn_poll_group *group)
 {
-	if (!READ_ONCE(group->bell->armed))
+	u64 number = READ_ONCE(group->bell->armed), callers;
+
+	if (!number)
 		return;
-	if (!has_work(group)) {
+	callers = callers_of(group, number);
+	if (!callers)
+		return;
+	if (!has_work_of(group, callers)) {
 		arm_bell(group);
 		if (!has_work(group))
 			return;

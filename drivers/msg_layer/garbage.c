@@ -5,8 +5,8 @@
  *
  *	kid=<kid> count=<n> seed=<n>
  *		so many times one of the words that this kernel may write for that peer
- *		(indices, headers and data of its rings, the lives that its lanes name,
- *		its bells) gets a value that is wrong in an interesting way, and the
+ *		(indices, headers, places and data of its rings, the lives that its
+ *		lanes name, its bells and calls) gets a value that is wrong in an interesting way, and the
  *		peer is rung;
  *	window count=<n> seed=<n>
  *		the same with the words that it may write for the primary: its control
@@ -77,12 +77,15 @@ static void spoil_word(struct rnd_state *random, u64 *word)
 /* A word of the record that the peer will read next, or of any other one. */
 static void spoil_data(struct rnd_state *random, struct pcn_ring *ring)
 {
-	u64 at = READ_ONCE(ring->shared->tail);
+	u64 left = READ_ONCE(ring->head) - READ_ONCE(ring->shared->tail);
+	u64 size = READ_ONCE(ring->size), at = READ_ONCE(ring->at) + size - left;
 
 	if (prandom_u32_state(random) % 2)
 		at = prandom_u32_state(random);
 	at += 8 * (prandom_u32_state(random) % 4);
-	spoil_word(random, (u64 *)(ring->shared->data + (at & ring->mask & ~7ULL)));
+	/* The ring may move at any time: this is a word of one of its places. */
+	spoil_word(random, (u64 *)(READ_ONCE(ring->data) +
+				   (at % ring->space.base_size & ~7ULL)));
 }
 
 static void spoil_something(struct rnd_state *random, struct pcn_link *link)
@@ -92,7 +95,9 @@ static void spoil_something(struct rnd_state *random, struct pcn_link *link)
 	struct pcn_endpoint *self = (void *)link->endpoint +
 		((s64)pcn_self() - link->kid) * PCN_ENDPOINT_SIZE;
 
-	switch ((r >> 8) % 16) {
+	/* So that it looks at the lane. */
+	WRITE_ONCE(link->endpoint->link_calls[pcn_self()], r);
+	switch ((r >> 8) % 18) {
 	case 0:
 		spoil_word(random, &link->out->from_pair);
 		break;
@@ -100,7 +105,13 @@ static void spoil_something(struct rnd_state *random, struct pcn_link *link)
 		spoil_word(random, &link->in->to_pair);
 		break;
 	case 2:
-		spoil_word(random, &self->group[r & 1].bell.armed);
+		spoil_word(random, &self->bell[r & 1].armed);
+		break;
+	case 16:
+		spoil_word(random, &port->tx.shared->place);
+		break;
+	case 17:
+		WRITE_ONCE(link->endpoint->bell[r & 1].calls[pcn_self()], r >> 16);
 		break;
 	case 3 ... 6:
 		spoil_word(random, &port->tx.shared->head);

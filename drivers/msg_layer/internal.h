@@ -5,6 +5,7 @@
  *   ring.c	rings and bells in the window (also built in user space)
  *   link.c	links to peers: coming, going, breaking
  *   send.c	what goes out: rings, waiting for room, spills
+ *   block.c	larger room for the rings that need it
  *   poll.c	what comes in: the groups of channels, and what polls each
  *   doorbell.c	when a group sleeps, and what wakes it
  *   linger.c	how long to look for more before sleeping
@@ -26,6 +27,7 @@
  *				is held while waiting, and only by senders
  *   pcn_port.tx_lock		a spinlock, taken with interrupts off: a producer's
  *				side of a ring, and its spill
+ *   pool.lock (block.c)	a spinlock: who has which block
  *   pending's xa_lock (request.c)
  *
  * Nothing else is held while waiting for a message or for room.
@@ -53,6 +55,8 @@
  * @tx_spills:	messages that had to wait in local memory
  * @tx_failed:	messages that were accepted, and lost since the peer went away
  * @tx_full:	times that pcn_msg_try() found no room
+ * @tx_blocks:	times that the ring got a block
+ * @tx_block_waits: times that a message needed one, and there was none
  * @rx_messages: messages taken out of the ring
  * @rx_bytes:	their payload
  * @rx_doorbells: interrupts sent because the peer waited for room
@@ -73,6 +77,8 @@ struct pcn_port_stats {
 	u64	tx_spills;
 	u64	tx_failed;
 	u64	tx_full;
+	u64	tx_blocks;
+	u64	tx_block_waits;
 	u64	rx_messages;
 	u64	rx_bytes;
 	u64	rx_doorbells;
@@ -86,8 +92,12 @@ struct pcn_port_stats {
 /** PCN_WANTED_NONE - no sender waits for room */
 #define PCN_WANTED_NONE		U32_MAX
 
+/** PCN_BLOCKS_MAX - blocks of a kernel, at most */
+#define PCN_BLOCKS_MAX		(PCN_BLOCK_CHANNELS * (PCN_KERNELS_MAX - 1))
+
 /**
  * struct pcn_port - one channel of a link
+ * @number:	kid * PCN_CHANNELS + channel
  * @senders:	held by the one sender that waits for room
  * @tx_lock:	protects what is marked (tx)
  * @tx_error:	0, or what a send fails with (tx)
@@ -99,12 +109,15 @@ struct pcn_port_stats {
  * @wanted:	bytes of payload that it has, or PCN_WANTED_NONE (tx)
  * @tried:	types that pcn_msg_try() had no room for, and that wait for it, as bits (tx)
  * @tried_length: bytes of the longest payload of these (tx)
+ * @used:	something went into the ring since it got its block (tx)
+ * @called_at:	jiffies when types were last called for room (tx)
  * @called:	the type that is called first when there is room again; the poll's
  * @rx:		the consumer's side of the ring from the peer; the poll's
  * @starved:	there was no memory for the next message: do not look for a while
  * @stats:	counters
  */
 struct pcn_port {
+	unsigned int		number;
 	struct mutex		senders;
 	spinlock_t		tx_lock;
 	int			tx_error;
@@ -116,6 +129,8 @@ struct pcn_port {
 	u32			wanted;
 	u64			tried;
 	u32			tried_length;
+	bool			used;
+	unsigned long		called_at;
 	unsigned int		called;
 	struct pcn_ring		rx;
 	bool			starved;
@@ -140,11 +155,14 @@ enum pcn_link_state {
  * @apicid:	physical APIC id that takes the peer's doorbell
  * @endpoint:	the peer's, in the window
  * @rung:	per group of channels, for which arming of its bell it was rung
+ * @called:	what the peer has called last for its lanes; the doorbell's
  * @charged:	per group: bytes of spilled messages, whatever their destination, that
  *		handlers of this peer's messages have sent
  * @deferred:	bytes of its messages that wait for handlers that may sleep
  * @out:	head of the lane to the peer
  * @in:		head of the lane from the peer
+ * @out_space:	per channel, where the data of its ring to the peer may be
+ * @in_space:	per channel, the same of the ring from the peer
  * @work:	brings @state to what the roster says
  * @handlers:	an ordered workqueue for handlers that may sleep
  * @port:	one per channel
@@ -159,10 +177,13 @@ struct pcn_link {
 	u32			apicid;
 	struct pcn_endpoint	*endpoint;
 	u64			rung[PCN_POLL_GROUPS];
+	u32			called;
 	atomic_long_t		charged[PCN_POLL_GROUPS];
 	atomic_long_t		deferred;
 	struct pcn_lane		*out;
 	struct pcn_lane		*in;
+	struct pcn_ring_space	out_space[PCN_CHANNELS];
+	struct pcn_ring_space	in_space[PCN_CHANNELS];
 	struct work_struct	work;
 	struct workqueue_struct	*handlers;
 	struct pcn_port		port[PCN_CHANNELS];
@@ -284,7 +305,7 @@ const char *pcn_link_state_name(enum pcn_link_state state);
 void pcn_links_doorbell(void);
 
 /* send.c */
-void pcn_port_init(struct pcn_port *port);
+void pcn_port_init(struct pcn_port *port, unsigned int number);
 void pcn_port_close(struct pcn_port *port, int error);
 bool pcn_port_flush(struct pcn_link *link, enum pcn_channel channel);
 int pcn_send_init(void);
@@ -299,6 +320,13 @@ void pcn_ring_doorbell(struct pcn_link *link, enum pcn_poll_group_id id,
 bool pcn_link_is_held_back(const struct pcn_link *link, enum pcn_poll_group_id id);
 extern size_t pcn_peer_bytes_max;
 extern DECLARE_BITMAP(pcn_ports_waiting, PCN_KERNELS_MAX * PCN_CHANNELS);
+
+/* block.c */
+void pcn_blocks_init(unsigned int blocks);
+int pcn_block_get(unsigned int port, bool wait);
+void pcn_block_put(unsigned int port);
+bool pcn_block_is_to_go(unsigned int port);
+bool pcn_block_rest(unsigned int port);
 
 /* poll.c */
 int pcn_poll_init_group(struct pcn_poll_group *group, struct pcn_endpoint *self);
@@ -316,6 +344,7 @@ bool pcn_poll_has_room_news(const struct pcn_poll_group *group);
 bool pcn_poll_flush_ports(const struct pcn_poll_group *group);
 bool pcn_poll_arm_bell(struct pcn_poll_group *group);
 void pcn_poll_kick(enum pcn_poll_group_id id);
+void pcn_poll_kick_hardirq(enum pcn_poll_group_id id);
 void pcn_poll_on_doorbell(void);
 
 /* linger.c */
@@ -324,6 +353,7 @@ bool pcn_poll_linger(struct pcn_poll_group *group, u64 limit_ns);
 /* deliver.c */
 bool pcn_poll_message(struct pcn_poll_group *group, struct pcn_link *link,
 		      enum pcn_channel channel);
+void pcn_poll_look_later(struct pcn_poll_group *group);
 void pcn_poll_end_starving(struct timer_list *timer);
 void pcn_poll_drop(struct pcn_link *link);
 

@@ -36,11 +36,13 @@
 #include "internal.h"
 
 /* What a handler may rely on of other kernels' services: part of the ABI hash. */
-#define SERVICES_VERSION	10
+#define SERVICES_VERSION	11
 
 struct pcn_link *pcn_links[PCN_KERNELS_MAX];
 
 static struct workqueue_struct *links_wq __ro_after_init;
+/* This kernel's. */
+static struct pcn_endpoint *self __ro_after_init;
 
 static DEFINE_MUTEX(notifiers_lock);
 static LIST_HEAD(watches);
@@ -226,26 +228,28 @@ static u64 pair_in(const struct pcn_link *link)
 	return PCN_PAIR(link->generation, pcn_life());
 }
 
-static struct pcn_ring_shared *ring_in(struct pcn_lane *lane,
-				       enum pcn_channel channel)
-{
-	return (void *)lane + pcn_ring_offset(&pcn_facts()->layout, channel) -
-	       sizeof(struct pcn_ring_shared);
-}
-
 static void reset_port(struct pcn_link *link, enum pcn_channel channel)
 {
-	struct pcn_ring_shared *out = ring_in(link->out, channel);
-	struct pcn_ring_shared *in = ring_in(link->in, channel);
-	u64 size = 1ULL << pcn_facts()->layout.ring_order[channel];
+	struct pcn_ring_shared *out = &link->out->ring[channel];
+	struct pcn_ring_shared *in = &link->in->ring[channel];
 	struct pcn_port *port = &link->port[channel];
 	u32 limit = pcn_msg_limit(channel);
 
 	WRITE_ONCE(out->head, 0);
 	WRITE_ONCE(out->waiting, 0);
+	WRITE_ONCE(out->place, PCN_RING_PLACE(PCN_RING_BASE, 0));
 	WRITE_ONCE(in->tail, 0);
-	pcn_ring_init(&port->tx, out, size, limit);
-	pcn_ring_init(&port->rx, in, size, limit);
+	pcn_ring_init(&port->tx, out, &link->out_space[channel], limit);
+	pcn_ring_init(&port->rx, in, &link->in_space[channel], limit);
+}
+
+/* Ring since this side of the lanes was begun anew or closed: see wants_look() there. */
+static void ring_link(struct pcn_link *link, bool closed)
+{
+	/* What it is called for comes first. */
+	virt_store_release(&link->endpoint->link_calls[pcn_self()],
+			   PCN_LINK_CALL(pcn_life(), closed));
+	pcn_arch_doorbell(link->apicid);
 }
 
 /* Reset this side's part of both lanes, and say for which lives that was. */
@@ -264,7 +268,7 @@ static void link_begin_life(struct pcn_link *link, u32 generation)
 	/* See above. */
 	virt_store_release(&link->in->to_pair, pair_in(link));
 	/* It may be waiting for this, or is told by the roster. */
-	pcn_arch_doorbell(link->apicid);
+	ring_link(link, false);
 }
 
 /* Has the peer begun anew, for the same two lives? */
@@ -326,7 +330,7 @@ static void close_link(struct pcn_link *link, int error,
 	/* First: what follows may take as long as a handler does. */
 	say_closed(link);
 	if (state == PCN_LINK_BROKEN)
-		pcn_arch_doorbell(link->apicid);
+		ring_link(link, true);
 	for (channel = 0; channel < PCN_CHANNELS; channel++)
 		pcn_port_close(&link->port[channel], error);
 	pcn_requests_fail(link->kid, error);
@@ -416,20 +420,19 @@ static void hear_verdict(struct work_struct *work)
 static DECLARE_WORK(verdict_work, hear_verdict);
 
 /*
- * Has a link to follow what its peer has done? It may be at it: the lives that are
- * compared may then be of two links, and the work item is queued for nothing.
+ * Has a link to follow what its peer has done? A peer calls when it has begun the lanes
+ * anew or closed them, and what it calls differs between the two and from life to life. If
+ * it has called before this side has begun, this side finds out when it does.
  */
-static bool wants_look(const struct pcn_link *link)
+static bool wants_look(struct pcn_link *link)
 {
-	switch (READ_ONCE(link->state)) {
-	case PCN_LINK_OPENING:
-		return true;
-	case PCN_LINK_UP:
-		return READ_ONCE(link->in->from_pair) !=
-		       PCN_PAIR(READ_ONCE(link->generation), pcn_life());
-	default:
+	/* Pairs with the release in ring_link() of the peer. */
+	u32 call = virt_load_acquire(&self->link_calls[link->kid]);
+
+	if (call == link->called)
 		return false;
-	}
+	link->called = call;
+	return true;
 }
 
 /**
@@ -448,7 +451,7 @@ void pcn_links_doorbell(void)
 	if (seq != seen && pcn_is_secondary())
 		queue_work(links_wq, &verdict_work);
 	for_each_link(link, i)
-		if (seq != seen || wants_look(link))
+		if (wants_look(link) || seq != seen)
 			queue_work(links_wq, &link->work);
 	seen = seq;
 }
@@ -471,7 +474,7 @@ static u64 __init abi_hash(void)
 		PCN_WINDOW_VERSION, PCN_MSG_VERSION, SERVICES_VERSION,
 		sizeof(struct pcn_msg_header), sizeof(struct pcn_ring_shared),
 		PCN_RING_ALIGN, sizeof(struct pcn_endpoint),
-		sizeof(struct pcn_lane), PCN_LANE_HEAD, PCN_RING_HEAD,
+		sizeof(struct pcn_lane), PCN_BLOCK_SIZE,
 		PCN_CHANNELS, PCN_TYPES,
 		pcn_msg_limit(PCN_CONTROL), pcn_msg_limit(PCN_COHERENCY),
 		pcn_msg_limit(PCN_NETWORK), pcn_msg_limit(PCN_TTY),
@@ -481,21 +484,56 @@ static u64 __init abi_hash(void)
 	return hash_fnv1a(facts, sizeof(facts)) ^ abi_salt;
 }
 
-/* The layout is the primary's word; rings must hold what may be sent. */
+/* Rings of these channels may get a block. */
+static bool __init may_have_blocks(enum pcn_channel channel)
+{
+	return channel == PCN_COHERENCY || channel == PCN_NETWORK;
+}
+
+/*
+ * The layout is the primary's word; bases must hold what may be sent, with a block what is
+ * longer.
+ */
 static bool __init rings_are_large_enough(void)
 {
+	const struct pcn_window_layout *l = &pcn_facts()->layout;
 	enum pcn_channel channel;
 
 	for (channel = 0; channel < PCN_CHANNELS; channel++)
-		if (pcn_ring_record_size(pcn_msg_limit(channel)) >
-		    1ULL << pcn_facts()->layout.ring_order[channel])
+		if (!may_have_blocks(channel) &&
+		    pcn_ring_record_size(pcn_msg_limit(channel)) > l->base)
 			return false;
-	return true;
+	return pcn_ring_record_size(PCN_HANDLER_PAYLOAD) <= l->base && l->pool;
 }
 
 static u32 __init kernel_rank(unsigned int kid)
 {
 	return hweight64(pcn_facts()->present & (BIT_ULL(kid) - 1));
+}
+
+static struct pcn_ring_space __init ring_space(unsigned int from, unsigned int to,
+					       enum pcn_channel channel)
+{
+	const struct pcn_window_layout *l = &pcn_facts()->layout;
+	u32 rank = kernel_rank(from);
+
+	return (struct pcn_ring_space) {
+		.base = (void *)pcn_window() +
+			pcn_base_offset(l, rank, kernel_rank(to), channel),
+		.base_size = l->base,
+		.pool = (void *)pcn_window() + pcn_pool_offset(l, rank),
+		.blocks = may_have_blocks(channel) ? pcn_pool_blocks(l, rank) : 0,
+		.block_size = PCN_BLOCK_SIZE,
+	};
+}
+
+static void __init make_port(struct pcn_link *link, enum pcn_channel channel)
+{
+	link->out_space[channel] = ring_space(pcn_self(), link->kid, channel);
+	link->in_space[channel] = ring_space(link->kid, pcn_self(), channel);
+	pcn_port_init(&link->port[channel], link->kid * PCN_CHANNELS + channel);
+	/* What an earlier life of this kernel has put into a block is going to be lost. */
+	WRITE_ONCE(link->out->ring[channel].place, PCN_RING_CLOSED);
 }
 
 static int __init make_link(unsigned int kid)
@@ -515,7 +553,7 @@ static int __init make_link(unsigned int kid)
 	link->in = window + pcn_lane_offset(l, kernel_rank(kid), kernel_rank(pcn_self()));
 	INIT_WORK(&link->work, follow_roster);
 	for (channel = 0; channel < PCN_CHANNELS; channel++)
-		pcn_port_init(&link->port[channel]);
+		make_port(link, channel);
 	pcn_links[kid] = link;
 	return 0;
 }
@@ -528,11 +566,14 @@ static int __init make_links(void)
 	for (kid = 0; kid < pcn_facts()->layout.areas && !err; kid++)
 		if (kid != pcn_self() && pcn_facts()->present & BIT_ULL(kid))
 			err = make_link(kid);
+	/* All rings are closed before a block is used: see pcn_ring_close(). */
+	virt_wmb();
+	pcn_blocks_init(pcn_pool_blocks(&pcn_facts()->layout, kernel_rank(pcn_self())));
 	return err;
 }
 
 /* From here on others may begin to talk to this kernel. */
-static void __init endpoint_check_in(struct pcn_endpoint *self)
+static void __init endpoint_check_in(void)
 {
 	u64 abi = abi_hash();
 
@@ -547,7 +588,6 @@ static void __init endpoint_check_in(struct pcn_endpoint *self)
 
 static int __init pcn_msg_init(void)
 {
-	struct pcn_endpoint *self;
 	int err = -EINVAL;
 
 	if (!pcn_machine_is_shared() || !pcn_window())
@@ -565,7 +605,7 @@ static int __init pcn_msg_init(void)
 			err = pcn_link_stats_init();
 		if (!err) {
 			pcn_requests_init();
-			endpoint_check_in(self);
+			endpoint_check_in();
 			return 0;
 		}
 	}

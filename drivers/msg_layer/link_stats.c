@@ -100,6 +100,8 @@ static struct attribute *_name##_attrs[] = {				\
 	PORT_COUNTER(_channel, tx_spills),				\
 	PORT_COUNTER(_channel, tx_failed),				\
 	PORT_COUNTER(_channel, tx_full),				\
+	PORT_COUNTER(_channel, tx_blocks),				\
+	PORT_COUNTER(_channel, tx_block_waits),				\
 	PORT_COUNTER(_channel, rx_messages),				\
 	PORT_COUNTER(_channel, rx_bytes),				\
 	PORT_COUNTER(_channel, rx_doorbells),				\
@@ -148,7 +150,7 @@ POLL_GROUP(softirq, PCN_POLL_SOFTIRQ);
 static_assert(PCN_POLL_GROUPS == 2);
 
 /* If these fail, a counter was added that has no file yet. */
-static_assert(sizeof(struct pcn_port_stats) == 15 * sizeof(u64));
+static_assert(sizeof(struct pcn_port_stats) == 17 * sizeof(u64));
 static_assert(sizeof(struct pcn_poll_stats) == 6 * sizeof(u64));
 
 static ssize_t state_show(struct kobject *kobj, struct kobj_attribute *attr,

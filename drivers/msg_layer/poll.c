@@ -97,7 +97,7 @@ static void offer_room(struct pcn_poll_group *group, struct pcn_link *link,
 {
 	const struct pcn_ring *rx = &port->rx;
 
-	if (rx->head - rx->tail <= (rx->mask + 1) / 2 &&
+	if (rx->head - rx->tail <= rx->size / 2 &&
 	    pcn_ring_room_is_awaited(rx))
 		pcn_ring_doorbell(link, group->id, &port->stats.rx_doorbells);
 }
@@ -258,7 +258,7 @@ int pcn_poll_init_group(struct pcn_poll_group *group, struct pcn_endpoint *self)
 {
 	mutex_init(&group->poll_lock);
 	timer_setup(&group->retry, pcn_poll_end_starving, 0);
-	group->bell = &self->group[group->id].bell;
+	group->bell = &self->bell[group->id];
 	group->buffer = vmalloc(SZ_64K);
 	return group->buffer ? 0 : -ENOMEM;
 }

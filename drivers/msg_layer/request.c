@@ -281,7 +281,7 @@ void pcn_request_reply(struct pcn_link *link, struct pcn_port *port,
 		       const struct pcn_msg_header *header)
 {
 	struct request *r = claim_request_for(header, link->kid);
-	bool fits;
+	bool fits, taken;
 
 	if (!r) {
 		port->stats.rx_orphans++;
@@ -289,9 +289,9 @@ void pcn_request_reply(struct pcn_link *link, struct pcn_port *port,
 		return;
 	}
 	fits = header->length <= r->room;
-	pcn_ring_take(&port->rx, header, fits ? r->reply : NULL);
+	taken = pcn_ring_take(&port->rx, header, fits ? r->reply : NULL);
 	r->length = header->length;
-	r->status = fits ? header->status : -EMSGSIZE;
+	r->status = !taken ? -EHOSTDOWN : fits ? header->status : -EMSGSIZE;
 	/* A peer may write anything, but callers test for errors by the sign. */
 	if (r->status > 0 || r->status < -MAX_ERRNO)
 		r->status = -EBADMSG;

@@ -15,6 +15,21 @@
  * pcn_bell_is_needed() and pcn_bell_arm(). The pattern is that of store
  * buffering (tools/memory-model, SB+fencembonceonces), and of NAPI between
  * napi_complete_done() and a driver's "is the ring empty".
+ *
+ * A producer that rings says so in its word of the bell first, so that the consumer need
+ * not look at the rings of those that have not. It is the number that the producer has
+ * seen. If the consumer has armed the bell with another one meanwhile, the producer's word
+ * is out of date, but then the consumer has looked once more after that, and by the
+ * argument above has seen the message.
+ *
+ * The producer may move the data between the ring's base and blocks of its pool, when the
+ * ring is empty by what the consumer says. The word @place does not change between the
+ * release of @head that publishes a record and the release of @tail that takes it, so a
+ * consumer that reads it between the two reads what belongs to the record. A block that a
+ * ring has left is used for other rings at once: the consumer's copies have been made. Only
+ * a producer that ends a link, or dies, does not wait for that. It writes @place before it
+ * or its next life uses any block; a consumer reads @place once more when it has copied a
+ * record, and does not believe the copy if it has changed.
  */
 #ifdef __KERNEL__
 #include <linux/build_bug.h>
@@ -33,7 +48,10 @@ static_assert(offsetof(struct pcn_msg_header, flags) == 12);
 static_assert(offsetof(struct pcn_msg_header, sequence) == 16);
 static_assert(offsetof(struct pcn_ring_shared, waiting) == 8);
 static_assert(offsetof(struct pcn_ring_shared, tail) == 64);
-static_assert(offsetof(struct pcn_ring_shared, data) == 128);
+static_assert(offsetof(struct pcn_ring_shared, place) == 128);
+static_assert(sizeof(struct pcn_ring_shared) == 192);
+static_assert(offsetof(struct pcn_bell, calls) == 64);
+static_assert(sizeof(struct pcn_bell) == 128);
 
 static const char * const fault_names[PCN_RING_FAULT_MAX] = {
 	[PCN_RING_OK]		= "ok",
@@ -42,6 +60,7 @@ static const char * const fault_names[PCN_RING_FAULT_MAX] = {
 	[PCN_RING_BAD_VERSION]	= "header of another version",
 	[PCN_RING_BAD_LENGTH]	= "length out of range",
 	[PCN_RING_BAD_SEQUENCE]	= "message out of sequence",
+	[PCN_RING_BAD_PLACE]	= "data in no place, or taken away",
 };
 
 /**
@@ -56,23 +75,39 @@ const char *pcn_ring_fault_name(enum pcn_ring_fault fault)
 	return fault < PCN_RING_FAULT_MAX ? fault_names[fault] : "?";
 }
 
+/* A new place begins at its start. */
+static void use_place(struct pcn_ring *ring, u64 word, u32 place)
+{
+	ring->place = word;
+	ring->at = 0;
+	if (place == PCN_RING_BASE) {
+		ring->data = ring->space.base;
+		ring->size = ring->space.base_size;
+	} else {
+		ring->data = ring->space.pool + (place - 1) * ring->space.block_size;
+		ring->size = ring->space.block_size;
+	}
+}
+
 /**
  * pcn_ring_init - begin to use a ring, as producer or as consumer
  * @ring:	this side's view of it
- * @shared:	the ring, zeroed before either side uses it
- * @size:	bytes of data, a power of two
- * @limit:	largest payload, bytes; its record fits the ring
+ * @shared:	its head, zeroed before either side uses it
+ * @space:	where its data may be; at first it is at the base
+ * @limit:	largest payload, bytes; its record fits one of the places
  *
  * Context: any.
  */
 void pcn_ring_init(struct pcn_ring *ring, struct pcn_ring_shared *shared,
-		   u64 size, u32 limit)
+		   const struct pcn_ring_space *space, u32 limit)
 {
 	*ring = (struct pcn_ring) {
 		.shared = shared,
-		.mask = size - 1,
+		.space = *space,
+		.goal = PCN_RING_BASE,
 		.limit = limit,
 	};
+	use_place(ring, PCN_RING_PLACE(PCN_RING_BASE, 0), PCN_RING_BASE);
 }
 
 /**
@@ -95,22 +130,91 @@ static bool break_ring(struct pcn_ring *ring, enum pcn_ring_fault fault)
 	return false;
 }
 
-static void ring_copy_in(struct pcn_ring *ring, u64 at, const void *from, u64 count)
+/* The offset in the data that is @count bytes, at most its size, after this side's own. */
+static u64 offset_after(const struct pcn_ring *ring, u64 count)
 {
-	u64 offset = at & ring->mask;
-	u64 first = min_t(u64, count, ring->mask + 1 - offset);
+	u64 offset = ring->at + count;
 
-	memcpy(ring->shared->data + offset, from, first);
-	memcpy(ring->shared->data, from + first, count - first);
+	return offset < ring->size ? offset : offset - ring->size;
 }
 
-static void ring_copy_out(struct pcn_ring *ring, u64 at, void *to, u64 count)
+static void ring_copy_in(struct pcn_ring *ring, u64 after, const void *from, u64 count)
 {
-	u64 offset = at & ring->mask;
-	u64 first = min_t(u64, count, ring->mask + 1 - offset);
+	u64 offset = offset_after(ring, after);
+	u64 first = min_t(u64, count, ring->size - offset);
 
-	memcpy(to, ring->shared->data + offset, first);
-	memcpy(to + first, ring->shared->data, count - first);
+	memcpy(ring->data + offset, from, first);
+	memcpy(ring->data, from + first, count - first);
+}
+
+static void ring_copy_out(struct pcn_ring *ring, u64 after, void *to, u64 count)
+{
+	u64 offset = offset_after(ring, after);
+	u64 first = min_t(u64, count, ring->size - offset);
+
+	memcpy(to, ring->data + offset, first);
+	memcpy(to + first, ring->data, count - first);
+}
+
+static u32 place_of(u64 word)
+{
+	return word & 0xffff;
+}
+
+/**
+ * pcn_ring_is_at_base - is the data at the ring's base?
+ * @ring:	the ring
+ *
+ * Context: any; calls for one ring must not overlap.
+ */
+bool pcn_ring_is_at_base(const struct pcn_ring *ring)
+{
+	return place_of(ring->place) == PCN_RING_BASE;
+}
+
+/**
+ * pcn_ring_move - have the data somewhere else
+ * @ring:	the ring; the caller is its producer
+ * @place:	PCN_RING_BASE, or the number of a block that no other ring uses, plus one
+ *
+ * It moves as soon as it is found empty. Until then there is no room.
+ *
+ * Context: any; calls for one ring must not overlap.
+ */
+void pcn_ring_move(struct pcn_ring *ring, u32 place)
+{
+	ring->goal = place;
+}
+
+/**
+ * pcn_ring_close - the consumer is not to believe any more what it reads
+ * @ring:	the ring; the caller is its producer, and puts nothing into it any more
+ *
+ * When this returns, the ring's block may be used for others.
+ *
+ * Context: any; calls for one ring must not overlap.
+ */
+void pcn_ring_close(struct pcn_ring *ring)
+{
+	WRITE_ONCE(ring->shared->place, PCN_RING_CLOSED);
+	/* Say so before others write there: pairs with the barrier in pcn_ring_take(). */
+	virt_wmb();
+}
+
+static void finish_move(struct pcn_ring *ring)
+{
+	u64 moves = (ring->place >> 16) + 1;
+
+	use_place(ring, PCN_RING_PLACE(ring->goal, moves), ring->goal);
+	/* Published with the head of the next record. */
+	WRITE_ONCE(ring->shared->place, ring->place);
+}
+
+/* By what the producer knows of the consumer. */
+static bool fits(const struct pcn_ring *ring, u64 size)
+{
+	return place_of(ring->place) == ring->goal &&
+	       ring->head - ring->tail + size <= ring->size;
 }
 
 /* Is there room for @size bytes? Looks at the consumer only if it has to. */
@@ -118,7 +222,7 @@ static bool has_room(struct pcn_ring *ring, u64 size)
 {
 	u64 tail;
 
-	if (ring->head - ring->tail + size <= ring->mask + 1)
+	if (fits(ring, size))
 		return true;
 	/* Pairs with the release in pcn_ring_take(): the bytes are free. */
 	tail = virt_load_acquire(&ring->shared->tail);
@@ -126,15 +230,17 @@ static bool has_room(struct pcn_ring *ring, u64 size)
 	    tail % PCN_RING_ALIGN)
 		return break_ring(ring, PCN_RING_BAD_TAIL);
 	WRITE_ONCE(ring->tail, tail);
-	return ring->head - ring->tail + size <= ring->mask + 1;
+	if (tail == ring->head && place_of(ring->place) != ring->goal)
+		finish_move(ring);
+	return fits(ring, size);
 }
 
-static void ring_copy_parts(struct pcn_ring *ring, u64 at, const struct kvec *parts,
+static void ring_copy_parts(struct pcn_ring *ring, u64 after, const struct kvec *parts,
 			    unsigned int n)
 {
 	for (; n; n--, parts++) {
-		ring_copy_in(ring, at, parts->iov_base, parts->iov_len);
-		at += parts->iov_len;
+		ring_copy_in(ring, after, parts->iov_base, parts->iov_len);
+		after += parts->iov_len;
 	}
 }
 
@@ -160,8 +266,9 @@ bool pcn_ring_put_parts(struct pcn_ring *ring, const struct pcn_msg_header *head
 		return false;
 	copy.version = PCN_MSG_VERSION;
 	copy.sequence = ring->sequence++;
-	ring_copy_in(ring, ring->head, &copy, sizeof(copy));
-	ring_copy_parts(ring, ring->head + sizeof(copy), parts, n);
+	ring_copy_in(ring, 0, &copy, sizeof(copy));
+	ring_copy_parts(ring, sizeof(copy), parts, n);
+	ring->at = offset_after(ring, size);
 	ring->head += size;
 	/* Pairs with the acquire in look_at_head(): the record is complete. */
 	virt_store_release(&ring->shared->head, ring->head);
@@ -185,6 +292,19 @@ bool pcn_ring_put(struct pcn_ring *ring, const struct pcn_msg_header *header,
 	return pcn_ring_put_parts(ring, header, &part, 1);
 }
 
+/* Learn where the records are that have come. False if nowhere. */
+static bool look_at_place(struct pcn_ring *ring)
+{
+	u64 word = READ_ONCE(ring->shared->place);
+
+	if (word == ring->place)
+		return true;
+	if (place_of(word) > ring->space.blocks)
+		return break_ring(ring, PCN_RING_BAD_PLACE);
+	use_place(ring, word, place_of(word));
+	return true;
+}
+
 /* Learn how far the producer is. False if nothing is there. */
 static bool look_at_head(struct pcn_ring *ring)
 {
@@ -196,11 +316,15 @@ static bool look_at_head(struct pcn_ring *ring)
 		return true;
 	/* Pairs with the release in pcn_ring_put_parts(). */
 	head = virt_load_acquire(&ring->shared->head);
-	if (head < ring->head || head - ring->tail > ring->mask + 1 ||
+	if (head == ring->head)
+		return false;
+	if (!look_at_place(ring))
+		return false;
+	if (head < ring->head || head - ring->tail > ring->size ||
 	    head % PCN_RING_ALIGN)
 		return break_ring(ring, PCN_RING_BAD_HEAD);
 	ring->head = head;
-	return ring->head != ring->tail;
+	return true;
 }
 
 /**
@@ -243,7 +367,7 @@ bool pcn_ring_peek(struct pcn_ring *ring, struct pcn_msg_header *header)
 
 	if (!look_at_head(ring))
 		return false;
-	ring_copy_out(ring, ring->tail, header, sizeof(*header));
+	ring_copy_out(ring, 0, header, sizeof(*header));
 	/* Only the copy is looked at: the compiler must not read again. */
 	barrier();
 	fault = ring_header_fault(ring, header);
@@ -257,18 +381,25 @@ bool pcn_ring_peek(struct pcn_ring *ring, struct pcn_msg_header *header)
  * @payload:	receives @header->length bytes; NULL: drop them
  *
  * Context: any; calls for one ring must not overlap.
+ * Return: true; false when the producer's life or the link is over, and the message may be
+ * no message: the ring is broken.
  */
-void pcn_ring_take(struct pcn_ring *ring, const struct pcn_msg_header *header,
+bool pcn_ring_take(struct pcn_ring *ring, const struct pcn_msg_header *header,
 		   void *payload)
 {
 	if (payload)
-		ring_copy_out(ring, ring->tail + sizeof(*header), payload,
-			      header->length);
+		ring_copy_out(ring, sizeof(*header), payload, header->length);
+	/* Copy before looking: pairs with the barrier in pcn_ring_close(). */
+	virt_rmb();
+	if (!pcn_ring_is_at_base(ring) && READ_ONCE(ring->shared->place) != ring->place)
+		return break_ring(ring, PCN_RING_BAD_PLACE);
+	ring->at = offset_after(ring, pcn_ring_record_size(header->length));
 	ring->sequence++;
 	WRITE_ONCE(ring->tail,
 		   ring->tail + pcn_ring_record_size(header->length));
 	/* Pairs with the acquire in has_room(): the copy is made. */
 	virt_store_release(&ring->shared->tail, ring->tail);
+	return true;
 }
 
 /**
@@ -357,6 +488,36 @@ u64 pcn_bell_is_needed(const struct pcn_bell *bell)
 	/* Publish before looking: pairs with the barrier in pcn_bell_arm(). */
 	virt_mb();
 	return READ_ONCE(bell->armed);
+}
+
+/**
+ * pcn_bell_call - say who rings
+ * @bell:	the consumer's
+ * @self:	kid of the caller, a producer
+ * @number:	what pcn_bell_is_needed() has returned
+ *
+ * To be followed by the interrupt, before which the store has to be visible.
+ *
+ * Context: any.
+ */
+void pcn_bell_call(struct pcn_bell *bell, unsigned int self, u64 number)
+{
+	WRITE_ONCE(bell->calls[self], (u8)number);
+}
+
+/**
+ * pcn_bell_was_called - has a producer rung for this number?
+ * @bell:	the caller's own
+ * @kid:	the producer
+ * @number:	what the bell is armed with
+ *
+ * Context: any.
+ * Return: true also if it has done so for an earlier number with the same low byte, which
+ * costs a look.
+ */
+bool pcn_bell_was_called(const struct pcn_bell *bell, unsigned int kid, u64 number)
+{
+	return READ_ONCE(bell->calls[kid]) == (u8)number;
 }
 
 /**

@@ -10,6 +10,10 @@
  * producer waits, so that the consumer rings when it has made room, and the poll
  * moves the spill, wakes the sender or calls the types.
  *
+ * A ring that is full, or a message that is longer than the ring's base, gets a block if
+ * there is one (block.c). A message that waits for a block waits as for room, and a port that
+ * has one, while others wait, lets its ring run empty and gives it back.
+ *
  * A handler's messages must not fail for want of memory: what it sends may be
  * half of a protocol's step. Before each run of a handler the poll makes sure
  * that there is a reserve for all that it may send, and leaves the message in
@@ -47,6 +51,7 @@
 #include <linux/bitmap.h>
 #include <linux/bitops.h>
 #include <linux/errno.h>
+#include <linux/jiffies.h>
 #include <linux/mm.h>
 #include <linux/sched/signal.h>
 #include <linux/slab.h>
@@ -76,11 +81,13 @@ DECLARE_BITMAP(pcn_ports_waiting, PCN_KERNELS_MAX * PCN_CHANNELS);
 /**
  * pcn_port_init - make a port that nothing can be sent to yet
  * @port:	the port
+ * @number:	kid * PCN_CHANNELS + channel
  *
  * Context: any.
  */
-void pcn_port_init(struct pcn_port *port)
+void pcn_port_init(struct pcn_port *port, unsigned int number)
 {
+	port->number = number;
 	mutex_init(&port->senders);
 	spin_lock_init(&port->tx_lock);
 	port->wanted = PCN_WANTED_NONE;
@@ -173,6 +180,8 @@ void pcn_port_close(struct pcn_port *port, int error)
 	port->tried = 0;
 	list_splice_init(&port->spill, &lost);
 	wake_sender(port);
+	pcn_ring_close(&port->tx);
+	pcn_block_put(port->number);
 	spin_unlock_irqrestore(&port->tx_lock, flags);
 	list_for_each_entry_safe(s, next, &lost, node)
 		groups |= free_spilled(s);
@@ -185,13 +194,65 @@ static void count_sent(struct pcn_port *port, const struct pcn_msg_header *h)
 	port->stats.tx_bytes += h->length;
 }
 
+/* If others wait for a block, the one that this port has used, and has left, is theirs. */
+static void port_yield_left(struct pcn_port *port)
+{
+	lockdep_assert_held(&port->tx_lock);
+	if (port->used && pcn_ring_is_at_base(&port->tx) && pcn_block_is_to_go(port->number))
+		pcn_block_put(port->number);
+}
+
+/*
+ * Have the ring move to a block, if there is one. A message that does not fit the base
+ * waits for one. False: stay at the base, or where the ring is already.
+ */
+static bool port_grow(struct pcn_port *port, u32 length)
+{
+	struct pcn_ring *ring = &port->tx;
+	bool wait = pcn_ring_record_size(length) > ring->space.base_size;
+	int block;
+
+	lockdep_assert_held(&port->tx_lock);
+	if (!ring->space.blocks || !pcn_ring_is_at_base(ring) || ring->goal != PCN_RING_BASE)
+		return false;
+	port_yield_left(port);
+	block = pcn_block_get(port->number, wait);
+	if (block < 0) {
+		port->stats.tx_block_waits += wait;
+		return false;
+	}
+	port->stats.tx_blocks++;
+	port->used = false;
+	pcn_ring_move(ring, block + 1);
+	return true;
+}
+
+/* Ask the consumer to ring when there is room; true if there is some by now. */
+static bool port_await_room(struct pcn_port *port, u32 length)
+{
+	return pcn_ring_await_room(&port->tx, length) ||
+	       (port_grow(port, length) && pcn_ring_await_room(&port->tx, length));
+}
+
+static bool port_put_once(struct pcn_port *port, const struct pcn_msg_header *header,
+			  const struct kvec *parts, unsigned int n)
+{
+	if (!pcn_ring_put_parts(&port->tx, header, parts, n))
+		return false;
+	if (port->tx.goal != PCN_RING_BASE)
+		port->used = true;
+	return true;
+}
+
 /* -EAGAIN: no room. */
 static int port_put(struct pcn_link *link, struct pcn_port *port,
 		    const struct pcn_msg_header *header, const struct kvec *parts,
 		    unsigned int n)
 {
 	lockdep_assert_held(&port->tx_lock);
-	if (pcn_ring_put_parts(&port->tx, header, parts, n)) {
+	if (port_put_once(port, header, parts, n) ||
+	    (!port->tx.fault && port_grow(port, header->length) &&
+	     port_put_once(port, header, parts, n))) {
 		count_sent(port, header);
 		return 0;
 	}
@@ -223,8 +284,8 @@ static int port_put_or_await(struct pcn_link *link, struct pcn_port *port,
 
 	if (err != -EAGAIN)
 		return err;
-	set_bit(link->kid * PCN_CHANNELS + header->channel, pcn_ports_waiting);
-	if (pcn_ring_await_room(&port->tx, header->length))
+	set_bit(port->number, pcn_ports_waiting);
+	if (port_await_room(port, header->length))
 		err = port_try_put(link, port, header, parts, n);
 	return err;
 }
@@ -242,11 +303,13 @@ static int port_put_or_await(struct pcn_link *link, struct pcn_port *port,
  */
 void pcn_ring_doorbell(struct pcn_link *link, enum pcn_poll_group_id id, u64 *counter)
 {
-	u64 number = pcn_bell_is_needed(&link->endpoint->group[id].bell);
+	struct pcn_bell *bell = &link->endpoint->bell[id];
+	u64 number = pcn_bell_is_needed(bell);
 
 	if (!number || number == READ_ONCE(link->rung[id]))
 		return;
 	WRITE_ONCE(link->rung[id], number);
+	pcn_bell_call(bell, pcn_self(), number);
 	WRITE_ONCE(*counter, *counter + 1);
 	trace_pcn_doorbell_send(link->kid, id);
 	pcn_arch_doorbell(link->apicid);
@@ -299,6 +362,9 @@ static int send_in_turn(struct pcn_link *link, struct pcn_port *port,
 	}
 	WRITE_ONCE(port->wanted, PCN_WANTED_NONE);
 	mutex_unlock(&port->senders);
+	/* It may have been given a block that it does not use: see port_claims_block(). */
+	if (err == -EINTR)
+		pcn_poll_kick(pcn_poll_group_of(header->channel));
 	return err;
 }
 
@@ -556,7 +622,7 @@ static int port_put_spilled(struct pcn_link *link, struct pcn_port *port,
 	struct kvec part = { s->payload, s->header.length };
 	int err = port_put(link, port, &s->header, &part, 1);
 
-	if (err && pcn_ring_await_room(&port->tx, s->header.length))
+	if (err && port_await_room(port, s->header.length))
 		err = port_put(link, port, &s->header, &part, 1);
 	return err;
 }
@@ -586,7 +652,7 @@ static bool port_flush_sender(struct pcn_port *port)
 	lockdep_assert_held(&port->tx_lock);
 	if (port->wanted == PCN_WANTED_NONE)
 		return true;
-	if (!pcn_ring_await_room(&port->tx, port->wanted))
+	if (!port_await_room(port, port->wanted))
 		return false;
 	wake_sender(port);
 	return true;
@@ -598,10 +664,45 @@ static bool port_flush_tried(struct pcn_port *port, struct flushed *f)
 	lockdep_assert_held(&port->tx_lock);
 	if (!port->tried)
 		return true;
-	if (!pcn_ring_await_room(&port->tx, port->tried_length))
+	if (!port_await_room(port, port->tried_length))
 		return false;
 	f->types = port->tried;
 	port->tried = 0;
+	port->called_at = jiffies;
+	return true;
+}
+
+/*
+ * Is somebody about to use the block that this port has got? A type that was called for
+ * room is given a tick to try again: it may have nothing to send any more.
+ */
+static bool port_claims_block(struct pcn_port *port)
+{
+	lockdep_assert_held(&port->tx_lock);
+	if (port->used)
+		return false;
+	if (port->tried || !list_empty(&port->spill) || mutex_is_locked(&port->senders))
+		return true;
+	if (time_after_eq(jiffies, port->called_at + 2))
+		return false;
+	pcn_poll_look_later(&pcn_poll_groups[pcn_poll_group_of(port->number %
+							       PCN_CHANNELS)]);
+	return true;
+}
+
+/*
+ * If others wait for a block, go back to the base and give up this one. False: not yet, since the
+ * ring has to run empty. Nothing can be put into it until then.
+ */
+static bool port_yield(struct pcn_port *port)
+{
+	lockdep_assert_held(&port->tx_lock);
+	if (!pcn_block_is_to_go(port->number) || port_claims_block(port))
+		return true;
+	pcn_ring_move(&port->tx, PCN_RING_BASE);
+	if (!pcn_ring_await_room(&port->tx, 0))
+		return false;
+	pcn_block_put(port->number);
 	return true;
 }
 
@@ -617,8 +718,8 @@ static bool port_flush_locked(struct pcn_link *link, struct pcn_port *port,
 	if (virt_load_acquire(&link->out->to_pair) !=
 	    PCN_PAIR(pcn_life(), link->generation))
 		pcn_link_error(link, "closed by the peer");
-	return port_flush_spill(link, port, f) && port_flush_sender(port) &&
-	       port_flush_tried(port, f);
+	return port_yield(port) && port_flush_spill(link, port, f) &&
+	       port_flush_sender(port) && port_flush_tried(port, f);
 }
 
 /* Each time another type is the first, since that may use all the room. */
@@ -647,18 +748,15 @@ static void call_types(struct pcn_link *link, enum pcn_channel channel, u64 type
  */
 bool pcn_port_flush(struct pcn_link *link, enum pcn_channel channel)
 {
-	unsigned int nr = link->kid * PCN_CHANNELS + channel;
 	struct pcn_port *port = &link->port[channel];
 	struct flushed f = {};
 	unsigned long flags;
 	bool done;
 
 	spin_lock_irqsave(&port->tx_lock, flags);
-	done = port_flush_locked(link, port, &f);
-	if (done) {
-		clear_bit(nr, pcn_ports_waiting);
+	done = port_flush_locked(link, port, &f) && pcn_block_rest(port->number);
+	if (done)
 		pcn_ring_end_await(&port->tx);
-	}
 	spin_unlock_irqrestore(&port->tx_lock, flags);
 	kick_groups(f.groups);
 	if (f.types)

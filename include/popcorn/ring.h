@@ -21,7 +21,7 @@
 #endif
 
 /** PCN_MSG_VERSION - version of struct pcn_msg_header and of the ring */
-#define PCN_MSG_VERSION		1
+#define PCN_MSG_VERSION		2
 
 /**
  * struct pcn_msg_header - head of every message
@@ -51,16 +51,21 @@ struct pcn_msg_header {
 #define PCN_MSG_REPLY		0x1
 
 /**
- * struct pcn_ring_shared - the ring as it lies in the window
+ * struct pcn_ring_shared - head of a ring, as it lies in the window
  * @head:	bytes ever published; the producer's
  * @waiting:	nonzero: the producer waits for room; the producer's
  * @pad0:	zero
  * @tail:	bytes ever consumed; the consumer's
  * @pad1:	zero
- * @data:	records: a header and its payload, padded to PCN_RING_ALIGN
+ * @place:	where the data is, PCN_RING_PLACE(); the producer's
+ * @pad2:	zero
  *
- * @head and @tail never wrap in the life of a machine; positions are taken
- * modulo the size of @data, a power of two. A record may wrap around its end.
+ * @head and @tail never wrap in the life of a machine. The data are records: a header
+ * and its payload, padded to PCN_RING_ALIGN. A record may wrap around the end of the data.
+ *
+ * The data is at the ring's base, or in a block of the producer's pool. The producer moves
+ * it when the ring is empty, and only then: the next record is at the start of the
+ * new place. So a consumer that finds a new head learns the place together with it.
  */
 struct pcn_ring_shared {
 	u64	head;
@@ -68,8 +73,16 @@ struct pcn_ring_shared {
 	u32	pad0[13];
 	u64	tail;
 	u64	pad1[7];
-	u8	data[];
+	u64	place;
+	u64	pad2[7];
 };
+
+/** PCN_RING_BASE - the place that each ring has; block n of the pool is n + 1 */
+#define PCN_RING_BASE		0
+/** PCN_RING_PLACE - a place, and how often the producer has moved: each is another word */
+#define PCN_RING_PLACE(place, moves)	((u64)(moves) << 16 | (place))
+/** PCN_RING_CLOSED - the producer may use for others what the data was in */
+#define PCN_RING_CLOSED		(~0ULL)
 
 /** PCN_RING_ALIGN - records begin at multiples of this many bytes */
 #define PCN_RING_ALIGN		32
@@ -82,13 +95,37 @@ enum pcn_ring_fault {
 	PCN_RING_BAD_VERSION,	/* header of another version */
 	PCN_RING_BAD_LENGTH,	/* longer than allowed or than what is published */
 	PCN_RING_BAD_SEQUENCE,	/* not the number that is due */
+	PCN_RING_BAD_PLACE,	/* the data is nowhere, or has been taken away */
 	PCN_RING_FAULT_MAX,
 };
 
 /**
+ * struct pcn_ring_space - where the data of a ring may be
+ * @base:	its base
+ * @base_size:	bytes of it
+ * @pool:	the blocks of its producer
+ * @blocks:	their number; 0: the ring stays at its base
+ * @block_size:	bytes of each
+ *
+ * Sizes are multiples of PCN_RING_ALIGN.
+ */
+struct pcn_ring_space {
+	u8	*base;
+	u64	base_size;
+	u8	*pool;
+	u32	blocks;
+	u64	block_size;
+};
+
+/**
  * struct pcn_ring - one side's view of a ring
- * @shared:	the ring
- * @mask:	size of its data, minus one
+ * @shared:	its head in the window
+ * @space:	where its data may be
+ * @data:	where it is
+ * @size:	bytes there
+ * @at:		offset in @data of this side's next record
+ * @place:	PCN_RING_PLACE() of @data
+ * @goal:	the producer's: the place to move to
  * @limit:	largest payload, bytes
  * @head:	the producer's own; the consumer's last look at it
  * @tail:	the consumer's own; the producer's last look at it
@@ -100,7 +137,12 @@ enum pcn_ring_fault {
  */
 struct pcn_ring {
 	struct pcn_ring_shared	*shared;
-	u64			mask;
+	struct pcn_ring_space	space;
+	u8			*data;
+	u64			size;
+	u64			at;
+	u64			place;
+	u32			goal;
 	u32			limit;
 	u64			head;
 	u64			tail;
@@ -109,14 +151,17 @@ struct pcn_ring {
 };
 
 void pcn_ring_init(struct pcn_ring *ring, struct pcn_ring_shared *shared,
-		   u64 size, u32 limit);
+		   const struct pcn_ring_space *space, u32 limit);
+void pcn_ring_move(struct pcn_ring *ring, u32 place);
+void pcn_ring_close(struct pcn_ring *ring);
+bool pcn_ring_is_at_base(const struct pcn_ring *ring);
 u64 pcn_ring_record_size(u32 length);
 bool pcn_ring_put(struct pcn_ring *ring, const struct pcn_msg_header *header,
 		  const void *payload);
 bool pcn_ring_put_parts(struct pcn_ring *ring, const struct pcn_msg_header *header,
 			const struct kvec *parts, unsigned int n);
 bool pcn_ring_peek(struct pcn_ring *ring, struct pcn_msg_header *header);
-void pcn_ring_take(struct pcn_ring *ring, const struct pcn_msg_header *header,
+bool pcn_ring_take(struct pcn_ring *ring, const struct pcn_msg_header *header,
 		   void *payload);
 bool pcn_ring_is_empty(struct pcn_ring *ring);
 bool pcn_ring_has_news(const struct pcn_ring *ring);
@@ -126,18 +171,29 @@ bool pcn_ring_room_came(const struct pcn_ring *ring);
 bool pcn_ring_room_is_awaited(const struct pcn_ring *ring);
 const char *pcn_ring_fault_name(enum pcn_ring_fault fault);
 
+/** PCN_BELL_CALLERS - kernels that may ring a bell */
+#define PCN_BELL_CALLERS	64
+
 /**
- * struct pcn_bell - does a consumer want to be interrupted?
+ * struct pcn_bell - does a consumer want to be interrupted, and who has done it?
  * @armed:	nonzero: it sleeps, and wants a doorbell; a number that is new each
- *		time, so that a producer can tell whether it has rung already
+ *		time, so that a producer can tell whether it has rung already; the
+ *		consumer's
+ * @pad:	zero
+ * @calls:	[kid] is that kernel's: the low byte of the number for which it has rung
+ *		last
  *
- * One for all rings that a consumer polls together. The consumer's.
+ * One for all rings that a consumer polls together.
  */
 struct pcn_bell {
 	u64	armed;
+	u64	pad[7];
+	u8	calls[PCN_BELL_CALLERS];
 };
 
 u64 pcn_bell_is_needed(const struct pcn_bell *bell);
+void pcn_bell_call(struct pcn_bell *bell, unsigned int self, u64 number);
+bool pcn_bell_was_called(const struct pcn_bell *bell, unsigned int kid, u64 number);
 void pcn_bell_arm(struct pcn_bell *bell, u64 number);
 void pcn_bell_disarm(struct pcn_bell *bell);
 

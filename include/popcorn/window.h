@@ -24,7 +24,7 @@
 #include <popcorn/ring.h>
 
 #define PCN_WINDOW_MAGIC	0x31574e4f50434e50ULL	/* "PNCPONW1" */
-#define PCN_WINDOW_VERSION	4
+#define PCN_WINDOW_VERSION	5
 
 /** PCN_LOG_SIZE - bytes of log text in an area */
 #define PCN_LOG_SIZE		(PCN_AREA_SIZE - 0x1000)
@@ -86,9 +86,10 @@ struct pcn_extent {
  * @kernels:	number of areas
  * @size:	bytes of the whole window
  * @primary_apicid: physical APIC id that takes the doorbell for the primary
- * @ring_order:	log2 of the bytes of data in a ring of each channel
+ * @base:	bytes of the base of a ring
  * @present:	bit kid is set for each kernel that there is
  * @check:	offset of the table of page checks, 0: there is none
+ * @pool:	blocks of a secondary
  * @pad0:	zero
  * @clock:	the primary's clock
  * @pad1:	zero
@@ -112,10 +113,11 @@ struct pcn_window {
 	u32	kernels;
 	u64	size;
 	u32	primary_apicid;
-	u8	ring_order[PCN_CHANNELS];
+	u32	base;
 	u64	present;
 	u64	check;
-	u64	pad0[2];
+	u32	pool;
+	u32	pad0[3];
 	struct pcn_clock clock;
 	u32	pad1[36];
 	u32	attention[PCN_KERNELS_MAX];
@@ -169,33 +171,37 @@ enum pcn_poll_group_id {
 };
 
 /**
- * struct pcn_endpoint - where a kernel is reached; all of it is that kernel's
+ * struct pcn_endpoint - where a kernel is reached
  * @generation:	the life that has checked in, 0: none yet; written last
  * @pad0:	zero
  * @abi:	hash over the layout and versions of messages
  * @pad1:	zero
- * @group:	per enum pcn_poll_group_id: does it want a doorbell for messages to these
- *		channels?
- * @group.bell:	see struct pcn_bell
- * @group.pad:	zero
+ * @bell:	per enum pcn_poll_group_id: does it want a doorbell for messages to these
+ *		channels, and who has rung?
+ * @link_calls:	[kid] is that kernel's: PCN_LINK_CALL(), changes when it has begun the
+ *		lanes anew or closed them, and has rung for that
+ *
+ * All but @link_calls and what struct pcn_bell says is that kernel's.
  */
 struct pcn_endpoint {
 	u32	generation;
 	u32	pad0;
 	u64	abi;
 	u64	pad1[6];
-	struct {
-		struct pcn_bell bell;
-		u64	pad[7];
-	} group[PCN_POLL_GROUPS];
+	struct pcn_bell bell[PCN_POLL_GROUPS];
+	u32	link_calls[PCN_KERNELS_MAX];
 };
 
+/** PCN_LINK_CALL - what a kernel calls that has begun lanes in a life, or closed them */
+#define PCN_LINK_CALL(life, closed)	((u32)(life) << 1 | (closed))
+
 /**
- * struct pcn_lane - head of what one kernel sends to one other
+ * struct pcn_lane - what one kernel sends to one other: heads
  * @from_pair:	PCN_PAIR() that the rings' producer has begun anew for
  * @pad0:	zero
  * @to_pair:	the same of the consumer
  * @pad1:	zero
+ * @ring:	per channel, the head of its ring
  *
  * Each side resets its own indices and then names the lives of the two kernels
  * for which it did. A lane carries messages when both name the same lives, so
@@ -207,6 +213,7 @@ struct pcn_lane {
 	u64	pad0[7];
 	u64	to_pair;
 	u64	pad1[7];
+	struct pcn_ring_shared ring[PCN_CHANNELS];
 };
 
 /** PCN_PAIR - the lives of a producer and a consumer */

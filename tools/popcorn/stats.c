@@ -19,13 +19,14 @@ const char *const pcn_channels[PCN_CHANNELS] = {
 enum port_counter {
 	TX_MESSAGES, TX_BYTES, TX_DOORBELLS, TX_WAITS, TX_SPILLS, TX_FAILED,
 	RX_MESSAGES, RX_BYTES, RX_DOORBELLS, RX_LATE, RX_ORPHANS, RX_UNKNOWN,
-	SPILLED, TX_FULL, RX_DROPPED, RX_REFUSED, PORT_max
+	SPILLED, TX_FULL, RX_DROPPED, RX_REFUSED, TX_BLOCKS, TX_BLOCK_WAITS, PORT_max
 };
 
 static const char *const port_names[PORT_max] = {
 	"tx_messages", "tx_bytes", "tx_doorbells", "tx_waits", "tx_spills",
 	"tx_failed", "rx_messages", "rx_bytes", "rx_doorbells", "rx_late",
 	"rx_orphans", "rx_unknown", "spilled", "tx_full", "rx_dropped", "rx_refused",
+	"tx_blocks", "tx_block_waits",
 };
 
 /* The groups of channels that are polled together, and their counters */

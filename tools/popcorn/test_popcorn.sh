@@ -151,7 +151,8 @@ link() {
 		mkdir -p "$POPCORN_SYSFS/links/$1/$channel"
 		for counter in tx_messages tx_bytes tx_doorbells tx_waits tx_spills \
 			tx_failed rx_messages rx_bytes rx_doorbells rx_late \
-			rx_orphans rx_unknown spilled tx_full rx_dropped rx_refused; do
+			rx_orphans rx_unknown spilled tx_full rx_dropped rx_refused \
+			tx_blocks tx_block_waits; do
 			echo $value >"$POPCORN_SYSFS/links/$1/$channel/$counter"
 			value=$((value + 1))
 		done
@@ -577,17 +578,17 @@ test_stats() {
 	cat >"$tmp/want" <<'TABLE'
 KID  NAME     STATE   CHANNEL    SENT  BYTES  RECEIVED  BYTES  INTERRUPTS  WAITS  SPILLS  DROPS
   1  kernel1  up      control    1000  1001B      1006  1007B        2010   1003    1004   6064
-  1  kernel1  up      coherency  1016  1017B      1022  1023B        2042   1019    1020   6160
-  1  kernel1  up      network    1032     1K      1038     1K        2074   1035    1036   6256
-  1  kernel1  up      tty        1048     1K      1054     1K        2106   1051    1052   6352
+  1  kernel1  up      coherency  1018  1019B      1024     1K        2046   1021    1022   6172
+  1  kernel1  up      network    1036     1K      1042     1K        2082   1039    1040   6280
+  1  kernel1  up      tty        1054     1K      1060     1K        2118   1057    1058   6388
   2  web      broken  control    2000     2K      2006     2K        4010   2003    2004  12064
-  2  web      broken  coherency  2016     2K      2022     2K        4042   2019    2020  12160
-  2  web      broken  network    2032     2K      2038     2K        4074   2035    2036  12256
-  2  web      broken  tty        2048     2K      2054     2K        4106   2051    2052  12352
+  2  web      broken  coherency  2018     2K      2024     2K        4046   2021    2022  12172
+  2  web      broken  network    2036     2K      2042     2K        4082   2039    2040  12280
+  2  web      broken  tty        2054     2K      2060     2K        4118   2057    2058  12388
 
 GROUP    INTERRUPTS  POLLS  EMPTY  SLEEPS  LINGERED  STARVED
-thread         2064   2065   2066    2067      2068     2069
-softirq        2070   2071   2072    2073      2074     2075
+thread         2072   2073   2074    2075      2076     2077
+softirq        2078   2079   2080    2081      2082     2083
 TABLE
 	result "stats" 0 ""
 	check "stats prints its tables" cmp "$tmp/out" "$tmp/want"
@@ -606,9 +607,9 @@ TABLE
 		"j['self'] == 0 and [(l['kid'], l['name'], l['state']) for l in j['links']] == [(1, 'kernel1', 'up'), (2, 'web', 'broken')]"
 	json "stats --json: faults" "[l['fault'] for l in j['links']] == [None, 'bad head']"
 	json "stats --json: every counter of every channel" \
-		"[v for l in j['links'] for c in l['channels'].values() for v in c.values()] == [*range(1000, 1064), *range(2000, 2064)]"
+		"[v for l in j['links'] for c in l['channels'].values() for v in c.values()] == [*range(1000, 1072), *range(2000, 2072)]"
 	json "stats --json: counters of the groups" \
-		"[v for g in j['poll'].values() for v in g.values()] == [*range(2064, 2076)]"
+		"[v for g in j['poll'].values() for v in g.values()] == [*range(2072, 2084)]"
 	run stats 2 --json
 	json "stats --json of one kernel" "[l['kid'] for l in j['links']] == [2]"
 	rm "$POPCORN_SYSFS/links/1/tty/rx_late"

@@ -265,17 +265,10 @@ static int __init add_primary(const struct pcn_partitions *all)
 	return pcn_sysfs_add(k);
 }
 
-/* All but the rings: each user of a ring begins with a reset of it. */
+/* All but the data of rings, which nobody reads that was not told to by their heads. */
 static void __init clear_window(const struct pcn_window_layout *l)
 {
-	u32 from, to;
-
-	memset(window, 0, pcn_endpoint_offset(l, l->areas));
-	for (from = 0; from < l->kernels; from++)
-		for (to = 0; to < l->kernels; to++)
-			if (from != to)
-				memset((void *)window + pcn_lane_offset(l, from, to),
-				       0, PCN_LANE_HEAD);
+	memset(window, 0, pcn_lane_offset(l, 0, l->kernels));
 }
 
 /* How each kernel is reached. */
@@ -307,7 +300,8 @@ static int __init map_window(const struct pcn_partitions *all)
 	window->size = size;
 	window->check = check ? size - check : 0;
 	window->primary_apicid = pcn_arch_cpu_apicid(0);
-	memcpy(window->ring_order, layout.ring_order, sizeof(window->ring_order));
+	window->base = layout.base;
+	window->pool = layout.pool;
 	show_in_iomem(start, size, "Popcorn window");
 	return 0;
 }

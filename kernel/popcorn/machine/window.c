@@ -24,9 +24,10 @@ static_assert(offsetof(struct pcn_window, version) == 8);
 static_assert(offsetof(struct pcn_window, kernels) == 12);
 static_assert(offsetof(struct pcn_window, size) == 16);
 static_assert(offsetof(struct pcn_window, primary_apicid) == 24);
-static_assert(offsetof(struct pcn_window, ring_order) == 28);
+static_assert(offsetof(struct pcn_window, base) == 28);
 static_assert(offsetof(struct pcn_window, present) == 32);
 static_assert(offsetof(struct pcn_window, check) == 40);
+static_assert(offsetof(struct pcn_window, pool) == 48);
 static_assert(offsetof(struct pcn_window, clock) == 64);
 static_assert(offsetof(struct pcn_window, attention) == 0x100);
 static_assert(offsetof(struct pcn_window, roster_seq) == 0x200);
@@ -40,12 +41,15 @@ static_assert(sizeof(struct pcn_window) == 0x1340);
 static_assert(sizeof(struct pcn_window) <= PCN_AREA_OFFSET);
 
 static_assert(offsetof(struct pcn_endpoint, abi) == 8);
-static_assert(offsetof(struct pcn_endpoint, group) == 64);
-static_assert(sizeof(struct pcn_endpoint) == 192);
-static_assert(sizeof(struct pcn_endpoint) <= PCN_ENDPOINT_SIZE);
+static_assert(offsetof(struct pcn_endpoint, bell) == 64);
+static_assert(offsetof(struct pcn_endpoint, link_calls) == 320);
+static_assert(sizeof(struct pcn_endpoint) == PCN_ENDPOINT_SIZE);
+static_assert(PCN_BELL_CALLERS == PCN_KERNELS_MAX);
 static_assert(offsetof(struct pcn_lane, to_pair) == 64);
-static_assert(sizeof(struct pcn_lane) <= PCN_LANE_HEAD);
-static_assert(sizeof(struct pcn_ring_shared) <= PCN_RING_HEAD);
+static_assert(offsetof(struct pcn_lane, ring) == 128);
+static_assert(sizeof(struct pcn_lane) == PCN_LANE_SIZE);
+static_assert(PCN_BASE_LEAST % PCN_BASE_ALIGN == 0 && PCN_BASE_ALIGN % PCN_RING_ALIGN == 0);
+static_assert(PCN_BLOCK_SIZE % PAGE_SIZE == 0);
 
 static_assert(offsetof(struct pcn_clock, mult) == 8);
 static_assert(offsetof(struct pcn_clock, cycles) == 16);
@@ -77,18 +81,16 @@ static_assert(offsetof(struct pcn_handoff, apicid) == 120);
 static_assert(offsetof(struct pcn_handoff, cpu) == 1144);
 static_assert(sizeof(struct pcn_handoff) == 2168);
 
-/* Room for an area each is not enough: rings of any size must fit, too. */
+/* Room for an area each is not enough: bases and pools of any size must fit, too. */
 static bool window_layout_is_sane(const struct pcn_facts *f)
 {
 	const struct pcn_window_layout *l = &f->layout;
-	unsigned int channel;
 
 	if (!l->areas || l->areas > PCN_KERNELS_MAX ||
 	    fls64(f->present) > l->areas || !(f->present & 1))
 		return false;
-	for (channel = 0; channel < PCN_CHANNELS; channel++)
-		if (l->ring_order[channel] > PCN_RING_ORDER_MAX)
-			return false;
+	if (l->base > PCN_BASE_MAX || l->base % PCN_BASE_ALIGN)
+		return false;
 	return pcn_window_layout_size(l) <= f->size;
 }
 
@@ -115,14 +117,14 @@ bool pcn_facts_copy(struct pcn_facts *f, const struct pcn_window *w, u64 size)
 
 	*f = (struct pcn_facts) {
 		.layout.areas = READ_ONCE(w->kernels),
+		.layout.base = READ_ONCE(w->base),
+		.layout.pool = READ_ONCE(w->pool),
 		.present = READ_ONCE(w->present),
 		.size = READ_ONCE(w->size),
 		.check = READ_ONCE(w->check),
 		.primary_apicid = READ_ONCE(w->primary_apicid),
 	};
 	f->layout.kernels = hweight64(f->present);
-	for (i = 0; i < PCN_CHANNELS; i++)
-		f->layout.ring_order[i] = READ_ONCE(w->ring_order[i]);
 	for (i = 0; i < PCN_KERNELS_MAX; i++)
 		f->apicid[i] = READ_ONCE(w->apicid[i]);
 	return f->size <= size && window_layout_is_sane(f) && check_is_sane(f);

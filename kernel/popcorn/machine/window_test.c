@@ -19,8 +19,9 @@ static void make_head(struct pcn_window *w)
 		.size = pcn_window_layout_size(&l) + PCN_CHECK_SIZE,
 		.check = pcn_window_layout_size(&l),
 		.primary_apicid = 3,
+		.base = l.base,
+		.pool = l.pool,
 	};
-	memcpy(w->ring_order, l.ring_order, sizeof(w->ring_order));
 }
 
 static struct pcn_window *new_head(struct kunit *test)
@@ -68,8 +69,9 @@ static void an_insane_head_is_refused(struct kunit *test)
 	REFUSES(check, PCN_AREA_OFFSET);
 	REFUSES(check, w->check + 8);
 	REFUSES(check, U64_MAX - 7);
-	REFUSES(ring_order[PCN_NETWORK], PCN_RING_ORDER_MAX);
-	REFUSES(ring_order[PCN_TTY], U8_MAX);
+	REFUSES(base, PCN_BASE_MAX + PCN_BASE_ALIGN);
+	REFUSES(base, w->base + 1);
+	REFUSES(base, U32_MAX);
 }
 
 /* Whatever is accepted lies within what is mapped. */
@@ -85,7 +87,7 @@ static void garbage_in_the_head_stays_within(struct kunit *test)
 	for (i = 0; i < HEADS; i++) {
 		make_head(w);
 		prandom_bytes_state(&random, (u8 *)w + 12 +
-				    prandom_u32_state(&random) % 32,
+				    prandom_u32_state(&random) % 40,
 				    1 + prandom_u32_state(&random) % 4);
 		if (!pcn_facts_copy(&f, w, size))
 			continue;

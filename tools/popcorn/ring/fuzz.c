@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * A peer that writes garbage: mutates indices, headers and data of a ring and
+ * A peer that writes garbage: mutates indices, headers, places and data of a ring and
  * looks at what both sides make of it. Whatever the peer writes, a side must
- * stay within the ring (the sanitizers see to that: data and payload are
- * allocated to the byte), take nothing longer than the limit, and once it has
+ * stay within the base and the pool of the ring (the sanitizers see to that: they and
+ * the payload are allocated to the byte), take nothing longer than the limit, and once it has
  * called the ring broken let nothing through any more. A new ring in the same
  * memory works.
  *
@@ -17,10 +17,13 @@
 #include <popcorn/ring.h>
 
 #define RING_SIZE	1024u
+#define BLOCK_SIZE	2080u
+#define BLOCKS		3u
 #define LIMIT		400u
 
 static u64 state;
 static struct pcn_ring_shared *shared;
+static struct pcn_ring_space space;
 static u8 *payload;
 static u64 found[PCN_RING_FAULT_MAX];
 
@@ -55,9 +58,9 @@ static u64 odd_value(u64 now)
 static void mutate(struct pcn_ring *rx)
 {
 	struct pcn_msg_header header;
-	u64 at = rx->tail & rx->mask;
+	u64 at = rx->at;
 
-	switch (next_random() % 5) {
+	switch (next_random() % 6) {
 	case 0:
 		shared->head = odd_value(shared->head);
 		break;
@@ -65,18 +68,22 @@ static void mutate(struct pcn_ring *rx)
 		shared->tail = odd_value(shared->tail);
 		break;
 	case 2:
-		shared->data[next_random() % RING_SIZE] = next_random();
+		rx->data[next_random() % rx->size] = next_random();
 		break;
 	case 3:
-		memcpy(&header, shared->data + at, sizeof(header));
+		memcpy(&header, rx->data + at, sizeof(header));
 		header.length = odd_value(header.length);
-		memcpy(shared->data + at, &header, sizeof(header));
+		memcpy(rx->data + at, &header, sizeof(header));
+		break;
+	case 4:
+		shared->place = next_random() % 2 ? next_random() % (BLOCKS + 3) :
+						    odd_value(shared->place);
 		break;
 	default:
-		memcpy(&header, shared->data + at, sizeof(header));
+		memcpy(&header, rx->data + at, sizeof(header));
 		header.sequence = odd_value(header.sequence);
 		header.version ^= next_random() % 2;
-		memcpy(shared->data + at, &header, sizeof(header));
+		memcpy(rx->data + at, &header, sizeof(header));
 	}
 }
 
@@ -84,6 +91,8 @@ static void put_some(struct pcn_ring *tx)
 {
 	struct pcn_msg_header header = { .length = next_random() % (LIMIT + 1) };
 
+	if (next_random() % 4 == 0)
+		pcn_ring_move(tx, next_random() % (BLOCKS + 1));
 	while (next_random() % 4)
 		pcn_ring_put(tx, &header, payload);
 }
@@ -98,7 +107,8 @@ static bool take_some(struct pcn_ring *rx)
 		if (broken || header.length > LIMIT ||
 		    header.version != PCN_MSG_VERSION)
 			return false;
-		pcn_ring_take(rx, &header, payload);
+		if (!pcn_ring_take(rx, &header, payload))
+			return rx->fault == PCN_RING_BAD_PLACE;
 	}
 	return true;
 }
@@ -109,9 +119,10 @@ static bool round_is_right(void)
 	struct pcn_ring tx, rx;
 	unsigned int i;
 
-	memset(shared, 0, sizeof(*shared) + RING_SIZE);
-	pcn_ring_init(&tx, shared, RING_SIZE, LIMIT);
-	pcn_ring_init(&rx, shared, RING_SIZE, LIMIT);
+	memset(shared, 0, sizeof(*shared));
+	memset(space.base, 0, RING_SIZE);
+	pcn_ring_init(&tx, shared, &space, LIMIT);
+	pcn_ring_init(&rx, shared, &space, LIMIT);
 	for (i = 0; i < 4; i++) {
 		put_some(&tx);
 		if (!take_some(&rx) || tx.fault || rx.fault)
@@ -135,9 +146,16 @@ int main(int argc, char **argv)
 	int status = 0;
 
 	state = argc > 2 ? strtoull(argv[2], NULL, 0) : 1;
-	shared = aligned_alloc(32, sizeof(*shared) + RING_SIZE);
+	shared = aligned_alloc(32, sizeof(*shared));
 	payload = malloc(LIMIT);
-	if (!rounds || !shared || !payload)
+	space = (struct pcn_ring_space) {
+		.base = malloc(RING_SIZE),
+		.base_size = RING_SIZE,
+		.pool = calloc(BLOCKS, BLOCK_SIZE),
+		.blocks = BLOCKS,
+		.block_size = BLOCK_SIZE,
+	};
+	if (!rounds || !shared || !payload || !space.base || !space.pool)
 		return 2;
 	memset(payload, 0, LIMIT);
 	for (i = 0; i < rounds && !status; i++)
@@ -150,6 +168,8 @@ int main(int argc, char **argv)
 		status |= !found[fault];
 	}
 	free(payload);
+	free(space.base);
+	free(space.pool);
 	free(shared);
 	return status;
 }

@@ -37,6 +37,10 @@ static inline void barrier(void)
 #define virt_load_acquire(p)	__atomic_load_n(p, __ATOMIC_ACQUIRE)
 /* orders what came before */
 #define virt_store_release(p, v) __atomic_store_n(p, v, __ATOMIC_RELEASE)
+/* orders loads */
+#define virt_rmb()		__atomic_thread_fence(__ATOMIC_ACQUIRE)
+/* orders stores */
+#define virt_wmb()		__atomic_thread_fence(__ATOMIC_RELEASE)
 /* orders all */
 #define virt_mb()		__atomic_thread_fence(__ATOMIC_SEQ_CST)
 

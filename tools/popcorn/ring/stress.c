@@ -3,7 +3,9 @@
  * Rings and bells under real threads: producers of one consumer, each with a
  * ring of its own, as kernels that send to one. The consumer polls with a
  * budget, arms its bell when all rings are empty, and sleeps until it is rung;
- * a "doorbell" is a semaphore. Every message is checked for sequence, length
+ * a "doorbell" is a semaphore, and one that nobody has called for is not heard. A
+ * producer has its ring move between its base and two blocks again and again: of what it
+ * sends much is longer than the base. Every message is checked for sequence, length
  * and content. When nothing moves for STALL_S seconds although messages are
  * there, a doorbell was lost.
  *
@@ -24,7 +26,9 @@
 #include <popcorn/ring.h>
 
 #define PRODUCERS_MAX	16
-#define RING_SIZE	4096u
+#define BASE_SIZE	1024u
+#define BLOCK_SIZE	4128u
+#define BLOCKS		2u
 #define LIMIT		1500u
 #define BUDGET		64
 #define STALL_S		3
@@ -37,12 +41,14 @@ static bool lockstep;
 static struct producer {
 	pthread_t		thread;
 	struct pcn_ring_shared	*shared;
+	struct pcn_ring_space	space;
 	struct pcn_ring		tx, rx;
 	u64			random;
 	sem_t			room;
 	u64			rung;
 	u64			rings;
 	u64			waits;
+	u64			moves;
 } producer[PRODUCERS_MAX];
 
 static struct pcn_bell bell;
@@ -104,6 +110,7 @@ static void ring_once(struct producer *p)
 		return;
 	p->rung = number;
 	p->rings++;
+	pcn_bell_call(&bell, p - producer, number);
 	sem_post(&doorbell);
 }
 
@@ -126,6 +133,17 @@ static bool wait_for_room(struct producer *p, u32 length)
 		return false;
 	pcn_ring_end_await(&p->tx);
 	return true;
+}
+
+/* As in the kernel, a ring leaves its base for want of room; here it goes at random, too. */
+static void move(struct producer *p, u32 length)
+{
+	bool is_long = pcn_ring_record_size(length) > BASE_SIZE;
+
+	if (is_long ? p->tx.goal == PCN_RING_BASE : next_random(&p->random) % 64 == 0) {
+		pcn_ring_move(&p->tx, next_random(&p->random) % BLOCKS + is_long);
+		p->moves++;
+	}
 }
 
 /* In up to three parts, some of which may be empty. */
@@ -161,6 +179,7 @@ static void *produce(void *arg)
 		if (next_random(&p->random) % 8)
 			header.length %= 64;
 		fill(payload, source, n, header.length);
+		move(p, header.length);
 		while (!put(p, &header, payload))
 			if (!wait_for_room(p, header.length))
 				return NULL;
@@ -180,7 +199,8 @@ static bool take_one(struct producer *p)
 
 	if (!pcn_ring_peek(&p->rx, &header))
 		return false;
-	pcn_ring_take(&p->rx, &header, payload);
+	if (!pcn_ring_take(&p->rx, &header, payload))
+		header.source = ~source;
 	if (header.source == source && header.request == n &&
 	    is_right(payload, source, n, header.length))
 		return true;
@@ -215,14 +235,28 @@ static bool all_empty(void)
 	return true;
 }
 
-/* Sleep until somebody rings. False after STALL_S seconds. */
-static bool sleep_until_rung(void)
+static bool was_called(u64 number)
+{
+	unsigned int i;
+
+	for (i = 0; i < producers; i++)
+		if (pcn_bell_was_called(&bell, i, number))
+			return true;
+	return false;
+}
+
+/* Sleep until somebody rings who has called. False after STALL_S seconds. */
+static bool sleep_until_rung(u64 number)
 {
 	struct timespec limit;
 
 	clock_gettime(CLOCK_REALTIME, &limit);
 	limit.tv_sec += STALL_S;
-	return !sem_timedwait(&doorbell, &limit);
+	do {
+		if (sem_timedwait(&doorbell, &limit))
+			return false;
+	} while (!was_called(number));
+	return true;
 }
 
 static int consume(u64 *sleeps)
@@ -236,7 +270,7 @@ static int consume(u64 *sleeps)
 		pcn_bell_arm(&bell, ++armings);
 		if (all_empty()) {
 			(*sleeps)++;
-			if (!sleep_until_rung())
+			if (!sleep_until_rung(armings))
 				return 3;
 		}
 		pcn_bell_disarm(&bell);
@@ -247,22 +281,28 @@ static int consume(u64 *sleeps)
 static bool start(unsigned int i)
 {
 	struct producer *p = &producer[i];
-	size_t size = sizeof(*p->shared) + RING_SIZE;
 
-	p->shared = aligned_alloc(64, size);
-	if (!p->shared)
+	p->shared = aligned_alloc(64, sizeof(*p->shared));
+	p->space = (struct pcn_ring_space) {
+		.base = malloc(BASE_SIZE),
+		.base_size = BASE_SIZE,
+		.pool = malloc(BLOCKS * BLOCK_SIZE),
+		.blocks = BLOCKS,
+		.block_size = BLOCK_SIZE,
+	};
+	if (!p->shared || !p->space.base || !p->space.pool)
 		return false;
-	memset(p->shared, 0, size);
+	memset(p->shared, 0, sizeof(*p->shared));
 	p->random = seed + i;
 	sem_init(&p->room, 0, 0);
-	pcn_ring_init(&p->tx, p->shared, RING_SIZE, LIMIT);
-	pcn_ring_init(&p->rx, p->shared, RING_SIZE, LIMIT);
+	pcn_ring_init(&p->tx, p->shared, &p->space, LIMIT);
+	pcn_ring_init(&p->rx, p->shared, &p->space, LIMIT);
 	return !pthread_create(&p->thread, NULL, produce, p);
 }
 
 int main(int argc, char **argv)
 {
-	u64 sleeps = 0, rings = 0, waits = 0;
+	u64 sleeps = 0, rings = 0, waits = 0, moves = 0;
 	unsigned int i;
 	int status;
 
@@ -284,12 +324,15 @@ int main(int argc, char **argv)
 		pthread_join(producer[i].thread, NULL);
 		rings += producer[i].rings;
 		waits += producer[i].waits;
+		moves += producer[i].moves;
+		free(producer[i].space.base);
+		free(producer[i].space.pool);
 		free(producer[i].shared);
 	}
-	printf("%u producers, %llu messages each: %llu sleeps, %llu doorbells, %llu waits for room: %s\n",
+	printf("%u producers, %llu messages each: %llu sleeps, %llu doorbells, %llu waits for room, %llu moves: %s\n",
 	       producers, (unsigned long long)messages,
 	       (unsigned long long)sleeps, (unsigned long long)rings,
-	       (unsigned long long)waits,
+	       (unsigned long long)waits, (unsigned long long)moves,
 	       status == 3 ? "a doorbell was lost" : status ? "wrong" : "right");
 	return status;
 }

@@ -271,9 +271,9 @@ static void __init carve_window(void)
 {
 	unsigned int kid = fls64(parts.defined);
 	unsigned int kernels = hweight64(parts.defined) + 1;
-	struct pcn_window_layout layout = window_size ? pcn_window_layout_of(kid,
-									     kernels, 0) :
-						 pcn_window_default_layout(kid, kernels);
+	struct pcn_window_layout layout = window_size ?
+		pcn_window_least_layout(kid, kernels) :
+		pcn_window_default_layout(kid, kernels);
 	u64 needed = ALIGN(pcn_window_layout_size(&layout), PCN_MEM_ALIGN);
 
 	if (window_size && window_size < needed)
