@@ -12,6 +12,7 @@
 
 #include "../../include/uapi/linux/popcorn.h"
 #include "popcorn.h"
+#include "root.h"
 
 /* struct input - a file that is loaded; @fd is -1 if there is none */
 struct input {
@@ -23,6 +24,7 @@ struct input {
 /* The files are opened once, for however many kernels */
 static struct input image = { .fd = -1 };
 static struct input initrd = { .fd = -1 };
+static struct pcn_root root;
 
 /*
  * kexec_file_load(2), for which libc has no function. Returns 0 or an error
@@ -131,7 +133,7 @@ static int input_refused(const struct pcn_kernel *k, const struct pcn_call *c, i
 }
 
 /* Load the files for one kernel. Returns the exit code. */
-static int load(const struct pcn_kernel *k, const struct pcn_call *c)
+static int load_files(const struct pcn_kernel *k, const struct pcn_call *c)
 {
 	unsigned long flags = KEXEC_FILE_POPCORN_FOR(k->kid);
 	int err;
@@ -147,12 +149,44 @@ static int load(const struct pcn_kernel *k, const struct pcn_call *c)
 }
 
 /* Drop what is loaded for one kernel. Returns the exit code. */
-static int unload(const struct pcn_kernel *k, const struct pcn_call *c)
+static int unload_files(const struct pcn_kernel *k, const struct pcn_call *c)
 {
 	unsigned long flags = KEXEC_FILE_POPCORN_FOR(k->kid) | KEXEC_FILE_UNLOAD;
 	int err = kexec_file_load(-1, -1, NULL, flags);
 
 	return err ? pcn_refused(k, c->verb, err, NULL) : PCN_DONE;
+}
+
+/*
+ * Do it, and if that succeeds have the server of the root directory that belongs to it: what is
+ * loaded and the server change together. Returns the exit code.
+ */
+static int with_server(const struct pcn_kernel *k, const struct pcn_call *c, pcn_action action,
+		       const struct pcn_root *dir)
+{
+	int hold, code, err = pcn_root_hold(k, dir, &hold);
+
+	if (err)
+		return pcn_refused(k, c->verb, err, NULL);
+	code = action(k, c);
+	if (code == PCN_DONE) {
+		code = pcn_root_replace(k, hold, dir);
+		if (code != PCN_DONE)
+			unload_files(k, c);
+	}
+	if (hold >= 0)
+		close(hold);
+	return code;
+}
+
+static int load(const struct pcn_kernel *k, const struct pcn_call *c)
+{
+	return with_server(k, c, load_files, c->root ? &root : NULL);
+}
+
+static int unload(const struct pcn_kernel *k, const struct pcn_call *c)
+{
+	return with_server(k, c, unload_files, NULL);
 }
 
 /*
@@ -166,6 +200,28 @@ static bool open_input(struct input *file, const char *who, const char *what, co
 	return file->fd >= 0;
 }
 
+/* Open the directory, and make the RAM disk that mounts it. Returns the exit code. */
+static int open_root(const char *who, const struct pcn_call *c)
+{
+	int code = pcn_root_open(&root, who, c->root, c->read_only);
+
+	if (code != PCN_DONE)
+		return code;
+	initrd.path = "for --root";
+	initrd.fd = pcn_root_ram_disk(&root, &initrd.size);
+	return PCN_DONE;
+}
+
+/* Returns the exit code. */
+static int open_inputs(const char *who, const struct pcn_call *c)
+{
+	if (!open_input(&image, who, "image", c->argv[1]))
+		return PCN_IMAGE;
+	if (c->initrd && !open_input(&initrd, who, "initrd", c->initrd))
+		return PCN_IMAGE;
+	return c->root ? open_root(who, c) : PCN_DONE;
+}
+
 /**
  * pcn_cmd_load() - popcorn load
  * @c:	the command line
@@ -176,7 +232,12 @@ int pcn_cmd_load(const struct pcn_call *c)
 {
 	const struct pcn_kernel *k;
 	const char *who = "all";
+	int code;
 
+	if (c->initrd && c->root)
+		pcn_die(PCN_USAGE, "load: --initrd and --root exclude each other: the root directory comes with an initrd of its own");
+	if (c->read_only && !c->root)
+		pcn_die(PCN_USAGE, "load: --read-only is about the directory of --root");
 	if (strcmp(c->argv[0], "all")) {
 		k = pcn_find(c->verb, c->argv[0]);
 		if (!k)
@@ -187,11 +248,8 @@ int pcn_cmd_load(const struct pcn_call *c)
 
 		pcn_kernels(&nr);	/* no Popcorn at all comes before bad files */
 	}
-	if (!open_input(&image, who, "image", c->argv[1]))
-		return PCN_IMAGE;
-	if (c->initrd && !open_input(&initrd, who, "initrd", c->initrd))
-		return PCN_IMAGE;
-	return pcn_for_each(c, 1, load);
+	code = open_inputs(who, c);
+	return code == PCN_DONE ? pcn_for_each(c, 1, load) : code;
 }
 
 /**

@@ -10,14 +10,16 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "popcorn.h"
+#include "root.h"
 
 #define POPCORN_VERSION	"1.0"
 
 /* Options that have no letter */
 enum {
-	OPT_INITRD = 256, OPT_APPEND, OPT_CHANNEL, OPT_HOT,
+	OPT_INITRD = 256, OPT_APPEND, OPT_ROOT, OPT_READ_ONLY, OPT_CHANNEL, OPT_HOT,
 	OPT_KERNELS, OPT_SPREAD, OPT_PACK, OPT_PIN, OPT_MEMORY, OPT_STATS, OPT_AUTO, OPT_DRY_RUN,
 };
 
@@ -44,6 +46,8 @@ static const struct option opt_load[] = {
 	{ "help",	no_argument,		NULL, 'h' },
 	{ "initrd",	required_argument,	NULL, OPT_INITRD },
 	{ "append",	required_argument,	NULL, OPT_APPEND },
+	{ "root",	required_argument,	NULL, OPT_ROOT },
+	{ "read-only",	no_argument,		NULL, OPT_READ_ONLY },
 	{ }
 };
 
@@ -115,8 +119,8 @@ static const struct command commands[] = {
 	{ "status", "KERNEL [--json]",
 	  "Show all that is known of a kernel.",
 	  pcn_cmd_status, opt_show, "h", 1, 1 },
-	{ "load", "KERNEL IMAGE [--initrd FILE] [--append TEXT]",
-	  "Load a bzImage, initrd and command line for the next start.",
+	{ "load", "KERNEL IMAGE [--initrd FILE|--root DIR [--read-only]] [--append TEXT]",
+	  "Load a bzImage, initrd or root directory, and command line for the next start.",
 	  pcn_cmd_load, opt_load, "h", 2, 2 },
 	{ "unload", "KERNEL...",
 	  "Drop what was loaded.",
@@ -207,6 +211,8 @@ static void help_command(const struct command *cmd)
 	if (cmd->options == opt_load)
 		puts("  IMAGE          file with a 64-bit relocatable bzImage\n"
 		     "  --initrd FILE  initial RAM disk; none if not given\n"
+		     "  --root DIR     root file system instead; what the kernel changes is in its memory\n"
+		     "  --read-only    with --root: it changes nothing\n"
 		     "  --append TEXT  kernel command line");
 	if (cmd->options == opt_log)
 		puts("  -f, --follow   go on with what is logged from now on, over restarts too");
@@ -246,6 +252,8 @@ static const char **option_value(struct pcn_call *c, int letter)
 		return &c->initrd;
 	case OPT_APPEND:
 		return &c->append;
+	case OPT_ROOT:
+		return &c->root;
 	case OPT_CHANNEL:
 		return &c->channel;
 	case OPT_KERNELS:
@@ -285,6 +293,8 @@ static bool *option_flag(struct pcn_call *c, int letter)
 		return &c->dry_run;
 	case OPT_HOT:
 		return &c->hot;
+	case OPT_READ_ONLY:
+		return &c->read_only;
 	case 'j':
 		return &c->json;
 	case 'f':
@@ -383,9 +393,15 @@ static int dispatch(int argc, char **argv)
 	return run(cmd, argc - 1, argv + 1);
 }
 
+/* Is this the RAM disk of load --root, where the kernel calls this program as its first one? */
+static bool is_init(char **argv)
+{
+	return getpid() == 1 && argv[0] && !strcmp(argv[0], "/init");
+}
+
 int main(int argc, char **argv)
 {
-	int code = dispatch(argc, argv);
+	int code = is_init(argv) ? pcn_root_init(argc, argv) : dispatch(argc, argv);
 
 	if ((fflush(stdout) || ferror(stdout)) && code == PCN_DONE) {
 		pcn_error("cannot write to standard output: %m");

@@ -51,6 +51,7 @@ struct pcn_kernel {
  * @argc:	number of these
  * @initrd:	value of --initrd or NULL
  * @append:	value of --append or NULL
+ * @root:	value of --root or NULL
  * @count:	value of -c or NULL
  * @interval:	value of -i or NULL
  * @size:	value of -s or NULL
@@ -71,6 +72,7 @@ struct pcn_kernel {
  * @quiet:	-q was given
  * @stay:	--wait was given
  * @log:	--log was given
+ * @read_only:	--read-only was given
  */
 struct pcn_call {
 	const char *verb;
@@ -78,6 +80,7 @@ struct pcn_call {
 	int argc;
 	const char *initrd;
 	const char *append;
+	const char *root;
 	const char *count;
 	const char *interval;
 	const char *size;
@@ -98,6 +101,7 @@ struct pcn_call {
 	bool quiet;
 	bool stay;
 	bool log;
+	bool read_only;
 };
 
 /* sysfs.c: the files below /sys/kernel/popcorn */

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "popcorn.h"
+#include "root.h"
 
 /* struct range - CPUs or memory from @start to @end, both included */
 struct range {
@@ -34,14 +35,15 @@ enum fact {
 	FACT_RELEASE,
 	FACT_VERSION,
 	FACT_CMDLINE,
+	FACT_ROOT,
 	FACT_STARTS,
 	FACT_BOOT_US,
 	FACT_max
 };
 
 /*
- * The attributes of a kernel, in the order they are shown; the names are
- * sysfs's, ours and JSON's
+ * The facts about a kernel, in the order they are shown; the names are ours and JSON's, and
+ * sysfs's but for the root directory, which the kernel knows nothing of
  */
 static const struct {
 	const char *name;
@@ -55,6 +57,7 @@ static const struct {
 	[FACT_RELEASE]		= { "release",	FACT_TEXT },
 	[FACT_VERSION]		= { "version",	FACT_TEXT },
 	[FACT_CMDLINE]		= { "cmdline",	FACT_TEXT },
+	[FACT_ROOT]		= { "root",	FACT_TEXT },
 	[FACT_STARTS]		= { "starts",	FACT_NUMBER },
 	[FACT_BOOT_US]		= { "boot_us",	FACT_TIME },
 };
@@ -65,6 +68,12 @@ struct report {
 	char *fact[FACT_max];
 };
 
+/* Read a fact. Returns its text, "" if there is none; NULL with errno if it cannot be read. */
+static char *read_fact(int kid, enum fact f)
+{
+	return f == FACT_ROOT ? pcn_root_of(kid) : pcn_attr(kid, facts[f].name);
+}
+
 /* Read the facts of a kernel; ends the command if one cannot be read. */
 static void read_report(struct report *r, const struct pcn_kernel *k, const char *verb)
 {
@@ -72,7 +81,7 @@ static void read_report(struct report *r, const struct pcn_kernel *k, const char
 
 	r->kernel = k;
 	for (i = 0; i < FACT_max; i++) {
-		r->fact[i] = pcn_attr(k->kid, facts[i].name);
+		r->fact[i] = read_fact(k->kid, i);
 		if (r->fact[i])
 			continue;
 		pcn_die(errno == EACCES || errno == EPERM ? PCN_PERM : PCN_FAILED,

@@ -6,7 +6,7 @@
 # kernel can answer, the error numbers of its system calls, a seccomp filter
 # answers in its place (set up by python3; such tests are skipped without it).
 
-PLAN=300
+PLAN=308
 RUN_ANSWERED=29	# of these, tests that test_run_answered does
 
 if [ $# -ne 1 ] || [ ! -x "$1" ]; then
@@ -537,6 +537,27 @@ test_load() {
 	answer "load: not permitted" 6 "load: not permitted" kexec_file_load 1 -- load 2 "$tmp/bzImage"
 	answer "load all names each kernel that fails" 5 "kernel 11 \(twin\): load: another operation" \
 		kexec_file_load 16 -- load all "$tmp/bzImage"
+}
+
+test_root() {
+	run load 1 "$tmp/bzImage" --root "$tmp" --initrd "$tmp/initrd"
+	result "load --root with --initrd" 2 "load: --initrd and --root exclude each other"
+	run load 1 "$tmp/bzImage" --read-only
+	result "load --read-only without --root" 2 "load: --read-only is about the directory of --root"
+	run load 1 "$tmp/bzImage" --root "$tmp/missing"
+	result "load --root: no directory" 9 "kernel 1: load: cannot use the root directory $tmp/missing: No such file"
+	run load 1 "$tmp/bzImage" --root "$tmp/initrd"
+	result "load --root: a file" 9 "root directory $tmp/initrd: it is not a directory"
+	run load 1 "$tmp/bzImage" --root "$kernels" --read-only
+	result "load --root --read-only: a directory without places" 9 "it has no directory dev"
+	run load 1 "$tmp/bzImage" --root "$tmp"
+	result "load --root without sockets" 10 "load: --root needs sockets to other kernels"
+	run load --help
+	prints "load --help tells of --root" "--root DIR +root file system"
+	mkdir "$tmp/run"
+	echo "/srv/debian (overlay)" >"$tmp/run/root.2"
+	POPCORN_RUN=$tmp/run run status 2
+	prints "status tells of no root directory whose server has ended" "^root: -$"
 }
 
 test_log() {
@@ -1278,6 +1299,7 @@ test_control_errors
 test_files
 test_images
 test_load
+test_root
 test_log
 test_stats
 test_stats_of_process
