@@ -8,6 +8,7 @@
  */
 #define pr_fmt(fmt) "popcorn: vsock: " fmt
 
+#include <linux/capability.h>
 #include <linux/err.h>
 #include <linux/init.h>
 #include <linux/mutex.h>
@@ -55,6 +56,17 @@ static bool seqpacket_allow(u32 cid)
 	return true;
 }
 
+/*
+ * A port below 1024 tells others that root of this kernel is here. To bind one takes no more
+ * than CAP_NET_BIND_SERVICE, in which network ever; to use it here takes more.
+ */
+static int connect(struct vsock_sock *vsk)
+{
+	if (vsk->local_addr.svm_port <= LAST_RESERVED_PORT && !capable(CAP_SYS_ADMIN))
+		return -EPERM;
+	return virtio_transport_connect(vsk);
+}
+
 static int cancel_pkt(struct vsock_sock *vsk)
 {
 	pcn_vsock_forget(vsk);
@@ -82,7 +94,7 @@ static struct virtio_transport transport = {
 		.init				= virtio_transport_do_socket_init,
 		.destruct			= destruct,
 		.release			= virtio_transport_release,
-		.connect			= virtio_transport_connect,
+		.connect			= connect,
 		.shutdown			= virtio_transport_shutdown,
 		.cancel_pkt			= cancel_pkt,
 		.dgram_bind			= virtio_transport_dgram_bind,

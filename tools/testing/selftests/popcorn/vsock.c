@@ -11,15 +11,20 @@
  *	vsock pump TYPE KID PORT	send without end to a server that reads, till it ends
  *	vsock refused TYPE KID PORT	nobody listens there
  *	vsock bind PORT			may this program have that port?
+ *	vsock reserved KID PORT		connect from a port below 1024, with CAP_NET_BIND_SERVICE
+ *					alone, with which it can be bound
+ *	vsock hammer TYPE KID PORT	try to connect, without a pause, until it works
  *	vsock rate TYPE KID PORT BYTES	how fast are they sent, with a server that discards them?
  *	vsock pair BYTES		and from CPU 0 to CPU 1, through a pair of Unix sockets?
  *
- * TYPE is stream or seqpacket. What is sent is a sequence of numbers that both sides know, so a
- * byte that is lost, doubled or changed is found. Exit status: 0 all came as it was sent.
+ * TYPE is stream or seqpacket. FROM=PORT in the environment has a client bind that one. What is
+ * sent is a sequence of numbers that both sides know, so a byte that is lost, doubled or changed
+ * is found. Exit status: 0 all came as it was sent.
  */
 #define _GNU_SOURCE
 #include <errno.h>
-#include <linux/vm_sockets.h>
+#include <fcntl.h>
+#include <linux/capability.h>
 #include <poll.h>
 #include <sched.h>
 #include <signal.h>
@@ -28,17 +33,16 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <sys/time.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
-#ifndef VMADDR_FLAG_TO_HOST
-#define VMADDR_FLAG_TO_HOST	1
-#endif
+#include "vsock.h"
 
-#define CID_BASE	1000
 /* Bytes that are written at a time, of most lengths. */
 #define CHUNK_MAX	100000
 
@@ -59,18 +63,6 @@ static uint64_t next_random(uint64_t *state)
 	z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9;
 	z = (z ^ (z >> 27)) * 0x94d049bb133111eb;
 	return z ^ (z >> 31);
-}
-
-static void die(const char *what)
-{
-	printf("vsock: %s: %s\n", what, strerror(errno));
-	exit(1);
-}
-
-static void wrong(const char *what)
-{
-	printf("vsock: %s\n", what);
-	exit(1);
 }
 
 /* A stream of words: where it is, and what of the present word is left. */
@@ -106,30 +98,6 @@ static bool matches(struct words *w, const uint8_t *data, size_t n)
 		if (*data++ != next_byte(w))
 			return false;
 	return true;
-}
-
-static void write_all(int fd, const void *data, size_t n)
-{
-	ssize_t done;
-
-	for (; n; n -= done, data += done) {
-		done = write(fd, data, n);
-		if (done <= 0)
-			die("write");
-	}
-}
-
-static void read_all(int fd, void *data, size_t n)
-{
-	ssize_t done;
-
-	for (; n; n -= done, data += done) {
-		done = read(fd, data, n);
-		if (done < 0)
-			die("read");
-		if (!done)
-			wrong("the connection has ended early");
-	}
 }
 
 static bool is_seqpacket(int fd)
@@ -186,31 +154,18 @@ static void receive_data(int fd, uint64_t bytes, uint64_t seed)
 	}
 }
 
-static int get_address(struct sockaddr_vm *a, unsigned int cid, unsigned int port)
-{
-	*a = (struct sockaddr_vm) {
-		.svm_family = AF_VSOCK, .svm_cid = cid, .svm_port = port,
-	};
-	return sizeof(*a);
-}
-
 static int type_of(const char *name)
 {
 	return strcmp(name, "stream") ? SOCK_SEQPACKET : SOCK_STREAM;
 }
 
+/* From the port that FROM in the environment has, if there is one. */
 static int try_connect(char **argv)
 {
-	struct sockaddr_vm a;
-	int size = get_address(&a, CID_BASE + atoi(argv[1]), atoi(argv[2]));
-	int fd = socket(AF_VSOCK, type_of(argv[0]), 0);
+	const char *from = getenv("FROM");
+	int fd = socket_at(type_of(argv[0]), from ? atoi(from) : 0);
 
-	a.svm_flags = VMADDR_FLAG_TO_HOST;
-	if (fd < 0)
-		die("socket");
-	if (connect(fd, (struct sockaddr *)&a, size))
-		return -1;
-	return fd;
+	return connect_at(fd, atoi(argv[1]), atoi(argv[2])) ? -1 : fd;
 }
 
 static int connect_to(char **argv)
@@ -334,19 +289,6 @@ static void serve_one(int fd)
 			pause();
 	}
 	exit(0);
-}
-
-static int listen_on(int type, unsigned int port)
-{
-	struct sockaddr_vm a;
-	int size = get_address(&a, VMADDR_CID_ANY, port);
-	int fd = socket(AF_VSOCK, type, 0);
-
-	if (fd < 0)
-		die("socket");
-	if (bind(fd, (struct sockaddr *)&a, size) || listen(fd, 1000))
-		die("bind or listen");
-	return fd;
 }
 
 static void take_one(int fd)
@@ -474,6 +416,43 @@ static int refused(char **argv)
 	return errno == ECONNRESET ? 0 : 1;
 }
 
+/* An attempt that is given up at once leaves a packet that waits, or has gone. */
+static int hammer(char **argv)
+{
+	unsigned int tries = 0;
+	int fd;
+
+	for (;; close(fd)) {
+		fd = socket_at(type_of(argv[0]), 0);
+		fcntl(fd, F_SETFL, tries++ % 1000 ? O_NONBLOCK : 0);
+		if (!connect_at(fd, atoi(argv[1]), atoi(argv[2])))
+			break;
+	}
+	printf("vsock: connected by try %u\n", tries);
+	return 0;
+}
+
+static void keep_capability(unsigned int number)
+{
+	struct __user_cap_header_struct head = { .version = _LINUX_CAPABILITY_VERSION_3 };
+	struct __user_cap_data_struct caps[2] = { { 1U << number, 1U << number, 0 } };
+
+	if (prctl(PR_SET_KEEPCAPS, 1) || setuid(12345) || syscall(SYS_capset, &head, caps))
+		die("capset");
+}
+
+static int reserved(unsigned int kid, unsigned int port)
+{
+	int fd;
+
+	keep_capability(CAP_NET_BIND_SERVICE);
+	fd = socket_at(SOCK_STREAM, 1000);
+	if (!connect_at(fd, kid, port))
+		wrong("it may connect");
+	printf("vsock: %s\n", strerrorname_np(errno));
+	return errno == EPERM ? 0 : 1;
+}
+
 static int may_bind(unsigned int port)
 {
 	struct sockaddr_vm a;
@@ -501,8 +480,12 @@ int main(int argc, char **argv)
 	}
 	if (!strcmp(verb, "bind"))
 		return may_bind(atoi(argv[2]));
+	if (!strcmp(verb, "reserved") && argc > 3)
+		return reserved(atoi(argv[2]), atoi(argv[3]));
 	if (argc < 5)
 		return 2;
+	if (!strcmp(verb, "hammer"))
+		return hammer(argv + 2);
 	if (!strcmp(verb, "wait"))
 		return wait_for_end(argv + 2);
 	if (!strcmp(verb, "flood"))

@@ -259,6 +259,7 @@ check "which is said" says "Network is unreachable"
 check "this kernel itself" vsock get stream 0 10000
 check "a port that is privileged, for a user" exits 1 /programs/vsock bind 1000
 check "and one that is not" exits 0 /programs/vsock bind 2000
+check "nor may one that is given that port's capability use it" exits 0 /programs/vsock reserved 1 $port
 check "a server that does not read" floods
 check "nothing was dropped" dropped_nothing
 check "a kernel is killed: its connections end, others do not" killed
