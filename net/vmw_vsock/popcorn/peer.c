@@ -520,5 +520,10 @@ int __init pcn_vsock_peers_init(void)
 			err = make_peer(kid);
 	if (!err)
 		err = pcn_msg_register(&packet_type);
-	return err ?: pcn_peers_subscribe(&watch);
+	if (err)
+		return err;
+	err = pcn_peers_subscribe(&watch);
+	if (err)
+		pcn_msg_unregister(&packet_type);
+	return err;
 }

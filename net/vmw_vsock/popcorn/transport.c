@@ -271,6 +271,15 @@ void pcn_vsock_reset_sockets(unsigned int kid)
 	} while (found);
 }
 
+static int __init register_all(void)
+{
+	int err = pcn_vsock_counters_init();
+
+	if (!err)
+		err = pcn_vsock_peers_init();
+	return err;
+}
+
 static int __init pcn_vsock_init(void)
 {
 	int err;
@@ -279,10 +288,11 @@ static int __init pcn_vsock_init(void)
 		return 0;
 	/* As in a guest: what is local has the address, and all else is beyond. */
 	err = vsock_core_register(&transport.transport, VSOCK_TRANSPORT_F_G2H);
-	if (!err)
-		err = pcn_vsock_counters_init();
-	if (!err)
-		err = pcn_vsock_peers_init();
+	if (!err) {
+		err = register_all();
+		if (err)
+			vsock_core_unregister(&transport.transport);
+	}
 	if (err)
 		pr_err("there will be no sockets between kernels: %pe\n", ERR_PTR(err));
 	return err;
