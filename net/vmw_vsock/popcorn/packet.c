@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Is a packet one that a peer may send? The code that packets are given to trusts what it is
- * told of lengths and addresses, since it was written for a guest and its host.
+ * Is a packet one that a peer may send, and can it be true? The code that packets are given to
+ * trusts what it is told of lengths, addresses and credit, since it was written for a guest
+ * and its host.
  */
 #include <linux/types.h>
 
@@ -50,4 +51,23 @@ bool pcn_vsock_is_sound(const struct virtio_vsock_hdr *h, u32 length, u32 from, 
 		return !type;
 	return op <= VIRTIO_VSOCK_OP_CREDIT_REQUEST &&
 	       (type == VIRTIO_VSOCK_TYPE_STREAM || type == VIRTIO_VSOCK_TYPE_SEQPACKET);
+}
+
+/**
+ * pcn_vsock_credit_is_true - may a peer have taken so much of a connection?
+ * @sent:	bytes that the socket has sent, modulo 2^32
+ * @unsent:	how many of them wait here yet; of a packet of which a part has gone, all
+ * @taken:	bytes that the peer says that it has taken, modulo 2^32
+ *
+ * A peer that is ahead of what went to it lies, for the program to send more than is ever
+ * read. No socket has a buffer of 2 GiB, so what is ahead of @sent is told from what is
+ * behind it. An answer "yes" stays true when the socket sends more, or some of it goes.
+ *
+ * Context: any.
+ */
+bool pcn_vsock_credit_is_true(u32 sent, u64 unsent, u32 taken)
+{
+	s32 not_taken = sent - taken;
+
+	return not_taken >= 0 && (u64)not_taken + VIRTIO_VSOCK_MAX_PKT_BUF_SIZE >= unsent;
 }

@@ -2,6 +2,7 @@
 /* Unit tests of what is taken for a packet of a peer. */
 #include <kunit/test.h>
 #include <linux/prandom.h>
+#include <linux/sizes.h>
 
 #include "vsock.h"
 
@@ -79,10 +80,31 @@ static void what_is_sound_is_safe(struct kunit *test)
 	KUNIT_EXPECT_GT(test, sound, 0);
 }
 
+/* @sent counts modulo 2^32, and a packet of 64 KiB may have gone in part. */
+static void credit_is_of_what_went(struct kunit *test)
+{
+	static const u32 sums[] = { 0, 1, SZ_64K, SZ_1G, U32_MAX - SZ_1G, U32_MAX };
+	unsigned int i;
+
+	for (i = 0; i < ARRAY_SIZE(sums); i++) {
+		u32 sent = sums[i];
+
+		KUNIT_EXPECT_TRUE(test, pcn_vsock_credit_is_true(sent, 0, sent));
+		KUNIT_EXPECT_TRUE(test, pcn_vsock_credit_is_true(sent, 0, sent - SZ_1G));
+		KUNIT_EXPECT_TRUE(test, pcn_vsock_credit_is_true(sent, SZ_1M, sent - SZ_1M));
+		KUNIT_EXPECT_TRUE(test, pcn_vsock_credit_is_true(sent, SZ_64K, sent));
+		KUNIT_EXPECT_FALSE(test, pcn_vsock_credit_is_true(sent, SZ_64K + 1, sent));
+		KUNIT_EXPECT_FALSE(test, pcn_vsock_credit_is_true(sent, 0, sent + 1));
+		KUNIT_EXPECT_FALSE(test, pcn_vsock_credit_is_true(sent, SZ_1M, sent + 1));
+		KUNIT_EXPECT_FALSE(test, pcn_vsock_credit_is_true(sent, SZ_1M, sent + SZ_1G));
+	}
+}
+
 static struct kunit_case cases[] = {
 	KUNIT_CASE(honest_packets_are_sound),
 	KUNIT_CASE(addresses_have_64_bits),
 	KUNIT_CASE(what_is_sound_is_safe),
+	KUNIT_CASE(credit_is_of_what_went),
 	{}
 };
 

@@ -11,6 +11,7 @@
 #include <linux/capability.h>
 #include <linux/err.h>
 #include <linux/init.h>
+#include <linux/minmax.h>
 #include <linux/mutex.h>
 #include <linux/virtio_vsock.h>
 #include <net/af_vsock.h>
@@ -87,11 +88,33 @@ static int send_pkt(struct sk_buff *skb)
 	return pcn_vsock_send(cid - PCN_CID_BASE, skb);
 }
 
+static int init(struct vsock_sock *vsk, struct vsock_sock *listener)
+{
+	vsk->buffer_size = min_t(u64, vsk->buffer_size, PCN_VSOCK_BUFFER_MAX);
+	return virtio_transport_do_socket_init(vsk, listener);
+}
+
+static void notify_buffer_size(struct vsock_sock *vsk, u64 *size)
+{
+	*size = min_t(u64, *size, PCN_VSOCK_BUFFER_MAX);
+	virtio_transport_notify_buffer_size(vsk, size);
+}
+
+/* Credit counts data. A packet with little of that takes more memory, which wakes its owner too. */
+static s64 stream_has_space(struct vsock_sock *vsk)
+{
+	const struct virtio_vsock_sock *vvs = vsk->trans;
+
+	if (sk_wmem_alloc_get(sk_vsock(vsk)) > 2ULL * READ_ONCE(vvs->buf_alloc))
+		return 0;
+	return virtio_transport_stream_has_space(vsk);
+}
+
 static struct virtio_transport transport = {
 	.transport = {
 		.module				= THIS_MODULE,
 		.get_local_cid			= get_local_cid,
-		.init				= virtio_transport_do_socket_init,
+		.init				= init,
 		.destruct			= destruct,
 		.release			= virtio_transport_release,
 		.connect			= connect,
@@ -104,7 +127,7 @@ static struct virtio_transport transport = {
 		.stream_dequeue			= virtio_transport_stream_dequeue,
 		.stream_enqueue			= virtio_transport_stream_enqueue,
 		.stream_has_data		= virtio_transport_stream_has_data,
-		.stream_has_space		= virtio_transport_stream_has_space,
+		.stream_has_space		= stream_has_space,
 		.stream_rcvhiwat		= virtio_transport_stream_rcvhiwat,
 		.stream_is_active		= virtio_transport_stream_is_active,
 		.stream_allow			= stream_allow,
@@ -122,7 +145,7 @@ static struct virtio_transport transport = {
 		.notify_send_pre_block		= virtio_transport_notify_send_pre_block,
 		.notify_send_pre_enqueue	= virtio_transport_notify_send_pre_enqueue,
 		.notify_send_post_enqueue	= virtio_transport_notify_send_post_enqueue,
-		.notify_buffer_size		= virtio_transport_notify_buffer_size,
+		.notify_buffer_size		= notify_buffer_size,
 		.notify_set_rcvlowat		= virtio_transport_notify_set_rcvlowat,
 		.unsent_bytes			= virtio_transport_unsent_bytes,
 		.read_skb			= virtio_transport_read_skb,
@@ -132,18 +155,12 @@ static struct virtio_transport transport = {
 
 /* --- packets for sockets --- */
 
-/*
- * The peer has taken @fwd_cnt bytes of what the socket has sent. Of that, @bytes_unsent are
- * still here, but for those of a packet of which a part was sent. A peer that has taken
- * more lies, for the program to send more than is ever read.
- */
 static bool credit_is_true(struct virtio_vsock_sock *vvs, u32 fwd_cnt)
 {
 	bool is_true;
 
 	spin_lock_bh(&vvs->tx_lock);
-	is_true = (u64)(vvs->tx_cnt - fwd_cnt) + VIRTIO_VSOCK_MAX_PKT_BUF_SIZE >=
-		  vvs->bytes_unsent;
+	is_true = pcn_vsock_credit_is_true(vvs->tx_cnt, vvs->bytes_unsent, fwd_cnt);
 	spin_unlock_bh(&vvs->tx_lock);
 	return is_true;
 }

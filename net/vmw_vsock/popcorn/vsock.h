@@ -21,8 +21,9 @@
  *   sockets together, each packet counted with PCN_VSOCK_COST more than its data. The peer
  *   knows from fwd_cnt how much room is left; what comes beyond it is dropped.
  * - What a socket has taken: its buffer, as virtio's credit has it.
- * - Data that waits to be sent: the buffer of its socket. A peer that says that it has
- *   read what was not sent yet would make a program go on: such a packet is dropped.
+ * - Data that waits to be sent: the buffer of its socket, in bytes, and twice as much in
+ *   memory. A peer that says that it has read what was not sent yet would make a program
+ *   go on: such a packet is dropped.
  * - Packets without data that wait to be sent: PCN_VSOCK_CONTROLS.
  *
  * Nothing here waits for a peer, and messages never wait for a socket: a program can keep a
@@ -44,6 +45,8 @@
 #define PCN_VSOCK_WINDOW	SZ_512K
 /** PCN_VSOCK_CONTROLS - packets without data that may wait to be sent to a peer */
 #define PCN_VSOCK_CONTROLS	4096
+/** PCN_VSOCK_BUFFER_MAX - largest buffer of a socket: counts of bytes have 32 bits */
+#define PCN_VSOCK_BUFFER_MAX	SZ_1G
 
 /** pcn_vsock_cost - what a packet with so much data takes of the window, bytes */
 static inline u32 pcn_vsock_cost(u32 length)
@@ -75,6 +78,7 @@ int pcn_vsock_peers_init(void);
 
 /* packet.c */
 bool pcn_vsock_is_sound(const struct virtio_vsock_hdr *h, u32 length, u32 from, u32 to);
+bool pcn_vsock_credit_is_true(u32 sent, u64 unsent, u32 taken);
 
 /* counters.c */
 void pcn_vsock_count(enum pcn_vsock_counter counter);
