@@ -36,7 +36,7 @@
 #include "internal.h"
 
 /* What a handler may rely on of other kernels' services: part of the ABI hash. */
-#define SERVICES_VERSION	11
+#define SERVICES_VERSION	12
 
 struct pcn_link *pcn_links[PCN_KERNELS_MAX];
 

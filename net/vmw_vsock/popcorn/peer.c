@@ -10,13 +10,19 @@
  * The work item may have to wait for a socket's lock, and nobody waits for the work item. So
  * when a peer goes down, its queues are emptied at once and the rest is left to the work item:
  *
- *	down --- up() ---> known --- work: sockets of the former life are reset ---> live
- *	  ^                  |                                                         |
- *	  +------ down() ----+------------------------- down() ------------------------+
+ *	down --- up() ---> known --- work: sockets of the former life are reset,
+ *	  ^                  |             and the peer has been heard ---------> live
+ *	  +------ down() ----+------------------------ down() ----------------------+
  *
- * Packets of a new life are queued as soon as the peer is known, but no packet goes out before
- * it is live. Only the work item makes it live, and then it has no packet of the former
- * life in its hands: what that is answered with is not sent to the new life.
+ * A peer that is up may not be there yet for packets: it is still booting, or never will be,
+ * and what it drops is never taken out of the window. So each says what it has taken, which is
+ * nothing, when the other one is up, and once more when it has heard the other one for the
+ * first time. The later of the two is heard, and then the earlier one, if it was not.
+ *
+ * Packets of a new life are queued as soon as the peer is known, but none is given to a socket
+ * and none goes out before it is live. Only the work item makes it live, and then it has no
+ * packet of the former life in its hands: what that is answered with is not sent to the new
+ * life.
  *
  * Each message is copied twice: from the skb into the ring, and from there into another skb.
  */
@@ -45,7 +51,8 @@
  * @kid:	the kernel
  * @lock:	protects all that follows but @seen
  * @known:	it is up: what comes from it is of its present life
- * @live:	packets may be sent to it
+ * @heard:	it is there for packets
+ * @live:	packets may be sent to it, and what it sends may be given to sockets
  * @life:	counts its lives
  * @seen:	the life whose former one's sockets have been reset; @work's
  * @tx:		packets to send, in order; the first may be sent in part
@@ -56,12 +63,14 @@
  * @received:	cost of all that came in this life
  * @taken:	what of it sockets have taken
  * @told:	what of it the peer knows to be taken
+ * @must_tell:	tell it even if it knows that
  * @work:	gives packets to sockets
  */
 struct peer {
 	unsigned int		kid;
 	spinlock_t		lock;	/* of all that follows but @seen */
 	bool			known;
+	bool			heard;
 	bool			live;
 	u32			life;
 	u32			seen;
@@ -73,6 +82,7 @@ struct peer {
 	u32			received;
 	u32			taken;
 	u32			told;
+	bool			must_tell;
 	struct work_struct	work;
 };
 
@@ -162,7 +172,8 @@ static bool send_packet(struct peer *peer, struct sk_buff *skb)
 
 /*
  * Tell the peer what was taken, if it may be waiting for that: before it runs out of room,
- * and so that it never does since it was not told.
+ * and so that it never does since it was not told. Goes before packets: it is the first that
+ * the peer hears in this life.
  */
 static bool send_taken(struct peer *peer)
 {
@@ -175,11 +186,12 @@ static bool send_taken(struct peer *peer)
 	struct kvec part = { &h, sizeof(h) };
 
 	lockdep_assert_held(&peer->lock);
-	if (peer->taken - peer->told < PCN_VSOCK_WINDOW / 4)
+	if (!peer->must_tell && peer->taken - peer->told < PCN_VSOCK_WINDOW / 4)
 		return true;
 	if (try_packet(peer, &part, 1))
 		return false;
 	peer->told = peer->taken;
+	peer->must_tell = false;
 	return true;
 }
 
@@ -189,7 +201,7 @@ static void send_packets(struct peer *peer, struct sk_buff_head *done)
 	struct sk_buff *skb;
 
 	lockdep_assert_held(&peer->lock);
-	if (!peer->live || !send_taken(peer))
+	if (!peer->known || !send_taken(peer) || !peer->live)
 		return;
 	while ((skb = skb_peek(&peer->tx)) && send_packet(peer, skb))
 		unqueue(peer, skb, done);
@@ -312,15 +324,23 @@ static void discard_buffer(struct pcn_message *msg)
 /* What a peer has taken is between what it had taken and what was sent. */
 static bool hear_taken(struct peer *peer, u32 taken)
 {
-	bool is_true;
+	bool is_true, is_first = false;
 
 	spin_lock_bh(&peer->lock);
 	is_true = taken - peer->acked <= peer->sent - peer->acked;
-	if (is_true)
+	if (is_true) {
 		peer->acked = taken;
+		is_first = peer->known && !peer->heard;
+	}
+	if (is_first) {
+		peer->heard = true;
+		peer->must_tell = true;
+	}
 	spin_unlock_bh(&peer->lock);
 	if (is_true)
 		go_on_sending(peer);
+	if (is_first)
+		queue_work(packets_wq, &peer->work);
 	return is_true;
 }
 
@@ -388,8 +408,9 @@ static bool take_step(struct peer *peer, struct sk_buff **skb, u32 *life)
 	if (peer->seen != peer->life) {
 		is_new = true;
 	} else {
-		peer->live = peer->known;
-		*skb = __skb_dequeue(&peer->rx);
+		peer->live = peer->known && peer->heard;
+		if (peer->live)
+			*skb = __skb_dequeue(&peer->rx);
 	}
 	spin_unlock_bh(&peer->lock);
 	if (is_new) {
@@ -435,12 +456,15 @@ static void on_up(struct pcn_peer_notifier *watch, unsigned int kid)
 		return;
 	spin_lock_bh(&peer->lock);
 	peer->known = true;
+	peer->heard = false;
+	peer->must_tell = true;
 	peer->sent = 0;
 	peer->acked = 0;
 	peer->received = 0;
 	peer->taken = 0;
 	peer->told = 0;
 	spin_unlock_bh(&peer->lock);
+	go_on_sending(peer);
 	queue_work(packets_wq, &peer->work);
 }
 
@@ -455,6 +479,7 @@ static void on_down(struct pcn_peer_notifier *watch, unsigned int kid)
 	__skb_queue_head_init(&done);
 	spin_lock_bh(&peer->lock);
 	peer->known = false;
+	peer->heard = false;
 	peer->live = false;
 	peer->life++;
 	while ((skb = skb_peek(&peer->tx))) {
