@@ -22,15 +22,17 @@
  * Packets of a new life are queued as soon as the peer is known, but none is given to a socket
  * and none goes out before it is live. Only the work item makes it live, and then it has no
  * packet of the former life in its hands: what that is answered with is not sent to the new
- * life.
+ * life. What a socket sends by itself goes to the life that the socket has joined (socket.c).
  *
  * Each message is copied twice: from the skb into the ring, and from there into another skb.
  */
 #define pr_fmt(fmt) "popcorn: vsock: " fmt
 
+#include <linux/build_bug.h>
 #include <linux/err.h>
 #include <linux/errno.h>
 #include <linux/init.h>
+#include <linux/minmax.h>
 #include <linux/sched.h>
 #include <linux/slab.h>
 #include <linux/spinlock.h>
@@ -56,7 +58,8 @@
  * @life:	counts its lives
  * @seen:	the life whose former one's sockets have been reset; @work's
  * @tx:		packets to send, in order; the first may be sent in part
- * @controls:	those of them that have no data
+ * @answers:	those of them that answer what has no connection
+ * @controls:	those of the others that have no data
  * @sent:	cost of all that was sent in this life, modulo 2^32
  * @acked:	what of it the peer has taken
  * @rx:		packets that have come
@@ -75,6 +78,7 @@ struct peer {
 	u32			life;
 	u32			seen;
 	struct sk_buff_head	tx;
+	unsigned int		answers;
 	unsigned int		controls;
 	u32			sent;
 	u32			acked;
@@ -86,11 +90,45 @@ struct peer {
 	struct work_struct	work;
 };
 
+/**
+ * struct packet_cb - what is kept of a packet to send, in skb->cb
+ * @virtio:	what virtio_transport_common.c keeps there
+ * @owner:	the socket of whose connection it is, or NULL
+ * @counter:	of packets without data, which it is counted in, or NULL
+ */
+struct packet_cb {
+	struct virtio_vsock_skb_cb virtio;
+	struct pcn_vsock_sock	*owner;
+	unsigned int		*counter;
+};
+
+static_assert(sizeof(struct packet_cb) <= sizeof_field(struct sk_buff, cb));
+
 static struct peer *peers[PCN_KERNELS_MAX];
 /* For each peer one work item at a time; those of several do not wait for each other. */
 static struct workqueue_struct *packets_wq __ro_after_init;
 
+static struct peer *find_peer(unsigned int kid)
+{
+	return kid < PCN_KERNELS_MAX ? peers[kid] : NULL;
+}
+
 /* --- sending --- */
+
+static struct packet_cb *cb_of(struct sk_buff *skb)
+{
+	return (struct packet_cb *)skb->cb;
+}
+
+static struct pcn_vsock_sock **owner_of(struct sk_buff *skb)
+{
+	return &cb_of(skb)->owner;
+}
+
+static u16 op_of(struct sk_buff *skb)
+{
+	return le16_to_cpu(virtio_vsock_hdr(skb)->op);
+}
 
 static int try_packet(struct peer *peer, const struct kvec *parts, unsigned int n)
 {
@@ -122,12 +160,19 @@ static unsigned int map_data(const struct sk_buff *skb, u32 offset, u32 count,
 	return n;
 }
 
+/* With how much this kernel has taken by now; what it has last sent is what counts there. */
+static void write_credit(struct sk_buff *skb)
+{
+	if (*owner_of(skb))
+		virtio_transport_inc_tx_pkt(&(*owner_of(skb))->virtio, skb);
+}
+
 /* One message of a packet. -EAGAIN: there is no room for it, here or at the peer. */
 static int send_part(struct peer *peer, struct sk_buff *skb)
 {
 	u32 *offset = &VIRTIO_VSOCK_SKB_CB(skb)->offset;
 	u32 left = skb->len - *offset, count = min_t(u32, left, PCN_VSOCK_PART);
-	struct virtio_vsock_hdr h = *virtio_vsock_hdr(skb);
+	struct virtio_vsock_hdr h;
 	struct kvec parts[PARTS_MAX] = { { &h, sizeof(h) } };
 	unsigned int n;
 	int err;
@@ -135,6 +180,8 @@ static int send_part(struct peer *peer, struct sk_buff *skb)
 	lockdep_assert_held(&peer->lock);
 	if (peer->sent - peer->acked + pcn_vsock_cost(count) > PCN_VSOCK_WINDOW)
 		return -EAGAIN;
+	write_credit(skb);
+	h = *virtio_vsock_hdr(skb);
 	h.len = cpu_to_le32(count);
 	/* The end of a message is in its last part. */
 	if (count < left)
@@ -148,12 +195,45 @@ static int send_part(struct peer *peer, struct sk_buff *skb)
 	return 0;
 }
 
+/* Where the packet of its connection waits that such ones are merged with, or NULL. */
+static struct sk_buff **merged_of(struct sk_buff *skb)
+{
+	struct pcn_vsock_sock *owner = *owner_of(skb);
+
+	if (!owner)
+		return NULL;
+	switch (op_of(skb)) {
+	case VIRTIO_VSOCK_OP_CREDIT_UPDATE:
+		return &owner->merged[PCN_VSOCK_UPDATE];
+	case VIRTIO_VSOCK_OP_SHUTDOWN:
+		return &owner->merged[PCN_VSOCK_SHUTDOWN];
+	case VIRTIO_VSOCK_OP_RST:
+		return &owner->merged[PCN_VSOCK_RESET];
+	default:
+		return NULL;
+	}
+}
+
+/* It is of no connection from now on. */
+static void disown(struct sk_buff *skb)
+{
+	struct sk_buff **merged = merged_of(skb);
+
+	if (merged && *merged == skb)
+		*merged = NULL;
+	if (*owner_of(skb))
+		WRITE_ONCE((*owner_of(skb))->queued, (*owner_of(skb))->queued - 1);
+	*owner_of(skb) = NULL;
+}
+
 /* It waits no more; the caller gives it free without the lock, since its socket may go. */
 static void unqueue(struct peer *peer, struct sk_buff *skb, struct sk_buff_head *done)
 {
 	lockdep_assert_held(&peer->lock);
 	__skb_unlink(skb, &peer->tx);
-	peer->controls -= !skb->len;
+	if (cb_of(skb)->counter)
+		--*cb_of(skb)->counter;
+	disown(skb);
 	virtio_transport_consume_skb_sent(skb, false);
 	__skb_queue_tail(done, skb);
 }
@@ -218,14 +298,101 @@ static void go_on_sending(struct peer *peer)
 	__skb_queue_purge(&done);
 }
 
-static int may_queue(const struct peer *peer, const struct sk_buff *skb)
+/*
+ * The socket of whose connection a packet is. Answers to packets that have no connection have
+ * a socket, too, such as a listener, or none.
+ */
+static struct pcn_vsock_sock *find_owner(struct sk_buff *skb)
 {
-	if (!peer->live)
-		return -EHOSTUNREACH;
-	if (skb->len || peer->controls < PCN_VSOCK_CONTROLS)
+	const struct virtio_vsock_hdr *h = virtio_vsock_hdr(skb);
+	const struct vsock_sock *vsk;
+
+	if (!skb->sk)
+		return NULL;
+	vsk = vsock_sk(skb->sk);
+	if (le64_to_cpu(h->dst_cid) != vsk->remote_addr.svm_cid ||
+	    le32_to_cpu(h->dst_port) != vsk->remote_addr.svm_port ||
+	    le32_to_cpu(h->src_port) != vsk->local_addr.svm_port)
+		return NULL;
+	return pcn_vsock_of(vsk);
+}
+
+static bool has_joined(const struct pcn_vsock_sock *s, const struct peer *peer)
+{
+	return READ_ONCE(s->kid) == peer->kid && READ_ONCE(s->life) == peer->life;
+}
+
+/*
+ * A socket sends to the life that it has joined. An answer is to the packet that the work item
+ * has in its hands, and so goes to the present life, in which that socket has no connection.
+ */
+static int check_life(struct peer *peer, struct sk_buff *skb)
+{
+	struct pcn_vsock_sock **owner = owner_of(skb);
+
+	if (peer->live && (!*owner || has_joined(*owner, peer)))
+		return 0;
+	if (!peer->live || !virtio_vsock_skb_reply(skb))
+		return op_of(skb) == VIRTIO_VSOCK_OP_REQUEST ? -EHOSTUNREACH : -ECONNRESET;
+	*owner = NULL;
+	return 0;
+}
+
+static unsigned int *counter_of(struct peer *peer, struct sk_buff *skb)
+{
+	return *owner_of(skb) ? &peer->controls : &peer->answers;
+}
+
+/*
+ * What a connection sends is never refused, as that is the end of it for a socket that is not
+ * told: connect() is, and that what has no connection is not answered the other side
+ * learns by its timer.
+ */
+static int check_room(struct peer *peer, struct sk_buff *skb)
+{
+	if (skb->len || *counter_of(peer, skb) < PCN_VSOCK_CONTROLS ||
+	    (*owner_of(skb) && op_of(skb) != VIRTIO_VSOCK_OP_REQUEST))
 		return 0;
 	pcn_vsock_count(PCN_VSOCK_TX_FULL);
 	return -ENOBUFS;
+}
+
+/*
+ * One that says the same waits already, or says less: what has been taken and how large the
+ * buffer is are written when it goes. A SHUTDOWN must not go before the data that was sent
+ * before it, so the one that waits goes with this one. Returns false if @skb need not wait.
+ */
+static bool merge(struct peer *peer, struct sk_buff *skb, struct sk_buff_head *done)
+{
+	struct sk_buff **merged = merged_of(skb);
+
+	if (!merged)
+		return true;
+	if (*merged && op_of(skb) != VIRTIO_VSOCK_OP_SHUTDOWN)
+		return false;
+	if (*merged) {
+		virtio_vsock_hdr(skb)->flags |= virtio_vsock_hdr(*merged)->flags;
+		unqueue(peer, *merged, done);
+	}
+	*merged = skb;
+	return true;
+}
+
+static void queue_packet(struct peer *peer, struct sk_buff *skb, struct sk_buff_head *done)
+{
+	struct pcn_vsock_sock *owner = *owner_of(skb);
+
+	if (!merge(peer, skb, done)) {
+		__skb_queue_tail(done, skb);
+		return;
+	}
+	__skb_queue_tail(&peer->tx, skb);
+	cb_of(skb)->counter = skb->len ? NULL : counter_of(peer, skb);
+	if (cb_of(skb)->counter)
+		++*cb_of(skb)->counter;
+	if (owner)
+		WRITE_ONCE(owner->queued, owner->queued + 1);
+	send_packets(peer, done);
 }
 
 /**
@@ -233,25 +400,25 @@ static int may_queue(const struct peer *peer, const struct sk_buff *skb)
  * @kid:	to which kernel
  * @skb:	the packet, which is the caller's no more
  *
- * Context: process or softirq.
- * Return: bytes of data; -EHOSTUNREACH the kernel is not up; -ENOBUFS too many wait.
+ * Context: process or softirq; the socket of @skb is locked.
+ * Return: bytes of data; -EHOSTUNREACH no connection can be made, as the kernel is not
+ * there; -ECONNRESET the connection was with a life of it that has ended; -ENOBUFS too many
+ * wait.
  */
 int pcn_vsock_send(unsigned int kid, struct sk_buff *skb)
 {
-	struct peer *peer = kid < PCN_KERNELS_MAX ? peers[kid] : NULL;
 	int len = skb->len, err = -EHOSTUNREACH;
+	struct peer *peer = find_peer(kid);
 	struct sk_buff_head done;
 
 	__skb_queue_head_init(&done);
 	if (peer) {
 		virtio_transport_deliver_tap_pkt(skb);
+		*owner_of(skb) = find_owner(skb);
 		spin_lock_bh(&peer->lock);
-		err = may_queue(peer, skb);
-		if (!err) {
-			__skb_queue_tail(&peer->tx, skb);
-			peer->controls += !len;
-			send_packets(peer, &done);
-		}
+		err = check_life(peer, skb) ?: check_room(peer, skb);
+		if (!err)
+			queue_packet(peer, skb, &done);
 		spin_unlock_bh(&peer->lock);
 	}
 	if (err)
@@ -260,37 +427,94 @@ int pcn_vsock_send(unsigned int kid, struct sk_buff *skb)
 	return err ?: len;
 }
 
-static void forget_at(struct peer *peer, const struct vsock_sock *vsk,
-		      struct sk_buff_head *done)
+/**
+ * pcn_vsock_get_life - which life of a kernel can be connected to?
+ * @kid:	the kernel
+ * @life:	receives its number
+ *
+ * Context: process or softirq.
+ * Return: 0; -EHOSTUNREACH there is none now.
+ */
+int pcn_vsock_get_life(unsigned int kid, u32 *life)
+{
+	struct peer *peer = find_peer(kid);
+	int err = -EHOSTUNREACH;
+
+	if (!peer)
+		return err;
+	spin_lock_bh(&peer->lock);
+	*life = peer->life;
+	if (peer->live)
+		err = 0;
+	spin_unlock_bh(&peer->lock);
+	return err;
+}
+
+/**
+ * pcn_vsock_get_handled_life - of which life is the packet that is being delivered?
+ * @kid:	the kernel that sent it
+ *
+ * Context: in pcn_vsock_deliver(), of such a packet.
+ * Return: the number of the life.
+ */
+u32 pcn_vsock_get_handled_life(unsigned int kid)
+{
+	struct peer *peer = find_peer(kid);
+
+	return peer ? READ_ONCE(peer->seen) : 0;
+}
+
+static void for_queued_at(struct peer *peer, struct pcn_vsock_sock *s, bool forget,
+			  struct sk_buff_head *done)
 {
 	struct sk_buff *skb, *next;
 
 	spin_lock_bh(&peer->lock);
 	skb_queue_walk_safe(&peer->tx, skb, next) {
-		if (skb->sk != sk_vsock((struct vsock_sock *)vsk))
+		if (*owner_of(skb) != s)
 			continue;
+		if (!forget) {
+			disown(skb);
+			continue;
+		}
 		pcn_vsock_count(PCN_VSOCK_TX_LOST);
 		unqueue(peer, skb, done);
 	}
 	spin_unlock_bh(&peer->lock);
 }
 
-/**
- * pcn_vsock_forget - do not send what a socket has queued
- * @vsk:	the socket; its connection has ended, or was given up
- *
- * Context: process or softirq.
- */
-void pcn_vsock_forget(const struct vsock_sock *vsk)
+static void for_queued(struct pcn_vsock_sock *s, bool forget)
 {
 	struct sk_buff_head done;
 	unsigned int kid;
 
 	__skb_queue_head_init(&done);
-	for (kid = 0; kid < PCN_KERNELS_MAX; kid++)
-		if (peers[kid] && !skb_queue_empty_lockless(&peers[kid]->tx))
-			forget_at(peers[kid], vsk, &done);
+	for (kid = 0; kid < PCN_KERNELS_MAX && READ_ONCE(s->queued); kid++)
+		if (peers[kid])
+			for_queued_at(peers[kid], s, forget, &done);
 	__skb_queue_purge(&done);
+}
+
+/**
+ * pcn_vsock_forget - do not send what a socket has queued
+ * @s:		the socket; its connection has ended, or was given up
+ *
+ * Context: process or softirq; the socket is locked, or nobody has it.
+ */
+void pcn_vsock_forget(struct pcn_vsock_sock *s)
+{
+	for_queued(s, true);
+}
+
+/**
+ * pcn_vsock_disown - what a socket has queued is not of its next connection
+ * @s:		the socket
+ *
+ * Context: process or softirq; the socket is locked or new.
+ */
+void pcn_vsock_disown(struct pcn_vsock_sock *s)
+{
+	for_queued(s, false);
 }
 
 static void on_room(unsigned int kid)
@@ -415,7 +639,7 @@ static bool take_step(struct peer *peer, struct sk_buff **skb, u32 *life)
 	spin_unlock_bh(&peer->lock);
 	if (is_new) {
 		pcn_vsock_reset_sockets(peer->kid);
-		peer->seen = *life;
+		WRITE_ONCE(peer->seen, *life);
 	}
 	return is_new || *skb;
 }
@@ -430,6 +654,20 @@ static void note_taken(struct peer *peer, u32 cost, u32 life)
 	spin_unlock_bh(&peer->lock);
 }
 
+/* A connection is refused by silence if there are too many packets already: it may have others. */
+static void give_packet(struct peer *peer, struct sk_buff *skb)
+{
+	bool is_full = max(READ_ONCE(peer->controls), READ_ONCE(peer->answers)) >=
+		       PCN_VSOCK_CONTROLS;
+
+	if (op_of(skb) != VIRTIO_VSOCK_OP_REQUEST || !is_full) {
+		pcn_vsock_deliver(skb);
+		return;
+	}
+	pcn_vsock_count(PCN_VSOCK_TX_FULL);
+	kfree_skb(skb);
+}
+
 static void give_packets(struct work_struct *work)
 {
 	struct peer *peer = container_of(work, struct peer, work);
@@ -439,7 +677,7 @@ static void give_packets(struct work_struct *work)
 	while (take_step(peer, &skb, &life)) {
 		if (skb) {
 			cost = pcn_vsock_cost(skb->len);
-			pcn_vsock_deliver(skb);
+			give_packet(peer, skb);
 			note_taken(peer, cost, life);
 		}
 		cond_resched();

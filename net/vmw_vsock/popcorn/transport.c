@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * AF_VSOCK between kernels: what Linux calls, and what is done to its sockets.
+ * AF_VSOCK between kernels: what Linux calls, and how sockets get their packets.
  *
  * As vsock_loopback.c, this is a transport on virtio_transport_common.c, which knows states,
  * credit and queues of connections. That code was written for a host and its guests; what a
- * hostile peer could do to it is caught here, in packet.c and peer.c before.
+ * hostile peer could do to it is caught before, in packet.c, peer.c and socket.c.
  */
 #define pr_fmt(fmt) "popcorn: vsock: " fmt
 
@@ -12,7 +12,6 @@
 #include <linux/err.h>
 #include <linux/init.h>
 #include <linux/minmax.h>
-#include <linux/mutex.h>
 #include <linux/virtio_vsock.h>
 #include <net/af_vsock.h>
 
@@ -23,9 +22,6 @@
 #include <uapi/linux/popcorn.h>
 
 #include "vsock.h"
-
-/* Sockets that are reset in one go. */
-#define RESET_BATCH	16
 
 /**
  * pcn_vsock_cid - the address of a kernel
@@ -57,41 +53,63 @@ static bool seqpacket_allow(u32 cid)
 	return true;
 }
 
+/* A child of a listener is made when a REQUEST is taken, and others when they connect. */
+static int init(struct vsock_sock *vsk, struct vsock_sock *listener)
+{
+	u32 kid = vsk->remote_addr.svm_cid - PCN_CID_BASE;
+	int err = pcn_vsock_make(vsk);
+
+	if (!err && listener)
+		pcn_vsock_join(vsk, kid, pcn_vsock_get_handled_life(kid));
+	return err;
+}
+
+/* One that gives up while its REQUEST waits would leave a connection to nobody at the peer. */
+static void release(struct vsock_sock *vsk)
+{
+	if (sk_vsock(vsk)->sk_state == TCP_SYN_SENT)
+		pcn_vsock_forget(pcn_vsock_of(vsk));
+	virtio_transport_release(vsk);
+}
+
+static void destruct(struct vsock_sock *vsk)
+{
+	pcn_vsock_remove(vsk);
+	virtio_transport_destruct(vsk);
+}
+
 /*
  * A port below 1024 tells others that root of this kernel is here. To bind one takes no more
  * than CAP_NET_BIND_SERVICE, in which network ever; to use it here takes more.
  */
 static int connect(struct vsock_sock *vsk)
 {
+	u32 kid = vsk->remote_addr.svm_cid - PCN_CID_BASE, life;
+	int err;
+
 	if (vsk->local_addr.svm_port <= LAST_RESERVED_PORT && !capable(CAP_SYS_ADMIN))
 		return -EPERM;
+	err = pcn_vsock_get_life(kid, &life);
+	if (err)
+		return err;
+	pcn_vsock_join(vsk, kid, life);
 	return virtio_transport_connect(vsk);
 }
 
+/* To connect was given up. */
 static int cancel_pkt(struct vsock_sock *vsk)
 {
-	pcn_vsock_forget(vsk);
+	pcn_vsock_forget(pcn_vsock_of(vsk));
 	return 0;
 }
 
-/* What is queued refers to what is freed here. */
-static void destruct(struct vsock_sock *vsk)
+/* Linux takes SOCK_DONE off, and what was connected to a kernel that has died has to keep it. */
+static int shutdown(struct vsock_sock *vsk, int mode)
 {
-	pcn_vsock_forget(vsk);
-	virtio_transport_destruct(vsk);
-}
-
-static int send_pkt(struct sk_buff *skb)
-{
-	u64 cid = le64_to_cpu(virtio_vsock_hdr(skb)->dst_cid);
-
-	return pcn_vsock_send(cid - PCN_CID_BASE, skb);
-}
-
-static int init(struct vsock_sock *vsk, struct vsock_sock *listener)
-{
-	vsk->buffer_size = min_t(u64, vsk->buffer_size, PCN_VSOCK_BUFFER_MAX);
-	return virtio_transport_do_socket_init(vsk, listener);
+	if (READ_ONCE(pcn_vsock_of(vsk)->kid) != PCN_VSOCK_NOBODY)
+		return virtio_transport_shutdown(vsk, mode);
+	sock_set_flag(sk_vsock(vsk), SOCK_DONE);
+	return -ENOTCONN;
 }
 
 static void notify_buffer_size(struct vsock_sock *vsk, u64 *size)
@@ -110,15 +128,22 @@ static s64 stream_has_space(struct vsock_sock *vsk)
 	return virtio_transport_stream_has_space(vsk);
 }
 
+static int send_pkt(struct sk_buff *skb)
+{
+	u64 cid = le64_to_cpu(virtio_vsock_hdr(skb)->dst_cid);
+
+	return pcn_vsock_send(cid - PCN_CID_BASE, skb);
+}
+
 static struct virtio_transport transport = {
 	.transport = {
 		.module				= THIS_MODULE,
 		.get_local_cid			= get_local_cid,
 		.init				= init,
 		.destruct			= destruct,
-		.release			= virtio_transport_release,
+		.release			= release,
 		.connect			= connect,
-		.shutdown			= virtio_transport_shutdown,
+		.shutdown			= shutdown,
 		.cancel_pkt			= cancel_pkt,
 		.dgram_bind			= virtio_transport_dgram_bind,
 		.dgram_dequeue			= virtio_transport_dgram_dequeue,
@@ -153,48 +178,42 @@ static struct virtio_transport transport = {
 	.send_pkt = send_pkt,
 };
 
+/**
+ * pcn_vsock_of - what the transport knows of a socket
+ * @vsk:	the socket
+ *
+ * Context: the socket is locked, or is not going to change its transport.
+ * Return: NULL if it is of another transport, or of none.
+ */
+struct pcn_vsock_sock *pcn_vsock_of(const struct vsock_sock *vsk)
+{
+	return vsk->transport == &transport.transport ? vsk->trans : NULL;
+}
+
 /* --- packets for sockets --- */
 
-static bool credit_is_true(struct virtio_vsock_sock *vvs, u32 fwd_cnt)
+static struct sock *find_connected(const struct virtio_vsock_hdr *h)
 {
-	bool is_true;
-
-	spin_lock_bh(&vvs->tx_lock);
-	is_true = pcn_vsock_credit_is_true(vvs->tx_cnt, vvs->bytes_unsent, fwd_cnt);
-	spin_unlock_bh(&vvs->tx_lock);
-	return is_true;
-}
-
-/* Why a connected socket may not be given a packet; PCN_VSOCK_COUNTERS: it may. */
-static enum pcn_vsock_counter fault_of(struct sock *sk, const struct virtio_vsock_hdr *h)
-{
-	struct vsock_sock *vsk = vsock_sk(sk);
-	u16 op = le16_to_cpu(h->op);
-
-	if (vsk->transport != &transport.transport || sk->sk_state != TCP_ESTABLISHED)
-		return PCN_VSOCK_COUNTERS;
-	if (op == VIRTIO_VSOCK_OP_REQUEST || op == VIRTIO_VSOCK_OP_RESPONSE)
-		return PCN_VSOCK_RX_UNEXPECTED;
-	return credit_is_true(vsk->trans, le32_to_cpu(h->fwd_cnt)) ?
-	       PCN_VSOCK_COUNTERS : PCN_VSOCK_RX_CREDIT;
-}
-
-static enum pcn_vsock_counter find_fault(const struct virtio_vsock_hdr *h)
-{
-	enum pcn_vsock_counter fault;
 	struct sockaddr_vm from, to;
-	struct sock *sk;
 
 	vsock_addr_init(&from, le64_to_cpu(h->src_cid), le32_to_cpu(h->src_port));
 	vsock_addr_init(&to, le64_to_cpu(h->dst_cid), le32_to_cpu(h->dst_port));
-	sk = vsock_find_connected_socket(&from, &to);
-	if (!sk)
-		return PCN_VSOCK_COUNTERS;
-	lock_sock(sk);
-	fault = fault_of(sk, h);
-	release_sock(sk);
+	return vsock_find_connected_socket(&from, &to);
+}
+
+/* Returns true if it need not be given to the socket; @sk is the caller's no more. */
+static bool is_dealt_with(struct sock *sk, const struct virtio_vsock_hdr *h)
+{
+	enum pcn_vsock_counter fault;
+	bool all_done;
+
+	fault = pcn_vsock_hear(vsock_sk(sk), h, &all_done);
+	if (fault != PCN_VSOCK_COUNTERS)
+		pcn_vsock_count(fault);
+	else if (all_done)
+		sk->sk_write_space(sk);
 	sock_put(sk);
-	return fault;
+	return fault != PCN_VSOCK_COUNTERS || all_done;
 }
 
 /**
@@ -205,87 +224,13 @@ static enum pcn_vsock_counter find_fault(const struct virtio_vsock_hdr *h)
  */
 void pcn_vsock_deliver(struct sk_buff *skb)
 {
-	enum pcn_vsock_counter fault = find_fault(virtio_vsock_hdr(skb));
+	struct sock *sk = find_connected(virtio_vsock_hdr(skb));
 
-	if (fault != PCN_VSOCK_COUNTERS) {
-		pcn_vsock_count(fault);
-		kfree_skb(skb);
-		return;
-	}
 	virtio_transport_deliver_tap_pkt(skb);
-	virtio_transport_recv_pkt(&transport, skb);
-}
-
-/* --- a peer is down --- */
-
-/**
- * struct reset - sockets to reset
- * @cid:	of the peer
- * @count:	their number
- * @socket:	the sockets, each with a reference
- */
-struct reset {
-	u32		cid;
-	unsigned int	count;
-	struct sock	*socket[RESET_BATCH];
-};
-
-/* vsock_for_each_connected_socket() has no argument for it. */
-static struct reset *collected;
-static DEFINE_MUTEX(collect_lock);
-
-/* A socket whose program has closed it is removed by its timer. */
-static void collect_socket(struct sock *sk)
-{
-	if (vsock_sk(sk)->remote_addr.svm_cid != collected->cid ||
-	    sock_flag(sk, SOCK_DEAD) || collected->count == RESET_BATCH)
-		return;
-	sock_hold(sk);
-	collected->socket[collected->count++] = sk;
-}
-
-/* The lock of a socket may take long, and is not waited for with this one. */
-static void collect_sockets(struct reset *reset)
-{
-	mutex_lock(&collect_lock);
-	collected = reset;
-	vsock_for_each_connected_socket(&transport.transport, collect_socket);
-	mutex_unlock(&collect_lock);
-}
-
-static void reset_socket(struct sock *sk)
-{
-	lock_sock(sk);
-	if (sk->sk_state == TCP_ESTABLISHED) {
-		sk->sk_state = TCP_CLOSE;
-		sk->sk_err = ECONNRESET;
-		sk_error_report(sk);
-	}
-	vsock_remove_sock(vsock_sk(sk));
-	release_sock(sk);
-	sock_put(sk);
-}
-
-/**
- * pcn_vsock_reset_sockets - end all connections with a peer that has died
- * @kid:	the peer
- *
- * A socket that is reset is not among those that are connected any more, so there are
- * fewer each time.
- *
- * Context: process; sleeps for as long as a program keeps a socket locked.
- */
-void pcn_vsock_reset_sockets(unsigned int kid)
-{
-	struct reset reset = { .cid = pcn_vsock_cid(kid) };
-	unsigned int found;
-
-	do {
-		collect_sockets(&reset);
-		found = reset.count;
-		while (reset.count)
-			reset_socket(reset.socket[--reset.count]);
-	} while (found);
+	if (sk && is_dealt_with(sk, virtio_vsock_hdr(skb)))
+		kfree_skb(skb);
+	else
+		virtio_transport_recv_pkt(&transport, skb);
 }
 
 static int __init register_all(void)

@@ -14,19 +14,20 @@ bytes=$((4 << 20)) lies=3000
 [ "$LONG" != 1 ] || { bytes=$((64 << 20)); lies=100000; }
 counters=/sys/kernel/popcorn/vsock
 # Of the servers; seqpackets have the next one.
-port=5000
+port=5000 stuck_port=6000
 
 # The initrd of secondaries that have the program.
 extra=/tmp/extra
 mkdir -p $extra/programs
-cp /programs/vsock $extra/programs
+cp /programs/vsock /programs/vsock-stuck $extra/programs
 
 # start KID [SCRIPT]: a kernel that serves
 start()
 {
 	echo "$2" >$extra/programs/script
-	initrd_with $extra programs/vsock programs/script >/tmp/initrd
+	initrd_with $extra programs/vsock programs/vsock-stuck programs/script >/tmp/initrd
 	load_script "$1" "/programs/vsock serve $port &
+/programs/vsock-stuck serve $stuck_port &
 sh /programs/script" /tmp/initrd && exits 0 popcorn start "$1"
 }
 
@@ -68,6 +69,9 @@ at_once()
 	done
 	return $status
 }
+
+# Secondaries wait for this kernel with it.
+await_primary='until /programs/vsock get stream 0 '$port' 10; do usleep 50000; done'
 
 # Kernel 2 does it with kernels 0 and 1, and says so.
 client='
@@ -152,6 +156,57 @@ floods()
 		both_ways stream 1 100000
 }
 
+# --- a peer that takes nothing ---
+
+# stuck VERB: kernel 1 takes nothing from this one, and kernel 2 ends that
+stuck()
+{
+	note timeout 200 /programs/vsock-stuck "$1" 1 2 $stuck_port
+}
+
+# What it does not answer ends when it dies.
+dies_stuck()
+{
+	local pid
+
+	timeout 200 /programs/vsock-stuck dies 1 2 $stuck_port >/tmp/dies 2>&1 &
+	pid=$!
+	await 60 grep -qs waits /tmp/dies && exits 0 popcorn kill 1 &&
+		await 20 grep -q returned /tmp/dies && wait $pid
+	note grep "connect: ECONNRESET" /tmp/dies
+}
+
+children_of()
+{
+	grep -l "^PPid:[[:space:]]*$1$" /proc/[0-9]*/status 2>/dev/null |
+		sed 's/[^0-9]//g'
+}
+
+# A socket here that is closed, and of which the peer knows nothing, is not there for the
+# same port of its next life.
+same_port()
+{
+	popcorn kill 1 >/tmp/note 2>&1
+	start 1 "$await_primary
+FROM=1023 /programs/vsock wait stream 0 $port" && await 20 logged 1 "vsock: connected" &&
+		await 20 serves 1 && stuck sticks || return
+	kill $(children_of $server)
+	exits 0 popcorn kill 1 && start 1 "$await_primary
+FROM=1023 /programs/vsock put stream 0 $port 30000 && echo the same port works" &&
+		await 20 logged 1 "the same port works"
+}
+
+# Who asks for connections before the kernel can take them has no harm of it.
+asked_early()
+{
+	local pid
+
+	popcorn kill 1 >/tmp/note 2>&1
+	timeout 100 /programs/vsock hammer stream 1 $port >/tmp/hammer 2>&1 &
+	pid=$!
+	start 1 && wait $pid && note cat /tmp/hammer && both_ways stream 1 1000000
+}
+
 # --- a peer that lies ---
 
 # le BYTES NUMBER: in hex, least significant byte first
@@ -226,11 +281,22 @@ false_window()
 	lies "$(packet 1001 1000 0 0 0 0 0 0 0 600000)"
 }
 
+# A connection on which this kernel has sent nothing: one byte of that is taken.
+false_credit()
+{
+	popcorn kill 1 >/tmp/note 2>&1
+	start 1 "$await_primary
+FROM=2000 /programs/vsock wait stream 0 $port >/tmp/wait &
+until grep connected /tmp/wait; do usleep 50000; done
+$(forge "$(packet 1001 1000 2000 $port 0 1 6 0 1000 1)")" &&
+		await 20 logged 1 "packets are out" && await 20 serves 1
+}
+
 # 100,000 packets, mostly malformed, while others talk.
 garbage()
 {
 	popcorn kill 1 >/tmp/note 2>&1
-	start 1 "until grep -q up /sys/kernel/popcorn/links/0/state; do usleep 50000; done
+	start 1 "$await_primary
 cd /sys/kernel/debug/popcorn
 echo sample >garbage
 for i in 1 2 3; do
@@ -261,12 +327,19 @@ check "a port that is privileged, for a user" exits 1 /programs/vsock bind 1000
 check "and one that is not" exits 0 /programs/vsock bind 2000
 check "nor may one that is given that port's capability use it" exits 0 /programs/vsock reserved 1 $port
 check "a server that does not read" floods
+check "a kernel that takes nothing: what ends connections and makes room comes" stuck controls
+check "and bytes do not fill memory" stuck bytes
 check "nothing was dropped" dropped_nothing
+check "nor do those who ask for connections" grows tx_full 1 stuck requests
 check "a kernel is killed: its connections end, others do not" killed
 check "to a kernel that is down nobody connects" fails_at_once
 check "it is started again" starts_again
+check "what a kernel has not answered ends when it is killed" dies_stuck
+check "a port of its last life can be used in the next one" same_port
+check "connections are asked for before it can take them" asked_early
 check "malformed packets are counted" grows rx_malformed 16 lies $(malformed)
 check "as is one that takes what was not sent" grows rx_credit 1 false_window
+check "and one that does so on a connection" grows rx_credit 1 false_credit
 check "$lies packets of a liar" garbage
 check "some of them were dropped" [ "$(counted rx_malformed)" -gt 50 ]
 check "kernel 1 lives on" eval 'popcorn kill 1 >/tmp/note 2>&1; starts_again'
