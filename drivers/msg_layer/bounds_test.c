@@ -185,22 +185,29 @@ static void note_room(unsigned int kid)
 	rooms++;
 }
 
-static void *give_buffer(struct pcn_message *msg)
+/* In two parts, the second of which is the rest. */
+static int give_buffer(struct pcn_message *msg, struct kvec *parts)
 {
+	u32 first = msg->length / 3;
+
 	msg->cookie = &has_buffer;
 	if (stays)
-		return ERR_PTR(-EAGAIN);
-	return has_buffer && msg->length <= sizeof(into) ? into : NULL;
+		return -EAGAIN;
+	if (!has_buffer || msg->length > sizeof(into))
+		return 0;
+	parts[0] = (struct kvec) { into, first };
+	parts[1] = (struct kvec) { into + first, msg->length - first };
+	return 2;
 }
 
 static void note_message(const struct pcn_message *msg)
 {
-	handled += msg->payload == into && msg->cookie == &has_buffer;
+	handled += !msg->payload && msg->cookie == &has_buffer;
 }
 
 static void note_discard(struct pcn_message *msg)
 {
-	discarded += msg->payload == into;
+	discarded += msg->cookie == &has_buffer;
 }
 
 /* As if there were no memory: what was in reserve is gone. */

@@ -18,7 +18,6 @@
  * A header that is not of its link breaks the link: a peer that talks nonsense harms
  * nobody but itself.
  */
-#include <linux/err.h>
 #include <linux/errno.h>
 #include <linux/slab.h>
 #include <linux/timer.h>
@@ -132,13 +131,14 @@ static bool poll_receive(struct pcn_link *link, struct pcn_port *port,
 			 const struct pcn_msg_header *h, const struct pcn_msg_type *type)
 {
 	struct pcn_message msg = message_of(link, h, NULL);
+	struct kvec parts[PCN_MSG_PARTS];
+	int n = type->buffer(&msg, parts);
 	bool taken;
 
-	msg.payload = type->buffer(&msg);
-	if (IS_ERR(msg.payload))
+	if (n < 0)
 		return false;
-	taken = pcn_ring_take(&port->rx, h, msg.payload);
-	if (!msg.payload)
+	taken = pcn_ring_take_parts(&port->rx, h, parts, n);
+	if (!n)
 		port->stats.rx_dropped++;
 	else if (!taken || READ_ONCE(link->fault))
 		type->discard(&msg);

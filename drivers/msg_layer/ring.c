@@ -197,7 +197,7 @@ void pcn_ring_move(struct pcn_ring *ring, u32 place)
 void pcn_ring_close(struct pcn_ring *ring)
 {
 	WRITE_ONCE(ring->shared->place, PCN_RING_CLOSED);
-	/* Say so before others write there: pairs with the barrier in pcn_ring_take(). */
+	/* Say so before others write there: pairs with the barrier in pcn_ring_take_parts(). */
 	virt_wmb();
 }
 
@@ -224,7 +224,7 @@ static bool has_room(struct pcn_ring *ring, u64 size)
 
 	if (fits(ring, size))
 		return true;
-	/* Pairs with the release in pcn_ring_take(): the bytes are free. */
+	/* Pairs with the release in pcn_ring_take_parts(): the bytes are free. */
 	tail = virt_load_acquire(&ring->shared->tail);
 	if (tail < ring->tail || tail > ring->head ||
 	    tail % PCN_RING_ALIGN)
@@ -375,6 +375,40 @@ bool pcn_ring_peek(struct pcn_ring *ring, struct pcn_msg_header *header)
 }
 
 /**
+ * pcn_ring_take_parts - take the message that pcn_ring_peek() has shown, in parts
+ * @ring:	the ring; the caller is its consumer
+ * @header:	as pcn_ring_peek() gave it
+ * @parts:	where its payload goes: at most @header->length bytes in all; what is left of a
+ *		longer one is dropped
+ * @n:		number of parts
+ *
+ * Context: any; calls for one ring must not overlap.
+ * Return: true; false when the producer's life or the link is over, and the message may be
+ * no message: the ring is broken.
+ */
+bool pcn_ring_take_parts(struct pcn_ring *ring, const struct pcn_msg_header *header,
+			 const struct kvec *parts, unsigned int n)
+{
+	u64 after = sizeof(*header);
+
+	for (; n; n--, parts++) {
+		ring_copy_out(ring, after, parts->iov_base, parts->iov_len);
+		after += parts->iov_len;
+	}
+	/* Copy before looking: pairs with the barrier in pcn_ring_close(). */
+	virt_rmb();
+	if (!pcn_ring_is_at_base(ring) && READ_ONCE(ring->shared->place) != ring->place)
+		return break_ring(ring, PCN_RING_BAD_PLACE);
+	ring->at = offset_after(ring, pcn_ring_record_size(header->length));
+	ring->sequence++;
+	WRITE_ONCE(ring->tail,
+		   ring->tail + pcn_ring_record_size(header->length));
+	/* Pairs with the acquire in has_room(): the copy is made. */
+	virt_store_release(&ring->shared->tail, ring->tail);
+	return true;
+}
+
+/**
  * pcn_ring_take - take the message that pcn_ring_peek() has shown
  * @ring:	the ring; the caller is its consumer
  * @header:	as pcn_ring_peek() gave it
@@ -387,19 +421,9 @@ bool pcn_ring_peek(struct pcn_ring *ring, struct pcn_msg_header *header)
 bool pcn_ring_take(struct pcn_ring *ring, const struct pcn_msg_header *header,
 		   void *payload)
 {
-	if (payload)
-		ring_copy_out(ring, sizeof(*header), payload, header->length);
-	/* Copy before looking: pairs with the barrier in pcn_ring_close(). */
-	virt_rmb();
-	if (!pcn_ring_is_at_base(ring) && READ_ONCE(ring->shared->place) != ring->place)
-		return break_ring(ring, PCN_RING_BAD_PLACE);
-	ring->at = offset_after(ring, pcn_ring_record_size(header->length));
-	ring->sequence++;
-	WRITE_ONCE(ring->tail,
-		   ring->tail + pcn_ring_record_size(header->length));
-	/* Pairs with the acquire in has_room(): the copy is made. */
-	virt_store_release(&ring->shared->tail, ring->tail);
-	return true;
+	struct kvec part = { payload, header->length };
+
+	return pcn_ring_take_parts(ring, header, &part, payload ? 1 : 0);
 }
 
 /**

@@ -58,6 +58,8 @@ enum pcn_control_type {
 	PCN_TYPE_VSOCK		= 28,	/* network: struct virtio_vsock_hdr and its data */
 };
 
+/** PCN_MSG_PARTS - places that the payload of one message may be received in */
+#define PCN_MSG_PARTS		20
 /** PCN_HANDLER_SENDS - messages that one run of a handler may send for sure */
 #define PCN_HANDLER_SENDS	66
 /** PCN_HANDLER_PAYLOAD - bytes of payload that each of them may have */
@@ -72,8 +74,7 @@ enum pcn_control_type {
  * @length:	bytes of payload
  * @request:	nonzero: the sender waits for pcn_msg_reply()
  * @payload:	@length bytes, aligned to 8; the handler may change them, and they
- *		are gone when it returns. Where the type has a @buffer: what that gave,
- *		which is the handler's from then on
+ *		are gone when it returns. Where the type has a @buffer: NULL
  * @cookie:	what the type's @buffer has put here; otherwise NULL
  */
 struct pcn_message {
@@ -101,10 +102,11 @@ struct pcn_message {
  *		context as @handle.
  * @no_reserve:	@handle sends nothing with pcn_msg_post() or pcn_msg_reply(), and so
  *		needs no memory for it: it runs also when there is none
- * @buffer:	NULL, or: where is the payload to be received? Called with all of @msg but
- *		@payload; returns at least @length bytes, or NULL: the message is dropped,
- *		and counted in rx_dropped, or ERR_PTR(-EAGAIN): as if not @ready. For each buffer there is one call of either
- *		@handle or @discard. Same context as @handle, which must not sleep.
+ * @buffer:	NULL, or: where is the payload to be received? Puts up to PCN_MSG_PARTS
+ *		places into @parts, @length bytes in all, which are the handler's from then
+ *		on, and returns their number; or 0: the message is dropped, and counted in
+ *		rx_dropped; or -EAGAIN: as if not @ready. For each buffer there is one call
+ *		of either @handle or @discard. Same context as @handle, which must not sleep
  * @discard:	the buffer is not going to be handled, since the link has broken: take
  *		it back. There if @buffer is
  * @room:	NULL, or: there may be room again for what pcn_msg_try() has refused. It
@@ -119,7 +121,7 @@ struct pcn_msg_type {
 	void (*handle)(const struct pcn_message *msg);
 	bool (*ready)(void);
 	bool no_reserve;
-	void *(*buffer)(struct pcn_message *msg);
+	int (*buffer)(struct pcn_message *msg, struct kvec *parts);
 	void (*discard)(struct pcn_message *msg);
 	void (*room)(unsigned int kid);
 };

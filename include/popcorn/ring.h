@@ -161,6 +161,8 @@ bool pcn_ring_put(struct pcn_ring *ring, const struct pcn_msg_header *header,
 bool pcn_ring_put_parts(struct pcn_ring *ring, const struct pcn_msg_header *header,
 			const struct kvec *parts, unsigned int n);
 bool pcn_ring_peek(struct pcn_ring *ring, struct pcn_msg_header *header);
+bool pcn_ring_take_parts(struct pcn_ring *ring, const struct pcn_msg_header *header,
+			 const struct kvec *parts, unsigned int n);
 bool pcn_ring_take(struct pcn_ring *ring, const struct pcn_msg_header *header,
 		   void *payload);
 bool pcn_ring_is_empty(struct pcn_ring *ring);

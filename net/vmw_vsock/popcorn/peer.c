@@ -29,7 +29,6 @@
 #define pr_fmt(fmt) "popcorn: vsock: " fmt
 
 #include <linux/build_bug.h>
-#include <linux/err.h>
 #include <linux/errno.h>
 #include <linux/init.h>
 #include <linux/minmax.h>
@@ -524,19 +523,22 @@ static void on_room(unsigned int kid)
 
 /* --- receiving --- */
 
-static void *get_buffer(struct pcn_message *msg)
+static int get_buffer(struct pcn_message *msg, struct kvec *parts)
 {
 	struct sk_buff *skb;
 
 	if (msg->length < sizeof(struct virtio_vsock_hdr) ||
 	    msg->length > sizeof(struct virtio_vsock_hdr) + PCN_VSOCK_PART) {
 		pcn_vsock_count(PCN_VSOCK_RX_MALFORMED);
-		return NULL;
+		return 0;
 	}
 	skb = virtio_vsock_alloc_linear_skb(msg->length, GFP_ATOMIC | __GFP_NOWARN);
-	msg->cookie = skb;
 	/* Its data must not be lost: it waits in the ring for memory. */
-	return skb ? skb->head : ERR_PTR(-EAGAIN);
+	if (!skb)
+		return -EAGAIN;
+	msg->cookie = skb;
+	parts[0] = (struct kvec) { skb->head, msg->length };
+	return 1;
 }
 
 static void discard_buffer(struct pcn_message *msg)
