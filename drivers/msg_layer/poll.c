@@ -16,6 +16,7 @@
  * deliver.c.
  */
 #include <linux/errno.h>
+#include <linux/interrupt.h>
 #include <linux/kthread.h>
 #include <linux/ktime.h>
 #include <linux/netdevice.h>
@@ -207,6 +208,19 @@ static int poll_thread(void *arg)
 	return 0;
 }
 
+/* The service that a frame was for has its own NAPI, and one that sends a softirq. */
+static bool others_wait(void)
+{
+	return local_softirq_pending() ||
+	       !list_empty(&this_cpu_ptr(&softnet_data)->poll_list);
+}
+
+/* Is there something to do for the softirq after all? */
+static bool softirq_linger(struct pcn_poll_group *group)
+{
+	return !others_wait() && pcn_poll_linger(group, SOFTIRQ_LINGER_NS);
+}
+
 static int softirq_poll(struct napi_struct *napi, int budget)
 {
 	struct pcn_poll_group *group = container_of(napi, struct pcn_poll_group, napi);
@@ -223,7 +237,7 @@ static int softirq_poll(struct napi_struct *napi, int budget)
 		n = poll_group(group, budget - handled);
 		__this_cpu_write(in_softirq_poll, false);
 		handled += n;
-	} while (handled < budget && (n || pcn_poll_linger(group, SOFTIRQ_LINGER_NS)));
+	} while (handled < budget && (n || softirq_linger(group)));
 	if (handled >= budget || !napi_complete_done(napi, handled))
 		return min(handled, budget);
 	group->armed_at = ktime_get_ns();
