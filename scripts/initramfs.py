@@ -93,6 +93,14 @@ class Archive:
         return data + b"\0" * (-len(data) % 512)
 
 
+def hosts(popcorn):
+    """Addresses and names of all kernels."""
+    if not popcorn:
+        return ""
+    return subprocess.run([popcorn, "net", "hosts"], capture_output=True, text=True,
+                          check=True).stdout
+
+
 def common(popcorn):
     """What every kernel's first file system has: a shell and our /init."""
     archive = Archive()
@@ -110,7 +118,7 @@ def common(popcorn):
     archive.text("etc/passwd", "root:x:0:0:root:/root:/bin/sh\n"
                                "nobody:x:65534:65534:nobody:/:/bin/false\n")
     archive.text("etc/group", "root:x:0:\nnogroup:x:65534:\n")
-    archive.text("etc/hosts", "127.0.0.1 localhost\n")
+    archive.text("etc/hosts", "127.0.0.1 localhost\n" + hosts(popcorn))
     if popcorn:
         archive.add(popcorn, "sbin/popcorn")
     return archive

@@ -21,6 +21,7 @@
 enum {
 	OPT_INITRD = 256, OPT_APPEND, OPT_ROOT, OPT_READ_ONLY, OPT_CHANNEL, OPT_HOT,
 	OPT_KERNELS, OPT_SPREAD, OPT_PACK, OPT_PIN, OPT_MEMORY, OPT_STATS, OPT_AUTO, OPT_DRY_RUN,
+	OPT_MASQUERADE, OPT_NO_MASQUERADE,
 };
 
 static const struct option opt_none[] = {
@@ -73,6 +74,13 @@ static const struct option opt_console[] = {
 static const struct option opt_exec[] = {
 	{ "help",	no_argument,		NULL, 'h' },
 	{ "wait",	no_argument,		NULL, 'w' },
+	{ }
+};
+
+static const struct option opt_net[] = {
+	{ "help",	no_argument,		NULL, 'h' },
+	{ "masquerade",	no_argument,		NULL, OPT_MASQUERADE },
+	{ "no-masquerade", no_argument,		NULL, OPT_NO_MASQUERADE },
 	{ }
 };
 
@@ -152,6 +160,9 @@ static const struct command commands[] = {
 	{ "agent", "",
 	  "Run commands on this kernel for \"popcorn exec\" on others, until it is ended.",
 	  pcn_cmd_agent, opt_none, "h", 0, 0 },
+	{ "net", "[up|hosts] [--masquerade|--no-masquerade]",
+	  "Show the network between kernels, or have this kernel take part in it.",
+	  pcn_cmd_net, opt_net, "h", 0, 1 },
 	{ "stats", "[KERNEL...|[--hot] PID|[--hot] -p PID] [--json]",
 	  "Show how many messages were exchanged with other kernels, or all about a process.",
 	  pcn_cmd_stats, opt_stats, "hp:", 0, INT_MAX },
@@ -229,6 +240,11 @@ static void help_command(const struct command *cmd)
 		     "  -W SECONDS     how long to wait for each (5)\n"
 		     "  --channel NAME control (the default), coherency, network or tty\n"
 		     "  -q             only the summary at the end");
+	if (cmd->options == opt_net)
+		puts("  up             give pcn0 this kernel's addresses, and switch it on\n"
+		     "  hosts          print addresses and names of all kernels, for /etc/hosts\n"
+		     "  --masquerade   the primary: let other kernels reach what it reaches\n"
+		     "  --no-masquerade  do not hide their addresses any more");
 	if (cmd->options == opt_run)
 		help_run();
 	puts("  --help         this text");
@@ -295,6 +311,10 @@ static bool *option_flag(struct pcn_call *c, int letter)
 		return &c->hot;
 	case OPT_READ_ONLY:
 		return &c->read_only;
+	case OPT_MASQUERADE:
+		return &c->masquerade;
+	case OPT_NO_MASQUERADE:
+		return &c->no_masquerade;
 	case 'j':
 		return &c->json;
 	case 'f':

@@ -73,6 +73,8 @@ struct pcn_kernel {
  * @stay:	--wait was given
  * @log:	--log was given
  * @read_only:	--read-only was given
+ * @masquerade:	--masquerade was given
+ * @no_masquerade: --no-masquerade was given
  */
 struct pcn_call {
 	const char *verb;
@@ -102,6 +104,8 @@ struct pcn_call {
 	bool stay;
 	bool log;
 	bool read_only;
+	bool masquerade;
+	bool no_masquerade;
 };
 
 /* sysfs.c: the files below /sys/kernel/popcorn */
@@ -311,6 +315,7 @@ int pcn_cmd_console(const struct pcn_call *c);
 int pcn_cmd_exec(const struct pcn_call *c);
 int pcn_cmd_agent(const struct pcn_call *c);
 int pcn_cmd_run(const struct pcn_call *c);
+int pcn_cmd_net(const struct pcn_call *c);
 int pcn_cmd_ps(const struct pcn_call *c);
 
 #endif /* _TOOLS_POPCORN_H */

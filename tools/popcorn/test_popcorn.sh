@@ -6,7 +6,7 @@
 # kernel can answer, the error numbers of its system calls, a seccomp filter
 # answers in its place (set up by python3; such tests are skipped without it).
 
-PLAN=308
+PLAN=324
 RUN_ANSWERED=29	# of these, tests that test_run_answered does
 
 if [ $# -ne 1 ] || [ ! -x "$1" ]; then
@@ -328,7 +328,7 @@ test_usage() {
 	run --version
 	result "--version" 0 ""
 	prints "--version prints name and version" "^popcorn [0-9]"
-	for command in list status load unload start stop kill restart log ping console exec agent stats run ps; do
+	for command in list status load unload start stop kill restart log ping console exec agent net stats run ps; do
 		run $command --help
 		check "$command --help" grep -q "^usage: popcorn $command" "$tmp/out"
 	done
@@ -1288,6 +1288,50 @@ fi
 
 echo "TAP version 13"
 echo "1..$PLAN"
+# An nft that keeps what it is told, and parameters that are files
+test_net() {
+	run net down
+	result "net with another word" 2 "net: it can be 'up' or 'hosts', and not 'down'"
+	run net --masquerade --no-masquerade
+	result "net with two options that exclude each other" 2 "not both"
+	run net hosts
+	result "net hosts" 0 ""
+	prints "the first name" "^10.77.0.1 kernel0$"
+	prints "the last one" "^fd70:6f70:636f:726e::40 kernel63$"
+	run net up
+	result "net up without an interface" 10 "there is no interface pcn0"
+
+	echo 1 >"$POPCORN_SYSFS/self"
+	run net --masquerade
+	result "masquerading on a secondary" 4 "only the primary routes"
+	echo 0 >"$POPCORN_SYSFS/self"
+	run_command env PATH=/nowhere "$bin" net --masquerade
+	result "masquerading without nft" 1 "install nftables"
+
+	mkdir -p "$tmp/path" "$tmp/sys/net/ipv4" "$tmp/sys/net/ipv6/conf/all" \
+		"$tmp/sys/net/ipv6/conf/eth0" "$tmp/sys/net/ipv6/conf/eth1"
+	echo 0 >"$tmp/sys/net/ipv4/ip_forward"
+	echo 0 >"$tmp/sys/net/ipv6/conf/all/forwarding"
+	echo 1 >"$tmp/sys/net/ipv6/conf/eth0/accept_ra"
+	echo 0 >"$tmp/sys/net/ipv6/conf/eth1/accept_ra"
+	printf '#!/bin/sh\ncat >%s/rules\nexit $(cat %s/status)\n' "$tmp" "$tmp" >"$tmp/path/nft"
+	chmod +x "$tmp/path/nft"
+	echo 0 >"$tmp/status"
+	run_command env PATH="$tmp/path:$PATH" POPCORN_SYSCTL="$tmp/sys" "$bin" net --masquerade
+	result "masquerading" 0 ""
+	check "has a rule" grep -q 'ip saddr 10.77.0.0/24 oifname != "pcn0" masquerade' "$tmp/rules"
+	check "forwards" [ "$(cat "$tmp/sys/net/ipv4/ip_forward" \
+		"$tmp/sys/net/ipv6/conf/all/forwarding" | tr -d '\n')" = 11 ]
+	check "still listens to routers, where it did" [ "$(cat \
+		"$tmp"/sys/net/ipv6/conf/eth*/accept_ra | tr -d '\n')" = 20 ]
+	run_command env PATH="$tmp/path:$PATH" POPCORN_SYSCTL="$tmp/sys" "$bin" net --no-masquerade
+	result "an end of it" 0 ""
+	check "takes the table away" [ "$(tail -n 1 "$tmp/rules")" = "delete table inet popcorn" ]
+	echo 1 >"$tmp/status"
+	run_command env PATH="$tmp/path:$PATH" POPCORN_SYSCTL="$tmp/sys" "$bin" net --masquerade
+	result "an nft that fails" 1 "nft has failed"
+}
+
 make_tree
 test_usage
 test_absent
@@ -1306,6 +1350,7 @@ test_stats_of_process
 test_hot
 test_console
 test_exec
+test_net
 test_ping
 test_ps
 test_placement
