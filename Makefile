@@ -47,6 +47,7 @@ bench: build
 	@scripts/bench-light
 	@scripts/bench-messages
 	@scripts/bench-ways
+	@scripts/bench-net
 	@scripts/bench-programs
 	@scripts/bench-tax
 
