@@ -5,7 +5,8 @@
  * A packet that a socket sends waits in its peer's queue until there is room in the ring and
  * in the window, that is, at the peer; then it goes into the ring, in parts if it is long. A
  * packet that comes is checked and waits in another queue for the work item of the peer, which
- * gives it to its socket (transport.c) and thereby makes room in the window.
+ * gives it to its socket (transport.c) and thereby makes room in the window. What concerns the
+ * transport alone, that there is room to send, is taken at once if nothing waits before it.
  *
  * The work item may have to wait for a socket's lock, and nobody waits for the work item. So
  * when a peer goes down, its queues are emptied at once and the rest is left to the work item:
@@ -62,6 +63,7 @@
  * @sent:	cost of all that was sent in this life, modulo 2^32
  * @acked:	what of it the peer has taken
  * @rx:		packets that have come
+ * @in_hand:	@work is giving one to a socket
  * @received:	cost of all that came in this life
  * @taken:	what of it sockets have taken
  * @told:	what of it the peer knows to be taken
@@ -82,6 +84,7 @@ struct peer {
 	u32			sent;
 	u32			acked;
 	struct sk_buff_head	rx;
+	bool			in_hand;
 	u32			received;
 	u32			taken;
 	u32			told;
@@ -591,6 +594,33 @@ static bool queue_received(struct peer *peer, struct sk_buff *skb, u32 cost)
 	return false;
 }
 
+/*
+ * Have all that came before been given to their sockets? Packets come one after the other, so
+ * that stays true until this one has been dealt with, unless the peer dies, whose sockets are then
+ * told what was so anyway.
+ */
+static bool is_next(struct peer *peer)
+{
+	bool is_next;
+
+	spin_lock_bh(&peer->lock);
+	is_next = peer->live && !peer->in_hand && skb_queue_empty(&peer->rx);
+	spin_unlock_bh(&peer->lock);
+	return is_next;
+}
+
+/* It came and has been taken. The peer has counted it. */
+static void note_passed(struct peer *peer, u32 cost)
+{
+	spin_lock_bh(&peer->lock);
+	if (peer->live) {
+		peer->received += cost;
+		peer->taken += cost;
+		send_taken(peer);
+	}
+	spin_unlock_bh(&peer->lock);
+}
+
 static bool receive(struct peer *peer, struct sk_buff *skb, u32 length)
 {
 	const struct virtio_vsock_hdr *h = virtio_vsock_hdr(skb);
@@ -607,6 +637,10 @@ static bool receive(struct peer *peer, struct sk_buff *skb, u32 length)
 	}
 	if (length)
 		virtio_vsock_skb_put(skb, length);
+	if (is_next(peer) && pcn_vsock_take(skb)) {
+		note_passed(peer, pcn_vsock_cost(length));
+		return false;
+	}
 	if (!queue_received(peer, skb, pcn_vsock_cost(length)))
 		return false;
 	queue_work(packets_wq, &peer->work);
@@ -637,6 +671,7 @@ static bool take_step(struct peer *peer, struct sk_buff **skb, u32 *life)
 		peer->live = peer->known && peer->heard;
 		if (peer->live)
 			*skb = __skb_dequeue(&peer->rx);
+		peer->in_hand = *skb;
 	}
 	spin_unlock_bh(&peer->lock);
 	if (is_new) {

@@ -137,11 +137,11 @@ static bool hear_credit(struct virtio_vsock_sock *vvs, const struct virtio_vsock
  *
  * Does without the lock of the socket, which its program keeps while it copies data: for each
  * packet that waits for it there are two switches of tasks. What a socket does meanwhile does
- * no harm. Only the caller, of which there is one for each peer, gives it packets, and so
- * none can be open, or have heard more, by the time that it is given this one. What it sends
- * leaves true what was true of its credit.
+ * no harm. The packets of a peer come here one after the other, and each is dealt with before
+ * the next one, so a socket cannot have heard more by the time that it is given this one. What
+ * it sends leaves true what was true of its credit.
  *
- * Context: process.
+ * Context: process or softirq.
  * Return: why it may not be given it; PCN_VSOCK_COUNTERS: it may.
  */
 enum pcn_vsock_counter pcn_vsock_hear(struct vsock_sock *vsk,

@@ -201,12 +201,15 @@ static struct sock *find_connected(const struct virtio_vsock_hdr *h)
 	return vsock_find_connected_socket(&from, &to);
 }
 
-/* Returns true if it need not be given to the socket; @sk is the caller's no more. */
-static bool is_dealt_with(struct sock *sk, const struct virtio_vsock_hdr *h)
+/* Returns true if it need not be given to a socket. */
+static bool is_dealt_with(const struct virtio_vsock_hdr *h)
 {
+	struct sock *sk = find_connected(h);
 	enum pcn_vsock_counter fault;
 	bool all_done;
 
+	if (!sk)
+		return false;
 	fault = pcn_vsock_hear(vsock_sk(sk), h, &all_done);
 	if (fault != PCN_VSOCK_COUNTERS)
 		pcn_vsock_count(fault);
@@ -217,6 +220,21 @@ static bool is_dealt_with(struct sock *sk, const struct virtio_vsock_hdr *h)
 }
 
 /**
+ * pcn_vsock_take - take a packet that concerns no socket but for its credit
+ * @skb:	the packet, which is sound; it stays the caller's
+ *
+ * Context: process or softirq; all that the peer has sent before has been delivered.
+ * Return: true; false if pcn_vsock_deliver() has to be called for it in its turn.
+ */
+bool pcn_vsock_take(struct sk_buff *skb)
+{
+	if (le16_to_cpu(virtio_vsock_hdr(skb)->op) != VIRTIO_VSOCK_OP_CREDIT_UPDATE)
+		return false;
+	virtio_transport_deliver_tap_pkt(skb);
+	return is_dealt_with(virtio_vsock_hdr(skb));
+}
+
+/**
  * pcn_vsock_deliver - give a packet to its socket
  * @skb:	the packet, which is sound; the caller's no more
  *
@@ -224,10 +242,8 @@ static bool is_dealt_with(struct sock *sk, const struct virtio_vsock_hdr *h)
  */
 void pcn_vsock_deliver(struct sk_buff *skb)
 {
-	struct sock *sk = find_connected(virtio_vsock_hdr(skb));
-
 	virtio_transport_deliver_tap_pkt(skb);
-	if (sk && is_dealt_with(sk, virtio_vsock_hdr(skb)))
+	if (is_dealt_with(virtio_vsock_hdr(skb)))
 		kfree_skb(skb);
 	else
 		virtio_transport_recv_pkt(&transport, skb);

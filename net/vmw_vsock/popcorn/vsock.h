@@ -106,6 +106,7 @@ static_assert(!offsetof(struct pcn_vsock_sock, virtio));
 /* transport.c */
 u32 pcn_vsock_cid(unsigned int kid);
 struct pcn_vsock_sock *pcn_vsock_of(const struct vsock_sock *vsk);
+bool pcn_vsock_take(struct sk_buff *skb);
 void pcn_vsock_deliver(struct sk_buff *skb);
 
 /* socket.c */
