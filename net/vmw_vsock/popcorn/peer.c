@@ -216,15 +216,18 @@ static struct sk_buff **merged_of(struct sk_buff *skb)
 	}
 }
 
-/* It is of no connection from now on. */
+/* It is of no connection from now on, and does not refer to what its socket may lose. */
 static void disown(struct sk_buff *skb)
 {
+	struct pcn_vsock_sock *owner = *owner_of(skb);
 	struct sk_buff **merged = merged_of(skb);
 
+	if (!owner)
+		return;
 	if (merged && *merged == skb)
 		*merged = NULL;
-	if (*owner_of(skb))
-		WRITE_ONCE((*owner_of(skb))->queued, (*owner_of(skb))->queued - 1);
+	virtio_transport_consume_skb_sent(skb, false);
+	WRITE_ONCE(owner->queued, owner->queued - 1);
 	*owner_of(skb) = NULL;
 }
 
@@ -236,7 +239,6 @@ static void unqueue(struct peer *peer, struct sk_buff *skb, struct sk_buff_head 
 	if (cb_of(skb)->counter)
 		--*cb_of(skb)->counter;
 	disown(skb);
-	virtio_transport_consume_skb_sent(skb, false);
 	__skb_queue_tail(done, skb);
 }
 
