@@ -101,8 +101,8 @@ def hosts(popcorn):
                           check=True).stdout
 
 
-def common(popcorn):
-    """What every kernel's first file system has: a shell and our /init."""
+def common(popcorn, programs=()):
+    """What every kernel's first file system has: a shell, our /init, and programs of the host."""
     archive = Archive()
     for path in DIRECTORIES:
         archive.directory(path)
@@ -121,6 +121,8 @@ def common(popcorn):
     archive.text("etc/hosts", "127.0.0.1 localhost\n" + hosts(popcorn))
     if popcorn:
         archive.add(popcorn, "sbin/popcorn")
+    for program in programs:
+        archive.add_program(program)
     return archive
 
 

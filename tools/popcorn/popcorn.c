@@ -22,6 +22,7 @@ enum {
 	OPT_INITRD = 256, OPT_APPEND, OPT_ROOT, OPT_READ_ONLY, OPT_CHANNEL, OPT_HOT,
 	OPT_KERNELS, OPT_SPREAD, OPT_PACK, OPT_PIN, OPT_MEMORY, OPT_STATS, OPT_AUTO, OPT_DRY_RUN,
 	OPT_MASQUERADE, OPT_NO_MASQUERADE,
+	OPT_CONFIG, OPT_PREPARE, OPT_SERVE,
 };
 
 static const struct option opt_none[] = {
@@ -81,6 +82,15 @@ static const struct option opt_net[] = {
 	{ "help",	no_argument,		NULL, 'h' },
 	{ "masquerade",	no_argument,		NULL, OPT_MASQUERADE },
 	{ "no-masquerade", no_argument,		NULL, OPT_NO_MASQUERADE },
+	{ }
+};
+
+static const struct option opt_ssh[] = {
+	{ "help",	no_argument,		NULL, 'h' },
+	{ "config",	no_argument,		NULL, OPT_CONFIG },
+	{ "prepare",	required_argument,	NULL, OPT_PREPARE },
+	{ "serve",	required_argument,	NULL, OPT_SERVE },
+	{ "wait",	no_argument,		NULL, 'w' },
 	{ }
 };
 
@@ -163,6 +173,9 @@ static const struct command commands[] = {
 	{ "net", "[up|hosts] [--masquerade|--no-masquerade]",
 	  "Show the network between kernels, or have this kernel take part in it.",
 	  pcn_cmd_net, opt_net, "h", 0, 1 },
+	{ "ssh", "[-w|--wait] KERNEL [COMMAND [ARG]...] | --config | --prepare HOST | --serve KEY",
+	  "Log in on a kernel over the network, with keys that are made for it.",
+	  pcn_cmd_ssh, opt_ssh, "+hw", 0, INT_MAX },
 	{ "stats", "[KERNEL...|[--hot] PID|[--hot] -p PID] [--json]",
 	  "Show how many messages were exchanged with other kernels, or all about a process.",
 	  pcn_cmd_stats, opt_stats, "hp:", 0, INT_MAX },
@@ -233,6 +246,12 @@ static void help_command(const struct command *cmd)
 	if (cmd->options == opt_exec)
 		puts("  COMMAND        what to run there, found in the PATH of its agent; no shell does it\n"
 		     "  -w, --wait     wait for the kernel and its agent if they are not up");
+	if (cmd->options == opt_ssh)
+		puts("  COMMAND        what to run there instead of a shell, as ssh does\n"
+		     "  -w, --wait     wait for the kernel and its agent if they are not up\n"
+		     "  --config       print what makes \"ssh kernel1\" work, for ssh_config.d\n"
+		     "  --prepare HOST get ready for ssh to HOST: kernel0, kernel1 and so on\n"
+		     "  --serve KEY    let in who has that key, and print the host keys");
 	if (cmd->options == opt_ping)
 		puts("  -c COUNT       stop after so many messages\n"
 		     "  -i SECONDS     time between two of them (1)\n"
@@ -278,6 +297,10 @@ static const char **option_value(struct pcn_call *c, int letter)
 		return &c->pin;
 	case OPT_MEMORY:
 		return &c->memory;
+	case OPT_PREPARE:
+		return &c->prepare;
+	case OPT_SERVE:
+		return &c->serve;
 	case 'p':
 		return &c->pid;
 	case 'c':
@@ -315,6 +338,8 @@ static bool *option_flag(struct pcn_call *c, int letter)
 		return &c->masquerade;
 	case OPT_NO_MASQUERADE:
 		return &c->no_masquerade;
+	case OPT_CONFIG:
+		return &c->config;
 	case 'j':
 		return &c->json;
 	case 'f':

@@ -75,6 +75,9 @@ struct pcn_kernel {
  * @read_only:	--read-only was given
  * @masquerade:	--masquerade was given
  * @no_masquerade: --no-masquerade was given
+ * @config:	--config was given
+ * @prepare:	value of --prepare or NULL
+ * @serve:	value of --serve or NULL
  */
 struct pcn_call {
 	const char *verb;
@@ -92,6 +95,8 @@ struct pcn_call {
 	const char *pin;
 	const char *memory;
 	const char *pid;
+	const char *prepare;
+	const char *serve;
 	bool spread;
 	bool pack;
 	bool stats;
@@ -106,6 +111,7 @@ struct pcn_call {
 	bool read_only;
 	bool masquerade;
 	bool no_masquerade;
+	bool config;
 };
 
 /* sysfs.c: the files below /sys/kernel/popcorn */
@@ -134,9 +140,11 @@ char *pcn_human_size(uint64_t bytes, char *buf, size_t size);
 void *pcn_grow(void *data, size_t size);
 void pcn_write(const char *data, size_t len);
 
-/* program.c: what the command is run with */
+/* program.c: programs of the system */
 bool pcn_is_ignored(int number);
 int pcn_above_streams(int fd);
+int pcn_program(const char *const *argv);
+char *pcn_program_output(const char *const *argv, int *status);
 
 /* table.c: tables on the terminal, and strings in JSON */
 
@@ -313,6 +321,7 @@ int pcn_cmd_stats(const struct pcn_call *c);
 int pcn_cmd_ping(const struct pcn_call *c);
 int pcn_cmd_console(const struct pcn_call *c);
 int pcn_cmd_exec(const struct pcn_call *c);
+int pcn_cmd_ssh(const struct pcn_call *c);
 int pcn_cmd_agent(const struct pcn_call *c);
 int pcn_cmd_run(const struct pcn_call *c);
 int pcn_cmd_net(const struct pcn_call *c);

@@ -6,7 +6,7 @@
 # kernel can answer, the error numbers of its system calls, a seccomp filter
 # answers in its place (set up by python3; such tests are skipped without it).
 
-PLAN=324
+PLAN=342
 RUN_ANSWERED=29	# of these, tests that test_run_answered does
 
 if [ $# -ne 1 ] || [ ! -x "$1" ]; then
@@ -328,7 +328,7 @@ test_usage() {
 	run --version
 	result "--version" 0 ""
 	prints "--version prints name and version" "^popcorn [0-9]"
-	for command in list status load unload start stop kill restart log ping console exec agent net stats run ps; do
+	for command in list status load unload start stop kill restart log ping console exec agent net stats run ps ssh; do
 		run $command --help
 		check "$command --help" grep -q "^usage: popcorn $command" "$tmp/out"
 	done
@@ -886,6 +886,39 @@ test_exec() {
 	result "agent with an argument" 2 "agent: one argument too many"
 }
 
+test_ssh() {
+	export HOME="$tmp/home"
+	mkdir -p "$HOME" "$tmp/bin"
+	printf '#!/bin/sh\necho ssh-ed25519 %s popcorn >"$9".pub\n' "$(printf %068d 0)" \
+		>"$tmp/bin/ssh-keygen"
+	chmod +x "$tmp/bin/ssh-keygen"
+	run ssh
+	result "ssh without a kernel" 2 "ssh: an argument is missing"
+	run ssh nobody
+	result "ssh to an unknown kernel" 3 "ssh: there is no kernel 'nobody'"
+	run ssh --config
+	result "ssh --config" 0 ""
+	prints "which makes ssh ask popcorn" 'exec "popcorn ssh --prepare %n"'
+	check "and is what ssh understands" eval '! command -v ssh >/dev/null ||
+		ssh -G -F "$tmp/out" somewhere >/dev/null'
+	for host in kernelx kernel99 other 1; do
+		run ssh --prepare $host
+		check "ssh --prepare $host: no kernel" [ "$code" = 3 ]
+	done
+	for key in x "ssh-ed25519 short" "ssh-ed25519 $(printf %068d 0) comment" "$(printf 'a\nb')"; do
+		run ssh --serve "$key"
+		result "ssh --serve with what is no key" 2 "needs a public key"
+	done
+	rm -rf "$POPCORN_SYSFS/vsock"
+	PATH="$tmp/bin:$PATH" run ssh 1
+	result "ssh without sockets" 10 "exec: this kernel has no sockets to others"
+	check "a key was made" grep -q "^ssh-ed25519 0" "$HOME/.ssh/popcorn.pub"
+	check "where nobody else looks" [ "$(stat -c %a "$HOME/.ssh")" = 700 ]
+	echo "no key" >"$HOME/.ssh/popcorn.pub"
+	run ssh 1
+	result "ssh with a key that is none" 1 "popcorn.pub is no public key"
+}
+
 test_console() {
 	run console
 	result "console without a kernel" 2 "console: an argument is missing"
@@ -1351,6 +1384,7 @@ test_hot
 test_console
 test_exec
 test_net
+test_ssh
 test_ping
 test_ps
 test_placement
