@@ -221,12 +221,6 @@ struct pcn_lane {
 /** PCN_CLOSED - what a side names that has closed the lanes of two lives */
 #define PCN_CLOSED(pair)	(~(u64)(pair))
 
-/** enum pcn_request - what the primary asks of a secondary */
-enum pcn_request {
-	PCN_REQUEST_NONE,
-	PCN_REQUEST_STOP,
-};
-
 /** enum pcn_stage - how far a secondary has come */
 enum pcn_stage {
 	PCN_STAGE_NONE,		/* not entered yet */
@@ -253,8 +247,8 @@ enum pcn_end {
 
 /**
  * struct pcn_control - control block of a secondary
- * @generation:	number of this life; the primary's, as are @request and @pad0
- * @request:	enum pcn_request
+ * @generation:	number of this life; the primary's, as are @stops and @pad0
+ * @stops:	how often the secondary was asked to power off in this life
  * @pad0:	zero
  * @stage:	enum pcn_stage; the secondary's, as is all that follows
  * @end:	enum pcn_end
@@ -267,7 +261,7 @@ enum pcn_end {
  */
 struct pcn_control {
 	u32	generation;
-	u32	request;
+	u32	stops;
 	u32	pad0[14];
 	u32	stage;
 	u32	end;

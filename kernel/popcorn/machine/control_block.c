@@ -231,14 +231,22 @@ static void power_off(struct work_struct *work)
 
 static DECLARE_WORK(power_off_work, power_off);
 
+/* How often the primary has asked, as far as that was obeyed */
+static atomic_t stops_obeyed;
+
 /**
  * pcn_secondary_doorbell - a secondary was rung: has the primary a request?
+ *
+ * Messages ring it too, also while it powers off: each request is obeyed once.
  *
  * Context: hard interrupt.
  */
 void pcn_secondary_doorbell(void)
 {
-	if (READ_ONCE(area->control.request) == PCN_REQUEST_STOP)
+	int stops = READ_ONCE(area->control.stops);
+
+	if (stops != atomic_read(&stops_obeyed) &&
+	    atomic_xchg(&stops_obeyed, stops) != stops)
 		schedule_work(&power_off_work);
 }
 

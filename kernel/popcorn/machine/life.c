@@ -412,11 +412,15 @@ int pcn_kernel_start(struct pcn_kernel *k)
  * pcn_kernel_ask_to_stop - ask a kernel to power off
  * @k:	the kernel
  *
- * Context: any.
+ * Each call asks once more, for the secondary may have failed to obey the last one.
+ *
+ * Context: any, but one caller at a time for a kernel.
  */
 void pcn_kernel_ask_to_stop(struct pcn_kernel *k)
 {
-	WRITE_ONCE(k->area->control.request, PCN_REQUEST_STOP);
+	u32 *stops = &k->area->control.stops;
+
+	WRITE_ONCE(*stops, READ_ONCE(*stops) + 1);
 	pcn_arch_doorbell(k->apicid[0]);
 }
 

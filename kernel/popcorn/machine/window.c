@@ -58,7 +58,7 @@ static_assert(offsetof(struct pcn_clock, mono_ns) == 32);
 static_assert(offsetof(struct pcn_clock, real_offset) == 40);
 static_assert(sizeof(struct pcn_clock) == 48);
 
-static_assert(offsetof(struct pcn_control, request) == 4);
+static_assert(offsetof(struct pcn_control, stops) == 4);
 static_assert(offsetof(struct pcn_control, stage) == 0x40);
 static_assert(offsetof(struct pcn_control, end) == 0x44);
 static_assert(offsetof(struct pcn_control, release) == 0x80);
