@@ -593,8 +593,8 @@ static void a_late_answer_does_not_reach_the_next_life(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, reads(p, PCN_COHERENCY), 1);
 }
 
-/* A pool of one block, for what is sent to two peers. */
-static void new_small_peers(struct kunit *test, struct peer *p[2])
+/* A pool of one block, for what is sent to three peers. */
+static void new_small_peers(struct kunit *test, struct peer *p[3])
 {
 	struct pcn_ring_space space = {
 		.pool = zeroed(test, SMALL_BLOCK), .blocks = 1, .block_size = SMALL_BLOCK,
@@ -605,8 +605,8 @@ static void new_small_peers(struct kunit *test, struct peer *p[2])
 	unsigned int i;
 
 	pcn_blocks_init(1);
-	for (i = 0; i < 2; i++) {
-		p[i] = new_peer(test, i ? OTHER : PEER);
+	for (i = 0; i < 3; i++) {
+		p[i] = new_peer(test, PEER + i);
 		space.base = zeroed(test, SMALL_BASE);
 		tx = &p[i]->link.port[PCN_COHERENCY].tx;
 		pcn_ring_init(tx, tx->shared, &space, limit);
@@ -616,7 +616,7 @@ static void new_small_peers(struct kunit *test, struct peer *p[2])
 
 static void a_long_message_waits_for_a_block(struct kunit *test)
 {
-	struct peer *p[2];
+	struct peer *p[3];
 	struct pcn_port *other;
 
 	new_small_peers(test, p);
@@ -648,7 +648,7 @@ static void a_long_message_waits_for_a_block(struct kunit *test)
 static void a_block_that_waits_for_a_dead_peer_is_free(struct kunit *test)
 {
 	struct pcn_msg_header h;
-	struct peer *p[2];
+	struct peer *p[3];
 
 	new_small_peers(test, p);
 	KUNIT_EXPECT_EQ(test, tries_to(PEER, ANSWER_SIZE), 0);
@@ -666,16 +666,26 @@ static void a_block_that_waits_for_a_dead_peer_is_free(struct kunit *test)
 
 static void a_block_that_is_not_used_goes_on(struct kunit *test)
 {
-	struct peer *p[2];
+	struct peer *p[3];
 
 	new_small_peers(test, p);
 	KUNIT_EXPECT_EQ(test, tries_to(PEER, ANSWER_SIZE), 0);
+	KUNIT_EXPECT_EQ(test, tries_to(OTHER, 8), 0);
 	KUNIT_EXPECT_EQ(test, tries_to(OTHER, ANSWER_SIZE), -EAGAIN);
 	KUNIT_EXPECT_EQ(test, reads(p[0], PCN_COHERENCY), 1);
+	KUNIT_EXPECT_EQ(test, reads(p[1], PCN_COHERENCY), 1);
 	look();
 	KUNIT_EXPECT_EQ(test, rooms, 1);
-	/* The other one was called, and does not try again. */
+	KUNIT_EXPECT_EQ(test, tries_to(OTHER, 8), 0);
+	KUNIT_EXPECT_EQ(test, reads(p[1], PCN_COHERENCY), 1);
+	/* The other one was called, and does not try again with a long message. */
+	p[1]->link.port[PCN_COHERENCY].used = false;
+	p[1]->link.port[PCN_COHERENCY].called_at = jiffies + HZ;
 	KUNIT_EXPECT_EQ(test, tries_to(PEER, ANSWER_SIZE), -EAGAIN);
+	look();
+	KUNIT_EXPECT_EQ(test, rooms, 1);
+	/* The poll may sleep meanwhile: it is no news what was read. */
+	KUNIT_EXPECT_FALSE(test, pcn_poll_has_room_news(&pcn_poll_groups[PCN_POLL_THREAD]));
 	p[1]->link.port[PCN_COHERENCY].called_at = jiffies - 2;
 	look();
 	look();
@@ -683,10 +693,29 @@ static void a_block_that_is_not_used_goes_on(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, tries_to(PEER, ANSWER_SIZE), 0);
 }
 
+/* All want it all the time, and each gets it again and again. */
+static void a_block_goes_round(struct kunit *test)
+{
+	unsigned int got[3] = {}, i, round;
+	struct peer *p[3];
+
+	new_small_peers(test, p);
+	for (round = 0; round < 60; round++) {
+		for (i = 0; i < 3; i++)
+			got[i] += !tries_to(PEER + i, ANSWER_SIZE);
+		look();
+		for (i = 0; i < 3; i++)
+			reads(p[i], PCN_COHERENCY);
+		look();
+	}
+	for (i = 0; i < 3; i++)
+		KUNIT_EXPECT_GE(test, got[i], 10);
+}
+
 static void a_ring_that_is_full_grows(struct kunit *test)
 {
 	const unsigned int few = SMALL_BASE / pcn_ring_record_size(64);
-	struct peer *p[2];
+	struct peer *p[3];
 	unsigned int n;
 
 	new_small_peers(test, p);
@@ -768,6 +797,7 @@ static struct kunit_case cases[] = {
 	KUNIT_CASE(a_long_message_waits_for_a_block),
 	KUNIT_CASE(a_block_that_waits_for_a_dead_peer_is_free),
 	KUNIT_CASE(a_block_that_is_not_used_goes_on),
+	KUNIT_CASE(a_block_goes_round),
 	KUNIT_CASE(a_ring_that_is_full_grows),
 	{}
 };

@@ -217,13 +217,11 @@ static bool fits(const struct pcn_ring *ring, u64 size)
 	       ring->head - ring->tail + size <= ring->size;
 }
 
-/* Is there room for @size bytes? Looks at the consumer only if it has to. */
-static bool has_room(struct pcn_ring *ring, u64 size)
+/* Learn how far the consumer is. Is there room for @size bytes? */
+static bool look_for_room(struct pcn_ring *ring, u64 size)
 {
 	u64 tail;
 
-	if (fits(ring, size))
-		return true;
 	/* Pairs with the release in pcn_ring_take_parts(): the bytes are free. */
 	tail = virt_load_acquire(&ring->shared->tail);
 	if (tail < ring->tail || tail > ring->head ||
@@ -233,6 +231,12 @@ static bool has_room(struct pcn_ring *ring, u64 size)
 	if (tail == ring->head && place_of(ring->place) != ring->goal)
 		finish_move(ring);
 	return fits(ring, size);
+}
+
+/* Is there room for @size bytes? Looks at the consumer only if it has to. */
+static bool has_room(struct pcn_ring *ring, u64 size)
+{
+	return fits(ring, size) || look_for_room(ring, size);
 }
 
 static void ring_copy_parts(struct pcn_ring *ring, u64 after, const struct kvec *parts,
@@ -403,7 +407,7 @@ bool pcn_ring_take_parts(struct pcn_ring *ring, const struct pcn_msg_header *hea
 	ring->sequence++;
 	WRITE_ONCE(ring->tail,
 		   ring->tail + pcn_ring_record_size(header->length));
-	/* Pairs with the acquire in has_room(): the copy is made. */
+	/* Pairs with the acquire in look_for_room(): the copy is made. */
 	virt_store_release(&ring->shared->tail, ring->tail);
 	return true;
 }
@@ -447,6 +451,8 @@ bool pcn_ring_has_news(const struct pcn_ring *ring)
  * @ring:	the ring; the caller is its producer, and found it full
  * @length:	payload of the message that did not fit
  *
+ * What the consumer has taken so far is no news for pcn_ring_room_came() any more.
+ *
  * Context: any; calls for one ring must not overlap.
  * Return: true if there is room by now: pcn_ring_put() will do.
  */
@@ -455,7 +461,7 @@ bool pcn_ring_await_room(struct pcn_ring *ring, u32 length)
 	WRITE_ONCE(ring->shared->waiting, 1);
 	/* Ask before looking: pairs with pcn_ring_room_is_awaited(). */
 	virt_mb();
-	return has_room(ring, pcn_ring_record_size(length));
+	return look_for_room(ring, pcn_ring_record_size(length));
 }
 
 /**

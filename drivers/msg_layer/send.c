@@ -181,6 +181,7 @@ void pcn_port_close(struct pcn_port *port, int error)
 	list_splice_init(&port->spill, &lost);
 	wake_sender(port);
 	pcn_ring_close(&port->tx);
+	port->used = false;
 	pcn_block_put(port->number);
 	spin_unlock_irqrestore(&port->tx_lock, flags);
 	list_for_each_entry_safe(s, next, &lost, node)
@@ -194,12 +195,20 @@ static void count_sent(struct pcn_port *port, const struct pcn_msg_header *h)
 	port->stats.tx_bytes += h->length;
 }
 
+/* The next block that it gets is one that it has not used yet. */
+static void port_put_block(struct pcn_port *port)
+{
+	lockdep_assert_held(&port->tx_lock);
+	port->used = false;
+	pcn_block_put(port->number);
+}
+
 /* If others wait for a block, the one that this port has used, and has left, is theirs. */
 static void port_yield_left(struct pcn_port *port)
 {
 	lockdep_assert_held(&port->tx_lock);
 	if (port->used && pcn_ring_is_at_base(&port->tx) && pcn_block_is_to_go(port->number))
-		pcn_block_put(port->number);
+		port_put_block(port);
 }
 
 /*
@@ -697,12 +706,17 @@ static bool port_claims_block(struct pcn_port *port)
 static bool port_yield(struct pcn_port *port)
 {
 	lockdep_assert_held(&port->tx_lock);
-	if (!pcn_block_is_to_go(port->number) || port_claims_block(port))
+	if (!pcn_block_is_to_go(port->number))
 		return true;
+	if (port_claims_block(port)) {
+		/* Or the poll would take what was read so far for news, and not sleep. */
+		pcn_ring_await_room(&port->tx, 0);
+		return true;
+	}
 	pcn_ring_move(&port->tx, PCN_RING_BASE);
 	if (!pcn_ring_await_room(&port->tx, 0))
 		return false;
-	pcn_block_put(port->number);
+	port_put_block(port);
 	return true;
 }
 

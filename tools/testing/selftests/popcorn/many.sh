@@ -13,8 +13,8 @@
 # vm: --append popcorn.boot_ms=3600000 --append popcorn.stop_ms=3600000
 
 . /selftests/lib.sh
+. /selftests/load.sh
 
-links=/sys/kernel/popcorn/links
 count=$(ls $kernels | wc -l)
 last=$((count - 1))
 
@@ -102,6 +102,17 @@ nothing_was_lost()
 	return 0
 }
 
+# Streams of messages of full length between all kernels on two channels, all at the same
+# time: each kernel has blocks for fewer than half of them.
+all_stream()
+{
+	begin messages=30 size=65536 channels=coherency,network &&
+		await 300 has_ended && [ "$(total received)" = $((count * last * 60)) ] &&
+		[ "$(total errors)" = 0 ] && [ "$(total damaged)" = 0 ] && return
+	sed 's/^/# /' /tmp/result
+	return 1
+}
+
 # says_of_links: these numbers are for the reader
 says_of_links()
 {
@@ -131,6 +142,7 @@ check "with messages of full length" timed "long pings" \
 	all_ping --channel network -s 65536
 check "and again, with blocks that others have had" timed "long pings" \
 	all_ping --channel coherency -s 65536
+[ "${LONG:-}" = 1 ] || check "streams of them" timed "streams" all_stream
 check "nothing was lost" nothing_was_lost
 says_of_links
 vm-save-logs
