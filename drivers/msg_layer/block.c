@@ -149,6 +149,12 @@ static void put_block(unsigned int block)
 	irq_work_queue(&look_work);
 }
 
+/* Does anybody wait who may have that block? It may be none. */
+static bool is_wanted(int block)
+{
+	return pool.wanted && block >= 0 && next_for(block) != NOBODY;
+}
+
 /* A free block for a port, or the one that it has got in its turn. */
 static int take_block(unsigned int port)
 {
@@ -219,7 +225,7 @@ bool pcn_block_is_to_go(unsigned int port)
 	if (!READ_ONCE(pool.wanted))
 		return false;
 	spin_lock_irqsave(&pool.lock, flags);
-	yes = pool.wanted && block_of(port) >= 0;
+	yes = is_wanted(block_of(port));
 	spin_unlock_irqrestore(&pool.lock, flags);
 	return yes;
 }
@@ -240,7 +246,7 @@ bool pcn_block_rest(unsigned int port)
 
 	spin_lock_irqsave(&pool.lock, flags);
 	end_wanting(port);
-	rest = !pool.wanted || block_of(port) < 0;
+	rest = !is_wanted(block_of(port));
 	if (rest)
 		clear_bit(port, pcn_ports_waiting);
 	spin_unlock_irqrestore(&pool.lock, flags);

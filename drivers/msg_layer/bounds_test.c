@@ -712,6 +712,23 @@ static void a_block_goes_round(struct kunit *test)
 		KUNIT_EXPECT_GE(test, got[i], 10);
 }
 
+/* Nobody puts anything into a ring that is waited for: the one who looks finds it, once. */
+static void a_false_tail_is_no_news_for_ever(struct kunit *test)
+{
+	struct peer *p[3];
+	struct pcn_ring *tx;
+
+	new_small_peers(test, p);
+	tx = &p[0]->link.port[PCN_COHERENCY].tx;
+	while (!tries_to(PEER, 64))
+		;
+	WRITE_ONCE(tx->shared->tail, tx->head + 64);
+	look();
+	KUNIT_EXPECT_EQ(test, tx->fault, PCN_RING_BAD_TAIL);
+	KUNIT_EXPECT_EQ(test, p[1]->link.port[PCN_COHERENCY].tx.fault, PCN_RING_OK);
+	KUNIT_EXPECT_FALSE(test, pcn_poll_has_room_news(&pcn_poll_groups[PCN_POLL_THREAD]));
+}
+
 static void a_ring_that_is_full_grows(struct kunit *test)
 {
 	const unsigned int few = SMALL_BASE / pcn_ring_record_size(64);
@@ -798,6 +815,7 @@ static struct kunit_case cases[] = {
 	KUNIT_CASE(a_block_that_waits_for_a_dead_peer_is_free),
 	KUNIT_CASE(a_block_that_is_not_used_goes_on),
 	KUNIT_CASE(a_block_goes_round),
+	KUNIT_CASE(a_false_tail_is_no_news_for_ever),
 	KUNIT_CASE(a_ring_that_is_full_grows),
 	{}
 };

@@ -295,6 +295,8 @@ void pcn_msg_refuse(const struct pcn_message *msg)
  * pcn_poll_drop - count and forget what a peer has left behind
  * @link:	the peer; no poll looks at its rings any more
  *
+ * A peer that still runs may go on filling them; no more is taken than was there.
+ *
  * Context: process.
  */
 void pcn_poll_drop(struct pcn_link *link)
@@ -302,10 +304,12 @@ void pcn_poll_drop(struct pcn_link *link)
 	struct pcn_msg_header h;
 	struct pcn_port *port;
 	unsigned int i;
+	u64 left;
 
 	for (i = 0; i < PCN_CHANNELS; i++) {
 		port = &link->port[i];
-		while (pcn_ring_peek(&port->rx, &h) &&
+		left = port->rx.size / pcn_ring_record_size(0);
+		while (left-- && pcn_ring_peek(&port->rx, &h) &&
 		       pcn_ring_take(&port->rx, &h, NULL))
 			port->stats.rx_late++;
 	}

@@ -422,7 +422,9 @@ static DECLARE_WORK(verdict_work, hear_verdict);
 /*
  * Has a link to follow what its peer has done? A peer calls when it has begun the lanes
  * anew or closed them, and what it calls differs between the two and from life to life. If
- * it has called before this side has begun, this side finds out when it does.
+ * it has called before this side has begun, this side finds out when it does. A link that is
+ * being opened is looked at in any case: the peer may call for this life what it has called
+ * for the one before, which it had not known to be over.
  */
 static bool wants_look(struct pcn_link *link)
 {
@@ -430,7 +432,7 @@ static bool wants_look(struct pcn_link *link)
 	u32 call = virt_load_acquire(&self->link_calls[link->kid]);
 
 	if (call == link->called)
-		return false;
+		return READ_ONCE(link->state) == PCN_LINK_OPENING;
 	link->called = call;
 	return true;
 }

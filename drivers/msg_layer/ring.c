@@ -482,10 +482,13 @@ void pcn_ring_end_await(struct pcn_ring *ring)
  * Changes nothing, and so may overlap with calls of the producer.
  *
  * Context: any.
+ * Return: false also if the producer has found a tail that is out of range: there is no more
+ * to be expected.
  */
 bool pcn_ring_room_came(const struct pcn_ring *ring)
 {
-	return READ_ONCE(ring->shared->tail) != READ_ONCE(ring->tail);
+	return !READ_ONCE(ring->fault) &&
+	       READ_ONCE(ring->shared->tail) != READ_ONCE(ring->tail);
 }
 
 /**
@@ -521,18 +524,31 @@ u64 pcn_bell_is_needed(const struct pcn_bell *bell)
 }
 
 /**
- * pcn_bell_call - say who rings
+ * pcn_bell_call - say who rings, if anybody has to
  * @bell:	the consumer's
  * @self:	kid of the caller, a producer
- * @number:	what pcn_bell_is_needed() has returned
+ * @rung:	the number for which this kernel has rung last; all its CPUs share that
+ * @called:	0, and then what the call before has left there
  *
- * To be followed by the interrupt, before which the store has to be visible.
+ * To be called after every pcn_ring_put() or series of them, and again after each interrupt:
+ * several CPUs may ring at once, for different numbers if the consumer has armed its bell anew
+ * meanwhile, and the call for an older one may be stored last. Whoever stores last finds here
+ * that it was not for the number that the bell is armed with.
  *
  * Context: any.
+ * Return: true: interrupt the consumer, before which the store has to be visible, and call this
+ * once more. Otherwise it need not be interrupted, or was for that number.
  */
-void pcn_bell_call(struct pcn_bell *bell, unsigned int self, u64 number)
+bool pcn_bell_call(struct pcn_bell *bell, unsigned int self, u64 *rung, u64 *called)
 {
+	u64 number = pcn_bell_is_needed(bell);
+
+	if (!number || number == (*called ?: READ_ONCE(*rung)))
+		return false;
+	*called = number;
+	WRITE_ONCE(*rung, number);
 	WRITE_ONCE(bell->calls[self], (u8)number);
+	return true;
 }
 
 /**

@@ -307,6 +307,26 @@ static void what_is_taken_away_is_not_read(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, drain(&p), 0);
 }
 
+/* Two CPUs of a kernel ring at once, and the call for the older number is stored last. */
+static void an_older_call_is_not_the_last(struct kunit *test)
+{
+	u64 rung = 0, late = 0, other = 0;
+	struct pcn_bell bell = {};
+
+	WRITE_ONCE(bell.armed, 5);
+	KUNIT_EXPECT_TRUE(test, pcn_bell_call(&bell, 1, &rung, &late));
+	WRITE_ONCE(bell.armed, 6);
+	KUNIT_EXPECT_TRUE(test, pcn_bell_call(&bell, 1, &rung, &other));
+	KUNIT_EXPECT_FALSE(test, pcn_bell_call(&bell, 1, &rung, &other));
+	WRITE_ONCE(bell.calls[1], 5);
+	KUNIT_EXPECT_TRUE(test, pcn_bell_call(&bell, 1, &rung, &late));
+	KUNIT_EXPECT_TRUE(test, pcn_bell_was_called(&bell, 1, 6));
+	KUNIT_EXPECT_FALSE(test, pcn_bell_call(&bell, 1, &rung, &late));
+	WRITE_ONCE(bell.armed, 0);
+	other = 0;
+	KUNIT_EXPECT_FALSE(test, pcn_bell_call(&bell, 1, &rung, &other));
+}
+
 static struct kunit_case cases[] = {
 	KUNIT_CASE(layout_is_disjoint),
 	KUNIT_CASE(a_block_holds_eight_frames),
@@ -316,6 +336,7 @@ static struct kunit_case cases[] = {
 	KUNIT_CASE(liars_break_their_ring_alone),
 	KUNIT_CASE(a_ring_moves_when_it_is_empty),
 	KUNIT_CASE(what_is_taken_away_is_not_read),
+	KUNIT_CASE(an_older_call_is_not_the_last),
 	{}
 };
 

@@ -222,7 +222,7 @@ static bool port_grow(struct pcn_port *port, u32 length)
 	int block;
 
 	lockdep_assert_held(&port->tx_lock);
-	if (!ring->space.blocks || !pcn_ring_is_at_base(ring) || ring->goal != PCN_RING_BASE)
+	if (ring->fault || !ring->space.blocks || !pcn_ring_is_at_base(ring) || ring->goal != PCN_RING_BASE)
 		return false;
 	port_yield_left(port);
 	block = pcn_block_get(port->number, wait);
@@ -253,6 +253,14 @@ static bool port_put_once(struct pcn_port *port, const struct pcn_msg_header *he
 	return true;
 }
 
+/* Whoever only looks for room may be the one who finds that there is nothing sound to be found. */
+static void port_report_fault(struct pcn_link *link, const struct pcn_port *port)
+{
+	lockdep_assert_held(&port->tx_lock);
+	if (port->tx.fault)
+		pcn_link_error(link, pcn_ring_fault_name(port->tx.fault));
+}
+
 /* -EAGAIN: no room. */
 static int port_put(struct pcn_link *link, struct pcn_port *port,
 		    const struct pcn_msg_header *header, const struct kvec *parts,
@@ -260,7 +268,7 @@ static int port_put(struct pcn_link *link, struct pcn_port *port,
 {
 	lockdep_assert_held(&port->tx_lock);
 	if (port_put_once(port, header, parts, n) ||
-	    (!port->tx.fault && port_grow(port, header->length) &&
+	    (port_grow(port, header->length) &&
 	     port_put_once(port, header, parts, n))) {
 		count_sent(port, header);
 		return 0;
@@ -296,6 +304,7 @@ static int port_put_or_await(struct pcn_link *link, struct pcn_port *port,
 	set_bit(port->number, pcn_ports_waiting);
 	if (port_await_room(port, header->length))
 		err = port_try_put(link, port, header, parts, n);
+	port_report_fault(link, port);
 	return err;
 }
 
@@ -313,15 +322,13 @@ static int port_put_or_await(struct pcn_link *link, struct pcn_port *port,
 void pcn_ring_doorbell(struct pcn_link *link, enum pcn_poll_group_id id, u64 *counter)
 {
 	struct pcn_bell *bell = &link->endpoint->bell[id];
-	u64 number = pcn_bell_is_needed(bell);
+	u64 called = 0;
 
-	if (!number || number == READ_ONCE(link->rung[id]))
-		return;
-	WRITE_ONCE(link->rung[id], number);
-	pcn_bell_call(bell, pcn_self(), number);
-	WRITE_ONCE(*counter, *counter + 1);
-	trace_pcn_doorbell_send(link->kid, id);
-	pcn_arch_doorbell(link->apicid);
+	while (pcn_bell_call(bell, pcn_self(), &link->rung[id], &called)) {
+		WRITE_ONCE(*counter, *counter + 1);
+		trace_pcn_doorbell_send(link->kid, id);
+		pcn_arch_doorbell(link->apicid);
+	}
 }
 
 static void trace_sent(struct pcn_link *link, const struct pcn_msg_header *h)
@@ -724,6 +731,8 @@ static bool port_yield(struct pcn_port *port)
 static bool port_flush_locked(struct pcn_link *link, struct pcn_port *port,
 			      struct flushed *f)
 {
+	bool done;
+
 	lockdep_assert_held(&port->tx_lock);
 	/* Those that waited were told when the port was closed. */
 	if (port->tx_error)
@@ -732,8 +741,10 @@ static bool port_flush_locked(struct pcn_link *link, struct pcn_port *port,
 	if (virt_load_acquire(&link->out->to_pair) !=
 	    PCN_PAIR(pcn_life(), link->generation))
 		pcn_link_error(link, "closed by the peer");
-	return port_yield(port) && port_flush_spill(link, port, f) &&
+	done = port_yield(port) && port_flush_spill(link, port, f) &&
 	       port_flush_sender(port) && port_flush_tried(port, f);
+	port_report_fault(link, port);
+	return done;
 }
 
 /* Each time another type is the first, since that may use all the room. */

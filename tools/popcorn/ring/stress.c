@@ -104,14 +104,10 @@ static void wait_for_consumer(struct producer *p)
 /* Each arming of the bell is worth one doorbell of each producer. */
 static void ring_once(struct producer *p)
 {
-	u64 number = pcn_bell_is_needed(&bell);
+	u64 called = 0;
 
-	if (!number || number == p->rung)
-		return;
-	p->rung = number;
-	p->rings++;
-	pcn_bell_call(&bell, p - producer, number);
-	sem_post(&doorbell);
+	for (; pcn_bell_call(&bell, p - producer, &p->rung, &called); p->rings++)
+		sem_post(&doorbell);
 }
 
 /*
