@@ -3,8 +3,8 @@
  * The first process of a light kernel, which only computes: all that its initial RAM disk
  * needs.
  *
- * It mounts what programs expect, starts "popcorn agent" if that is there, and buries
- * the dead. The kernel calls it as /sbin/poweroff and /sbin/reboot, too: an end in
+ * It mounts what programs expect, has the kernel take part in the network between kernels and
+ * starts "popcorn agent", if those are there, and buries the dead. The kernel calls it as /sbin/poweroff and /sbin/reboot, too: an end in
  * good order, of a kernel that has nothing to put in order.
  *
  * Built on the kernel's nolibc: it is a hundredth of the shell that does this elsewhere,
@@ -30,11 +30,12 @@ static void mount_all(void)
 	mount("devtmpfs", "/dev", "devtmpfs", 0, NULL);
 }
 
-static void start_agent(void)
+/* "popcorn" and these words; @last may be NULL */
+static void start_popcorn(char *verb, char *last)
 {
-	static char name[] = "/sbin/popcorn", verb[] = "agent";
+	static char name[] = "/sbin/popcorn";
 	static char path[] = "PATH=/sbin:/bin:/usr/sbin:/usr/bin";
-	char *argv[] = { name, verb, NULL }, *envp[] = { path, NULL };
+	char *argv[] = { name, verb, last, NULL }, *envp[] = { path, NULL };
 
 	if (!fork()) {
 		execve(name, argv, envp);
@@ -51,7 +52,8 @@ int main(int argc, char **argv)
 	if (!strcmp(name, "reboot"))
 		return reboot(LINUX_REBOOT_CMD_RESTART);
 	mount_all();
-	start_agent();
+	start_popcorn("net", "up");
+	start_popcorn("agent", NULL);
 	for (;;)
 		if (waitpid(-1, NULL, 0) < 0)
 			poll(NULL, 0, -1);
