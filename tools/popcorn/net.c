@@ -3,9 +3,9 @@
  * popcorn - net: the network between the kernels
  *
  * Kernel N has the addresses 10.77.0.(N+1) and fd70:6f70:636f:726e::(N+1) on its interface
- * pcn0, and the primary is the router of all others. Addresses are set by ioctls, see
- * netdevice(7), so that it takes no other program in an initial RAM disk; masquerading is a
- * table of nftables, and takes nft(8).
+ * pcn0, and the primary is the router of all others. Addresses and routes are added by
+ * rtnetlink(7), so that it takes no other program in an initial RAM disk, and what is there
+ * already stays as it is; masquerading is a table of nftables, and takes nft(8).
  */
 #include <arpa/inet.h>
 #include <dirent.h>
@@ -13,9 +13,8 @@
 #include <fcntl.h>
 #include <ifaddrs.h>
 #include <limits.h>
+#include <linux/rtnetlink.h>
 #include <net/if.h>
-#include <net/if_arp.h>
-#include <net/route.h>
 #include <netinet/in.h>
 #include <netpacket/packet.h>
 #include <signal.h>
@@ -31,15 +30,8 @@
 
 #define INTERFACE	"pcn0"
 #define KERNELS_MAX	64
-/* Worse than a route that somebody has set on purpose */
-#define METRIC		1024
-
-/* As in <linux/ipv6.h> and <linux/ipv6_route.h>, which do not go with the headers of libc. */
-struct in6_ifreq {
-	struct in6_addr addr;
-	uint32_t prefixlen;
-	int ifindex;
-};
+/* Worse than what others have: 1024 is that of IPv6 and of routes from DHCP. */
+#define METRIC		(1 << 24)
 
 /* What is masqueraded: what comes from other kernels and leaves by another interface. */
 static const char ruleset[] =
@@ -108,25 +100,6 @@ static int open_socket(void)
 	return fd;
 }
 
-static struct ifreq request_with(struct in_addr address)
-{
-	struct ifreq request = { .ifr_name = INTERFACE };
-	struct sockaddr_in in = { .sin_family = AF_INET, .sin_addr = address };
-
-	memcpy(&request.ifr_addr, &in, sizeof(in));
-	return request;
-}
-
-static int set_address4(int fd, int kid)
-{
-	struct ifreq address = request_with(address4(kid));
-	struct ifreq mask = request_with((struct in_addr) { htonl(0xffffff00) });
-
-	if (ioctl(fd, SIOCSIFADDR, &address) || ioctl(fd, SIOCSIFNETMASK, &mask))
-		return cannot("set the IPv4 address");
-	return PCN_DONE;
-}
-
 static int switch_on(int fd)
 {
 	struct ifreq request = { .ifr_name = INTERFACE };
@@ -137,53 +110,104 @@ static int switch_on(int fd)
 	return ioctl(fd, SIOCSIFFLAGS, &request) ? cannot("switch on " INTERFACE) : PCN_DONE;
 }
 
-/* Another one with the same default route is as good. */
-static int set_route4(int fd)
-{
-	static char name[] = INTERFACE;
-	struct rtentry route = {
-		.rt_flags = RTF_UP | RTF_GATEWAY, .rt_dev = name, .rt_metric = METRIC + 1,
+/* --- what the kernel is asked to add --- */
+
+/* A request, and then its attributes */
+struct request {
+	struct nlmsghdr head;
+	union {
+		struct ifaddrmsg address;
+		struct rtmsg route;
 	};
-	struct sockaddr_in any = { .sin_family = AF_INET };
-	struct sockaddr_in gateway = { .sin_family = AF_INET, .sin_addr = address4(0) };
-
-	memcpy(&route.rt_dst, &any, sizeof(any));
-	memcpy(&route.rt_genmask, &any, sizeof(any));
-	memcpy(&route.rt_gateway, &gateway, sizeof(gateway));
-	return ioctl(fd, SIOCADDRT, &route) && errno != EEXIST ?
-	       cannot("set the IPv4 default route") : PCN_DONE;
-}
-
-/* As <linux/ipv6_route.h> has it */
-struct in6_route {
-	struct in6_addr dst, src, gateway;
-	uint32_t type;
-	uint16_t dst_len, src_len;
-	uint32_t metric;
-	unsigned long info;
-	uint32_t flags;
-	int ifindex;
+	char attributes[128];
 };
 
-static int set_address6(int fd, int kid)
+static void begin(struct request *r, int type, size_t length)
 {
-	struct in6_ifreq request = {
-		.addr = address6(kid), .prefixlen = 64, .ifindex = if_nametoindex(INTERFACE),
+	r->head = (struct nlmsghdr) {
+		.nlmsg_len = NLMSG_LENGTH(length), .nlmsg_type = type,
+		.nlmsg_flags = NLM_F_REQUEST | NLM_F_ACK | NLM_F_CREATE | NLM_F_EXCL,
 	};
-
-	return ioctl(fd, SIOCSIFADDR, &request) && errno != EEXIST ?
-	       cannot("set the IPv6 address") : PCN_DONE;
 }
 
-static int set_route6(int fd)
+static void attribute(struct request *r, int type, const void *data, size_t length)
 {
-	struct in6_route route = {
-		.gateway = address6(0), .metric = METRIC, .flags = RTF_UP | RTF_GATEWAY,
-		.ifindex = if_nametoindex(INTERFACE),
+	struct rtattr *a = (void *)((char *)r + NLMSG_ALIGN(r->head.nlmsg_len));
+
+	a->rta_type = type;
+	a->rta_len = RTA_LENGTH(length);
+	memcpy(RTA_DATA(a), data, length);
+	r->head.nlmsg_len = NLMSG_ALIGN(r->head.nlmsg_len) + RTA_ALIGN(a->rta_len);
+}
+
+/* The attribute @type is the address of kernel @kid. */
+static void attribute_address(struct request *r, int type, int family, int kid)
+{
+	struct in_addr in = address4(kid);
+	struct in6_addr in6 = address6(kid);
+
+	if (family == AF_INET)
+		attribute(r, type, &in, sizeof(in));
+	else
+		attribute(r, type, &in6, sizeof(in6));
+}
+
+/* Returns 0 if it was done, or was done before, or -1 with errno. */
+static int ask(const struct request *r)
+{
+	struct {
+		struct nlmsghdr head;
+		struct nlmsgerr error;
+		char more[sizeof(struct request)];
+	} answer = { 0 };
+	int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_ROUTE);
+
+	if (fd < 0)
+		return -1;
+	if (send(fd, r, r->head.nlmsg_len, 0) < 0 || recv(fd, &answer, sizeof(answer), 0) < 0)
+		answer.error.error = -errno;
+	else if (answer.head.nlmsg_type != NLMSG_ERROR)
+		answer.error.error = -EPROTO;
+	close(fd);
+	errno = -answer.error.error;
+	return errno && errno != EEXIST ? -1 : 0;
+}
+
+static int add_address(int family, int kid)
+{
+	struct in_addr broadcast = { htonl(0x0a4d00ff) };
+	struct request r = {
+		.address = {
+			.ifa_family = family, .ifa_prefixlen = family == AF_INET ? 24 : 64,
+			.ifa_index = if_nametoindex(INTERFACE),
+		},
 	};
 
-	return ioctl(fd, SIOCADDRT, &route) && errno != EEXIST ?
-	       cannot("set the IPv6 default route") : PCN_DONE;
+	begin(&r, RTM_NEWADDR, sizeof(r.address));
+	attribute_address(&r, IFA_LOCAL, family, kid);
+	attribute_address(&r, IFA_ADDRESS, family, kid);
+	if (family == AF_INET)
+		attribute(&r, IFA_BROADCAST, &broadcast, sizeof(broadcast));
+	return ask(&r);
+}
+
+/* To the primary. Who has another route with this metric keeps that. */
+static int add_default_route(int family)
+{
+	uint32_t metric = METRIC, interface = if_nametoindex(INTERFACE);
+	struct request r = {
+		.route = {
+			.rtm_family = family, .rtm_table = RT_TABLE_MAIN,
+			.rtm_protocol = RTPROT_BOOT, .rtm_scope = RT_SCOPE_UNIVERSE,
+			.rtm_type = RTN_UNICAST,
+		},
+	};
+
+	begin(&r, RTM_NEWROUTE, sizeof(r.route));
+	attribute_address(&r, RTA_GATEWAY, family, 0);
+	attribute(&r, RTA_OIF, &interface, sizeof(interface));
+	attribute(&r, RTA_PRIORITY, &metric, sizeof(metric));
+	return ask(&r);
 }
 
 /* --- parameters of the kernel --- */
@@ -227,18 +251,25 @@ static bool sysctl_is(const char *name, const char *value)
 
 /* --- up --- */
 
-/* Who has no IPv6 does without. */
+static int up4(int kid)
+{
+	if (add_address(AF_INET, kid))
+		return cannot("add the IPv4 address");
+	if (kid && add_default_route(AF_INET))
+		return cannot("add the IPv4 default route");
+	return PCN_DONE;
+}
+
+/* Who has no IPv6, or has it switched off, does without. */
 static int up6(int kid)
 {
-	int fd = socket(AF_INET6, SOCK_DGRAM | SOCK_CLOEXEC, 0), code;
-
-	if (fd < 0)
+	if (sysctl_is("ipv6/conf/" INTERFACE "/disable_ipv6", "1"))
 		return PCN_DONE;
-	code = set_address6(fd, kid);
-	if (!code && kid)
-		code = set_route6(fd);
-	close(fd);
-	return code;
+	if (add_address(AF_INET6, kid))
+		return errno == EOPNOTSUPP ? PCN_DONE : cannot("add the IPv6 address");
+	if (kid && add_default_route(AF_INET6))
+		return cannot("add the IPv6 default route");
+	return PCN_DONE;
 }
 
 /* A name that the kernel has from its configuration is none. */
@@ -258,14 +289,16 @@ static int net_up(int kid)
 {
 	int fd = open_socket(), code;
 
-	/* No other kernel has the address: it can be used at once. */
+	/*
+	 * No other kernel has the address: it can be used at once. The router is known: no
+	 * other kernel can say that it is one.
+	 */
 	sysctl("ipv6/conf/" INTERFACE "/accept_dad", "0");
-	code = set_address4(fd, kid);
-	if (!code)
-		code = switch_on(fd);
-	if (!code && kid)
-		code = set_route4(fd);
+	sysctl("ipv6/conf/" INTERFACE "/accept_ra", "0");
+	code = switch_on(fd);
 	close(fd);
+	if (!code)
+		code = up4(kid);
 	if (!code)
 		code = up6(kid);
 	if (!code)
@@ -283,6 +316,7 @@ static int run_nft(const char *rules)
 
 	if (pipe2(fds, O_CLOEXEC))
 		return -1;
+	fds[0] = pcn_above_streams(fds[0]);	/* dup2() would leave 0 to be closed */
 	pid = fork();
 	if (pid < 0)
 		return -1;
@@ -318,7 +352,8 @@ static int set_rules(const char *rules)
 
 /*
  * A router does not listen to other routers, unless it is told to. One that has its own
- * address and default route from them would lose both.
+ * address and default route from them would lose both. Those of the kernels it routes for are
+ * not among them.
  */
 static void keep_advertisements(void)
 {
@@ -331,7 +366,8 @@ static void keep_advertisements(void)
 	while (dir && (entry = readdir(dir))) {
 		snprintf(name, sizeof(name), "ipv6/conf/%.*s/accept_ra", IFNAMSIZ - 1,
 			 entry->d_name);
-		if (*entry->d_name != '.' && sysctl_is(name, "1"))
+		if (*entry->d_name != '.' && strcmp(entry->d_name, INTERFACE) &&
+		    sysctl_is(name, "1"))
 			sysctl(name, "2");
 	}
 	if (dir)
@@ -454,8 +490,12 @@ int pcn_cmd_net(const struct pcn_call *c)
 	const char *what = c->argc ? c->argv[0] : "";
 	int kid = pcn_self(), code = PCN_DONE;
 
-	if (!strcmp(what, "hosts"))
+	if (!strcmp(what, "hosts") && !c->masquerade && !c->no_masquerade)
 		return print_hosts();
+	if (!strcmp(what, "hosts")) {
+		pcn_error("net: 'hosts' prints names and does nothing else");
+		return PCN_USAGE;
+	}
 	if (*what && strcmp(what, "up")) {
 		pcn_error("net: it can be 'up' or 'hosts', and not '%s'", what);
 		return PCN_USAGE;

@@ -6,7 +6,7 @@
 # kernel can answer, the error numbers of its system calls, a seccomp filter
 # answers in its place (set up by python3; such tests are skipped without it).
 
-PLAN=342
+PLAN=346
 RUN_ANSWERED=29	# of these, tests that test_run_answered does
 
 if [ $# -ne 1 ] || [ ! -x "$1" ]; then
@@ -1327,6 +1327,8 @@ test_net() {
 	result "net with another word" 2 "net: it can be 'up' or 'hosts', and not 'down'"
 	run net --masquerade --no-masquerade
 	result "net with two options that exclude each other" 2 "not both"
+	run net hosts --masquerade
+	result "net hosts with an option" 2 "does nothing else"
 	run net hosts
 	result "net hosts" 0 ""
 	prints "the first name" "^10.77.0.1 kernel0$"
@@ -1342,11 +1344,13 @@ test_net() {
 	result "masquerading without nft" 1 "install nftables"
 
 	mkdir -p "$tmp/path" "$tmp/sys/net/ipv4" "$tmp/sys/net/ipv6/conf/all" \
-		"$tmp/sys/net/ipv6/conf/eth0" "$tmp/sys/net/ipv6/conf/eth1"
+		"$tmp/sys/net/ipv6/conf/eth0" "$tmp/sys/net/ipv6/conf/eth1" \
+		"$tmp/sys/net/ipv6/conf/pcn0"
 	echo 0 >"$tmp/sys/net/ipv4/ip_forward"
 	echo 0 >"$tmp/sys/net/ipv6/conf/all/forwarding"
 	echo 1 >"$tmp/sys/net/ipv6/conf/eth0/accept_ra"
 	echo 0 >"$tmp/sys/net/ipv6/conf/eth1/accept_ra"
+	echo 1 >"$tmp/sys/net/ipv6/conf/pcn0/accept_ra"
 	printf '#!/bin/sh\ncat >%s/rules\nexit $(cat %s/status)\n' "$tmp" "$tmp" >"$tmp/path/nft"
 	chmod +x "$tmp/path/nft"
 	echo 0 >"$tmp/status"
@@ -1357,6 +1361,11 @@ test_net() {
 		"$tmp/sys/net/ipv6/conf/all/forwarding" | tr -d '\n')" = 11 ]
 	check "still listens to routers, where it did" [ "$(cat \
 		"$tmp"/sys/net/ipv6/conf/eth*/accept_ra | tr -d '\n')" = 20 ]
+	check "but not to other kernels" [ "$(cat "$tmp/sys/net/ipv6/conf/pcn0/accept_ra")" = 1 ]
+	run_command env PATH="$tmp/path:$PATH" POPCORN_SYSCTL="$tmp/sys" \
+		"$bin" net --masquerade <&-
+	result "masquerading with no stdin" 0 ""
+	check "has the rule" grep -q masquerade "$tmp/rules"
 	run_command env PATH="$tmp/path:$PATH" POPCORN_SYSCTL="$tmp/sys" "$bin" net --no-masquerade
 	result "an end of it" 0 ""
 	check "takes the table away" [ "$(tail -n 1 "$tmp/rules")" = "delete table inet popcorn" ]

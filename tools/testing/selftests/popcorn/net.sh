@@ -43,6 +43,42 @@ popcorn_shows()
 		says "^  address 10.77.0.1$" && says "^ *2  up +10.77.0.3  fd70:6f70:636f:726e::3"
 }
 
+# Addresses that the interface has stay, and what it hears makes no kernel a router.
+up_keeps_addresses()
+{
+	script 1 'ip -4 address flush dev pcn0 && ip address add 192.0.2.7/24 dev pcn0 &&
+		popcorn net up && popcorn net up && ip -br address show pcn0' >/tmp/note &&
+		grep -q ' 192.0.2.7/24 .*10.77.0.2/24 ' /tmp/note &&
+		on 1 ip address delete 192.0.2.7/24 dev pcn0 &&
+		[ "$(on 1 cat /proc/sys/net/ipv6/conf/pcn0/accept_ra)" = 0 ] && return
+	note cat /tmp/note
+	return 1
+}
+
+# Whatever default route there is: all goes there.
+up_keeps_routes()
+{
+	script 1 'ip link add up0 type veth peer name up1 && ip link set up1 up &&
+		ip address add 198.51.100.2/24 dev up0 && ip link set up0 up &&
+		ip address add 2001:db8:5::2/64 dev up0 nodad &&
+		ip neigh add 2001:db8:5::1 lladdr 02:00:00:00:00:01 dev up0 &&
+		ip route delete default && ip route add default via 198.51.100.1 metric 1024 &&
+		ip -6 route delete default && ip -6 route add default via 2001:db8:5::1 &&
+		popcorn net up && for i in 1 2 3 4 5 6 7 8; do
+			ip route get 203.0.113.$i && ip -6 route get 2001:db8:9::$i
+		done && ip route && ip -6 route && ip link delete up0' >/tmp/note 2>&1 &&
+		[ "$(grep -c 'via .* dev up0 .*src' /tmp/note)" = 16 ] &&
+		[ "$(grep -c '^default .*dev pcn0' /tmp/note)" = 2 ] && return
+	note cat /tmp/note
+	return 1
+}
+
+up_without_ipv6()
+{
+	script 1 'cd /proc/sys/net/ipv6/conf/pcn0 && echo 1 >disable_ipv6 && popcorn net up &&
+		echo 0 >disable_ipv6 && popcorn net up' && all_pairs 0 1
+}
+
 ethtool_shows()
 {
 	ethtool -i pcn0 | grep -q '^driver: popcorn_net' && ethtool -g pcn0 | grep -q '^TX:.*[0-9]' &&
@@ -411,6 +447,9 @@ check "all ping all, IPv4 and IPv6" all_pairs 0 1 2
 check "by name, too" names_work
 check "popcorn net shows it" popcorn_shows
 check "and ethtool" ethtool_shows
+check "popcorn net up leaves other addresses alone" up_keeps_addresses
+check "and other default routes" up_keeps_routes
+check "and does without IPv6" up_without_ipv6
 for mtu in 1500 $jumbo $largest; do
 	check "MTU $mtu: packets of full length, TCP between all" at_mtu $mtu
 done
