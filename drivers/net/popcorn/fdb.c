@@ -9,12 +9,12 @@
  * an address, as on any segment, but not those for a kernel's own.
  */
 #include <linux/etherdevice.h>
-#include <linux/hash.h>
+#include <linux/jhash.h>
 #include <linux/jiffies.h>
+#include <linux/once.h>
 #include <linux/rculist.h>
 #include <linux/slab.h>
 #include <linux/spinlock.h>
-#include <linux/unaligned.h>
 #include <linux/workqueue.h>
 
 #include <popcorn/partition.h>
@@ -25,7 +25,7 @@
 #define AGE		(300 * HZ)
 /* Times between two looks for entries that are too old. */
 #define LOOK		(60 * HZ)
-#define BUCKETS_ORDER	8
+#define BUCKETS		256
 
 /**
  * struct entry - where an address is
@@ -43,7 +43,7 @@ struct entry {
 	unsigned long		seen;
 };
 
-static struct hlist_head buckets[1 << BUCKETS_ORDER];
+static struct hlist_head buckets[BUCKETS];
 static unsigned int entries_of[PCN_KERNELS_MAX];
 /* Protects all that is written here; softirq. Readers have RCU. */
 static DEFINE_SPINLOCK(fdb_lock);
@@ -53,9 +53,11 @@ static DECLARE_DELAYED_WORK(age_work, look_for_old);
 
 static struct hlist_head *bucket_of(const u8 *address)
 {
-	u64 key = get_unaligned((u32 *)address) ^ (u64)get_unaligned((u16 *)(address + 4)) << 32;
+	static u32 seed;
 
-	return &buckets[hash_64(key, BUCKETS_ORDER)];
+	/* No peer knows which addresses get into one bucket. */
+	get_random_once(&seed, sizeof(seed));
+	return &buckets[jhash(address, ETH_ALEN, seed) % ARRAY_SIZE(buckets)];
 }
 
 static struct entry *find_entry(const u8 *address)
