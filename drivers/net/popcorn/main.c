@@ -199,16 +199,20 @@ static void __init set_up_net(struct net_device *dev)
 	netif_set_tso_max_size(dev, PCN_NET_FRAME_MAX - 2 * VLAN_HLEN);
 }
 
+/* Whoever sees the interface may open it: it is ready before. */
 static int __init start_net(struct pcn_net *net)
 {
 	int err;
 
+	pcn_net_rx_init(net);
 	netif_carrier_off(net->dev);
 	err = register_netdev(net->dev);
 	if (err)
 		return err;
-	err = pcn_net_rx_init(net);
-	return err ?: pcn_peers_subscribe(&net_watch);
+	err = pcn_net_rx_register();
+	if (!err)
+		err = pcn_peers_subscribe(&net_watch);
+	return err;
 }
 
 static int __init pcn_net_init(void)

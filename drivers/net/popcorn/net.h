@@ -132,7 +132,8 @@ void pcn_net_on_room(unsigned int kid);
 /* rx.c */
 void pcn_net_rx_open(struct pcn_net *net);
 void pcn_net_rx_close(struct pcn_net *net);
-int pcn_net_rx_init(struct pcn_net *net);
+void pcn_net_rx_init(struct pcn_net *net);
+int pcn_net_rx_register(void);
 
 /* fdb.c */
 void pcn_net_fdb_learn(struct pcn_net *net, const u8 address[ETH_ALEN], unsigned int kid);

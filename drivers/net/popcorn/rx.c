@@ -316,16 +316,25 @@ static const struct pcn_msg_type frame_type = {
 };
 
 /**
- * pcn_net_rx_init - be ready for frames
- * @net:	the interface
+ * pcn_net_rx_init - make the interface ready to be opened
+ * @net:	the interface; not registered yet
  *
  * Context: initcall.
- * Return: 0 or a negative errno.
  */
-int __init pcn_net_rx_init(struct pcn_net *net)
+void __init pcn_net_rx_init(struct pcn_net *net)
 {
 	skb_queue_head_init(&net->rx);
 	__skb_queue_head_init(&net->ready);
 	netif_napi_add(net->dev, &net->napi, poll_frames);
+}
+
+/**
+ * pcn_net_rx_register - be ready for frames
+ *
+ * Context: initcall.
+ * Return: 0 or a negative errno.
+ */
+int __init pcn_net_rx_register(void)
+{
 	return pcn_msg_register(&frame_type);
 }
