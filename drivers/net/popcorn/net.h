@@ -73,7 +73,7 @@ enum pcn_net_counter {
 	PCN_NET_RX_NO_MEMORY,
 	PCN_NET_RX_DOWN,	/* the interface here is down */
 	PCN_NET_RX_LATE,	/* of a peer that has gone down */
-	PCN_NET_TX_PEER_DOWN,	/* for a kernel that is not up */
+	PCN_NET_TX_PEER_DOWN,	/* for a kernel that is not up, or to all if none is */
 	PCN_NET_TX_PEER_FULL,	/* a copy for a peer without room */
 	PCN_NET_TX_NOBODY,	/* for a kernel that there is not */
 	PCN_NET_TX_UNFIT,	/* too long, or too many parts */

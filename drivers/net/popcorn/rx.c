@@ -13,6 +13,7 @@
 #include <linux/etherdevice.h>
 #include <linux/gfp.h>
 #include <linux/if_vlan.h>
+#include <linux/math.h>
 #include <linux/mm.h>
 #include <linux/string.h>
 
@@ -76,7 +77,8 @@ static int name_places(struct sk_buff *skb, struct kvec *parts)
 	const struct skb_shared_info *info = skb_shinfo(skb);
 	int n = 0, i;
 
-	BUILD_BUG_ON(MAX_SKB_FRAGS + 2 > PCN_MSG_PARTS);
+	/* Each fragment but the last one has at least a page. */
+	BUILD_BUG_ON(DIV_ROUND_UP(PCN_NET_FRAME_MAX - HEADER, PAGE_SIZE) + 2 > PCN_MSG_PARTS);
 	parts[n++] = (struct kvec) { &arrival_of(skb)->head, sizeof(struct pcn_net_head) };
 	parts[n++] = (struct kvec) { skb->data, skb_headlen(skb) };
 	for (i = 0; i < info->nr_frags; i++)
@@ -182,7 +184,8 @@ static bool apply_head(struct sk_buff *skb, const struct virtio_net_hdr *h)
 {
 	__be16 protocol;
 
-	if (h->flags & VIRTIO_NET_HDR_F_DATA_VALID)
+	if ((h->flags & VIRTIO_NET_HDR_F_DATA_VALID) &&
+	    (skb->dev->features & NETIF_F_RXCSUM))
 		skb->ip_summed = CHECKSUM_UNNECESSARY;
 	if (virtio_net_hdr_to_skb(skb, h, true))
 		return false;
@@ -212,6 +215,16 @@ static enum pcn_net_counter find_fault(struct sk_buff *skb, const struct arrival
 	return apply_head(skb, &a->head.vnet) ? PCN_NET_COUNTERS : PCN_NET_RX_OFFLOAD;
 }
 
+/*
+ * A frame may have waited here while its peer went down. pcn_net_fdb_forget() comes a grace
+ * period after the peer ceases to be up, so what is learnt before that does not stay.
+ */
+static void learn_source(struct pcn_net *net, const struct sk_buff *skb, unsigned int kid)
+{
+	if (pcn_peer_is_up(kid))
+		pcn_net_fdb_learn(net, eth_hdr(skb)->h_source, kid);
+}
+
 static void receive_frame(struct pcn_net *net, struct sk_buff *skb)
 {
 	struct arrival a = *arrival_of(skb);
@@ -222,7 +235,7 @@ static void receive_frame(struct pcn_net *net, struct sk_buff *skb)
 		kfree_skb(skb);
 		return;
 	}
-	pcn_net_fdb_learn(net, eth_hdr(skb)->h_source, a.kid);
+	learn_source(net, skb, a.kid);
 	dev_sw_netstats_rx_add(net->dev, skb->len);
 	skb->protocol = eth_type_trans(skb, net->dev);
 	napi_gro_receive(&net->napi, skb);

@@ -87,7 +87,7 @@ static bool add_parts(struct frame *f, const struct sk_buff *skb)
 	if (!add_parts_of(f, skb))
 		return false;
 	skb_walk_frags(skb, more)
-		if (!add_parts_of(f, more))
+		if (skb_has_frag_list(more) || !add_parts_of(f, more))
 			return false;
 	return true;
 }
@@ -135,11 +135,14 @@ static void count_failure(struct pcn_net *net, int err)
 /* A copy for each peer; one without room misses it, as the others must not wait for it. */
 static bool send_to_all(struct pcn_net *net, const struct frame *f)
 {
+	u64 peers = pcn_peers_up();
 	bool sent = false;
 	unsigned int kid;
 	int err;
 
-	for_each_kernel(kid, pcn_peers_up()) {
+	if (!peers)
+		pcn_net_count(net, PCN_NET_TX_PEER_DOWN);
+	for_each_kernel(kid, peers) {
 		err = try_send(f, kid);
 		if (err)
 			count_failure(net, err);
