@@ -11,6 +11,7 @@
 #include <linux/etherdevice.h>
 #include <linux/init.h>
 #include <linux/netdevice.h>
+#include <linux/string.h>
 #include <net/netdev_queues.h>
 
 #include <popcorn/core.h>
@@ -86,7 +87,11 @@ bool pcn_net_is_peer(unsigned int kid)
 
 static int net_open(struct net_device *dev)
 {
-	pcn_net_rx_open(netdev_priv(dev));
+	struct pcn_net *net = netdev_priv(dev);
+
+	/* Nothing waits: what is sent from now on finds out. */
+	memset(net->peers, 0, sizeof(net->peers));
+	pcn_net_rx_open(net);
 	netif_tx_start_all_queues(dev);
 	return 0;
 }
@@ -143,6 +148,7 @@ static const struct net_device_ops net_ops = {
 	.ndo_set_mac_address	= eth_mac_addr,
 	.ndo_validate_addr	= eth_validate_addr,
 	.ndo_features_check	= check_features,
+	.ndo_tx_timeout		= pcn_net_tx_timeout,
 };
 
 /* --- peers --- */
@@ -196,6 +202,7 @@ static void __init set_up_net(struct net_device *dev)
 	dev->min_mtu = ETH_MIN_MTU;
 	dev->max_mtu = PCN_NET_MTU_MAX;
 	dev->tx_queue_len = PCN_NET_QUEUE;
+	dev->watchdog_timeo = PCN_NET_STALL;
 	netif_set_tso_max_size(dev, PCN_NET_FRAME_MAX - 2 * VLAN_HLEN);
 }
 

@@ -19,12 +19,16 @@
  *	ethtool.c	what ethtool(8) shows
  *
  * A transmit queue is for one peer. A peer whose ring is full stops its own queue and no other
- * one. The queue with this kernel's own number is for frames to all: a peer that has no room
- * for its copy misses it.
+ * one, and frames for it wait in its queueing discipline. If it makes no room for
+ * PCN_NET_STALL they are dropped, until it does: a peer that does not read cannot have this
+ * kernel keep what it forwards to it, nor, where all queues have one queueing discipline, stop
+ * the others for good. The queue with this kernel's own number is for frames to all: a peer
+ * that has no room for its copy misses it.
  *
  * What a peer can make this kernel keep is bounded: PCN_NET_RX_BYTES of frames that have come,
- * PCN_NET_FDB_PEER addresses. What is forwarded to a peer that does not read waits in the
- * queueing discipline, which has a limit. All that is dropped is counted.
+ * or a 32nd of the memory if that is less, from all peers together; PCN_NET_FDB_PEER
+ * addresses; and for PCN_NET_STALL what the queueing discipline of its queue takes, each
+ * frame up to 64 KiB. All that is dropped is counted.
  */
 #ifndef _NET_POPCORN_NET_H
 #define _NET_POPCORN_NET_H
@@ -39,6 +43,8 @@
 #include <linux/types.h>
 #include <linux/virtio_net.h>
 
+#include <popcorn/partition.h>
+
 /** PCN_NET_PREFIX - the first five bytes of the address of each kernel: "pcn" */
 #define PCN_NET_PREFIX		0x02, 0x70, 0x63, 0x6e, 0x00
 /** PCN_NET_FRAME_MAX - the longest frame, bytes: with its head the longest message */
@@ -47,7 +53,9 @@
 #define PCN_NET_MTU_MAX		(PCN_NET_FRAME_MAX - ETH_HLEN - 2 * VLAN_HLEN)
 /** PCN_NET_QUEUE - frames that wait for a peer, if nobody asks for another number */
 #define PCN_NET_QUEUE		256
-/** PCN_NET_RX_BYTES - memory of frames that have come and wait for NAPI */
+/** PCN_NET_STALL - frames wait so long for a peer that makes no room, in jiffies */
+#define PCN_NET_STALL		(5 * HZ)
+/** PCN_NET_RX_BYTES - largest memory of frames that have come and wait for NAPI */
 #define PCN_NET_RX_BYTES	SZ_8M
 /** PCN_NET_FDB_PEER - addresses that are learnt of one peer */
 #define PCN_NET_FDB_PEER	256
@@ -74,7 +82,7 @@ enum pcn_net_counter {
 	PCN_NET_RX_DOWN,	/* the interface here is down */
 	PCN_NET_RX_LATE,	/* of a peer that has gone down */
 	PCN_NET_TX_PEER_DOWN,	/* for a kernel that is not up, or to all if none is */
-	PCN_NET_TX_PEER_FULL,	/* a copy for a peer without room */
+	PCN_NET_TX_PEER_FULL,	/* a copy for a peer without room, or one that has stalled */
 	PCN_NET_TX_NOBODY,	/* for a kernel that there is not */
 	PCN_NET_TX_UNFIT,	/* too long, or too many parts */
 	PCN_NET_TX_COPIES,	/* copies of frames to all; not dropped */
@@ -82,14 +90,24 @@ enum pcn_net_counter {
 	PCN_NET_COUNTERS
 };
 
+/** enum pcn_net_peer_state - what is known of the ring to a peer */
+enum pcn_net_peer_state {
+	PCN_NET_HAS_ROOM,
+	PCN_NET_IS_FULL,	/* frames wait */
+	PCN_NET_STALLED,	/* frames that find no room are dropped */
+};
+
 /**
  * struct pcn_net - the interface; its private data
  * @dev:	the interface
  * @napi:	takes frames from @rx
- * @rx:		frames that have come; its lock protects @rx_bytes and @open as well
- * @rx_bytes:	their memory
+ * @rx:		frames that have come; its lock protects @rx_bytes, @ready_bytes and @open, too
+ * @rx_bytes:	memory of @rx and @ready
+ * @rx_limit:	how much that may be
  * @open:	frames are taken
  * @ready:	frames that were in @rx; only @napi has to do with them
+ * @ready_bytes: memory of those that were moved there last
+ * @peers:	of each peer, under the lock of its transmit queue
  * @counters:	see enum pcn_net_counter
  */
 struct pcn_net {
@@ -97,8 +115,11 @@ struct pcn_net {
 	struct napi_struct	napi;
 	struct sk_buff_head	rx;
 	unsigned int		rx_bytes;
+	unsigned int		rx_limit;
 	bool			open;
 	struct sk_buff_head	ready;
+	unsigned int		ready_bytes;
+	enum pcn_net_peer_state	peers[PCN_KERNELS_MAX];
 	atomic64_t		counters[PCN_NET_COUNTERS];
 };
 
@@ -128,6 +149,7 @@ u16 pcn_net_select_queue(struct net_device *dev, struct sk_buff *skb,
 			 struct net_device *subordinate);
 netdev_tx_t pcn_net_xmit(struct sk_buff *skb, struct net_device *dev);
 void pcn_net_on_room(unsigned int kid);
+void pcn_net_tx_timeout(struct net_device *dev, unsigned int queue);
 
 /* rx.c */
 void pcn_net_rx_open(struct pcn_net *net);

@@ -14,7 +14,9 @@
 #include <linux/gfp.h>
 #include <linux/if_vlan.h>
 #include <linux/math.h>
+#include <linux/minmax.h>
 #include <linux/mm.h>
+#include <linux/pfn.h>
 #include <linux/string.h>
 
 #include <popcorn/core.h>
@@ -127,7 +129,7 @@ static bool queue_frame(struct pcn_net *net, struct sk_buff *skb)
 	spin_lock_bh(&net->rx.lock);
 	if (!net->open)
 		why = PCN_NET_RX_DOWN;
-	else if (net->rx_bytes + skb->truesize > PCN_NET_RX_BYTES)
+	else if (net->rx_bytes + skb->truesize > net->rx_limit)
 		why = PCN_NET_RX_FULL;
 	if (why == PCN_NET_COUNTERS) {
 		net->rx_bytes += skb->truesize;
@@ -241,12 +243,14 @@ static void receive_frame(struct pcn_net *net, struct sk_buff *skb)
 	napi_gro_receive(&net->napi, skb);
 }
 
+/* Those that were moved before are done with when all that wait are. */
 static struct sk_buff *next_frame(struct pcn_net *net)
 {
 	if (skb_queue_empty(&net->ready)) {
 		spin_lock_bh(&net->rx.lock);
 		skb_queue_splice_tail_init(&net->rx, &net->ready);
-		net->rx_bytes = 0;
+		net->rx_bytes -= net->ready_bytes;
+		net->ready_bytes = net->rx_bytes;
 		spin_unlock_bh(&net->rx.lock);
 	}
 	return __skb_dequeue(&net->ready);
@@ -315,6 +319,7 @@ void pcn_net_rx_close(struct pcn_net *net)
 	drop_queued(net, &net->ready);
 	drop_queued(net, &net->rx);
 	net->rx_bytes = 0;
+	net->ready_bytes = 0;
 }
 
 static const struct pcn_msg_type frame_type = {
@@ -336,6 +341,7 @@ static const struct pcn_msg_type frame_type = {
  */
 void __init pcn_net_rx_init(struct pcn_net *net)
 {
+	net->rx_limit = min_t(u64, PCN_NET_RX_BYTES, PFN_PHYS((u64)totalram_pages()) / 32);
 	skb_queue_head_init(&net->rx);
 	__skb_queue_head_init(&net->ready);
 	netif_napi_add(net->dev, &net->napi, poll_frames);

@@ -4,7 +4,8 @@
  *
  * The queue of a frame says which kernel it is for. A frame is copied into the ring of its
  * peer, from wherever its parts lie, and is done with. If the ring is full the queue stops until
- * the messaging layer says that there is room; no other queue does.
+ * the messaging layer says that there is room; no other queue does. If there is none for long,
+ * Linux's watchdog of transmit queues says so, and frames for the peer do not wait any more.
  */
 #include <linux/errno.h>
 #include <linux/etherdevice.h>
@@ -107,26 +108,43 @@ static int try_send(const struct frame *f, unsigned int kid)
 }
 
 /*
+ * The ring has no room. The time that the watchdog looks at is that of the last frame, which may
+ * be long ago: it begins with the first frame that waits.
+ */
+static void stop_queue(struct pcn_net *net, struct netdev_queue *queue, unsigned int kid)
+{
+	if (net->peers[kid] == PCN_NET_HAS_ROOM)
+		txq_trans_cond_update(queue);
+	net->peers[kid] = PCN_NET_IS_FULL;
+	netif_tx_stop_queue(queue);
+}
+
+/*
  * The queue stops before the second try. If that fails as well, it does so under the lock
  * under which the messaging layer notes whom to call, so either pcn_net_on_room() comes after
  * the queue has stopped, or the peer is down, and then main.c wakes it.
  */
-static int send_or_stop(const struct frame *f, struct netdev_queue *queue, unsigned int kid)
+static int send_or_stop(struct pcn_net *net, const struct frame *f, struct netdev_queue *queue,
+			unsigned int kid)
 {
 	int err = try_send(f, kid);
 
-	if (err != -EAGAIN)
-		return err;
-	netif_tx_stop_queue(queue);
-	err = try_send(f, kid);
-	if (err != -EAGAIN)
+	if (err == -EAGAIN && net->peers[kid] == PCN_NET_STALLED)
+		return -ENOBUFS;
+	if (err == -EAGAIN) {
+		stop_queue(net, queue, kid);
+		err = try_send(f, kid);
+		if (err == -EAGAIN)
+			return err;
 		netif_tx_start_queue(queue);
+	}
+	net->peers[kid] = PCN_NET_HAS_ROOM;
 	return err;
 }
 
 static void count_failure(struct pcn_net *net, int err)
 {
-	if (err == -EAGAIN)
+	if (err == -EAGAIN || err == -ENOBUFS)
 		pcn_net_count(net, PCN_NET_TX_PEER_FULL);
 	else
 		pcn_net_count(net, err == -EMSGSIZE ? PCN_NET_TX_UNFIT : PCN_NET_TX_PEER_DOWN);
@@ -165,7 +183,7 @@ static int send_frame(struct pcn_net *net, struct sk_buff *skb, struct netdev_qu
 		return -EMSGSIZE;
 	}
 	if (kid != pcn_self()) {
-		err = send_or_stop(&f, queue, kid);
+		err = send_or_stop(net, &f, queue, kid);
 		if (err && err != -EAGAIN)
 			count_failure(net, err);
 		return err;
@@ -213,4 +231,22 @@ netdev_tx_t pcn_net_xmit(struct sk_buff *skb, struct net_device *dev)
 void pcn_net_on_room(unsigned int kid)
 {
 	netif_tx_wake_queue(netdev_get_tx_queue(pcn_net()->dev, kid));
+}
+
+/**
+ * pcn_net_tx_timeout - a peer has made no room for PCN_NET_STALL
+ * @dev:	the interface
+ * @queue:	the peer
+ *
+ * Let nothing wait for it until a frame finds room.
+ *
+ * Context: softirq, while no queue sends.
+ */
+void pcn_net_tx_timeout(struct net_device *dev, unsigned int queue)
+{
+	struct pcn_net *net = netdev_priv(dev);
+
+	if (net->peers[queue] == PCN_NET_IS_FULL)
+		net->peers[queue] = PCN_NET_STALLED;
+	netif_tx_wake_queue(netdev_get_tx_queue(dev, queue));
 }

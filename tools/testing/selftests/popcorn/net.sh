@@ -271,13 +271,13 @@ carrier_follows()
 		grep -q up /sys/class/net/pcn0/operstate && start 2 && await 20 pings 2 kernel1
 }
 
-# Kernel 2 hangs: what is for it waits, and what is for others goes on. When it is found
-# dead, what waits is dropped, and counted.
+# Kernel 2 hangs: what is for it waits, and what is for others goes on. After a time nothing
+# waits any more. When it is found dead, what is for it is counted as that.
 hung()
 {
-	local pid limit full down
+	local pid limit full down dropped
 
-	full=$(tries_in_vain) down=$(counter 0 tx_peer_down)
+	full=$(tries_in_vain) down=$(counter 0 tx_peer_down) dropped=$(counter 0 tx_peer_full)
 	limit=$(cat $parameters/hang_ms)
 	# Frames are to be sent although it answers no more.
 	ip neigh replace "$(address4 2)" lladdr 02:70:63:6e:00:02 dev pcn0 nud permanent
@@ -287,7 +287,9 @@ hung()
 	timeout 300 /usr/bin/ping -q -f -s 60000 "$(address4 2)" >/dev/null 2>&1 &
 	pid=$!
 	await 60 eval '[ "$(tries_in_vain)" -gt $full ]' && sends 0 1 $size &&
-		pings 1 "$(address4 0)" && is 2 running && [ "$(counter 0 tx_peer_down)" = "$down" ]
+		pings 1 "$(address4 0)" &&
+		await 60 eval '[ "$(counter 0 tx_peer_full)" -gt $dropped ]' && sends 0 1 $size &&
+		is 2 running && [ "$(counter 0 tx_peer_down)" = "$down" ]
 	set -- $?
 	echo "$limit" >$parameters/hang_ms
 	became 2 failed hang 60 && await 60 eval '[ "$(counter 0 tx_peer_down)" -gt $down ]' &&
