@@ -20,6 +20,7 @@ make_initrd()
 # start KID [SCRIPT]: a kernel with these programs
 start()
 {
+	rm -f "/tmp/sum.$1."*
 	load_script "$1" "$2" /tmp/initrd && exits 0 popcorn start "$1" &&
 		await 30 on "$1" true 2>/dev/null
 }
@@ -73,7 +74,7 @@ pings()
 	local from=$1 address=$2
 
 	shift 2
-	[ $# != 0 ] || set -- -c 3 -i 0.2
+	[ $# != 0 ] || set -- -c 3 -i 0.05
 	on "$from" ping -q -W 5 "$@" "$address" >/tmp/ping 2>&1 &&
 		grep -q ' 0% packet loss' /tmp/ping && return
 	sed 's/^/# /' /tmp/ping
@@ -94,23 +95,26 @@ all_pairs()
 	done
 }
 
-# listens KID PORT
-listens()
+# sum FROM MIB: of a file of this kernel, which is made once in its life
+sum()
 {
-	on "$1" ss -Hltn "sport = :$2" 2>/dev/null | grep -q LISTEN
+	[ -s "/tmp/sum.$1.$2" ] ||
+		script "$1" "head -c $(($2 << 20)) /dev/urandom >/tmp/sent.$2 &&
+			md5sum </tmp/sent.$2" >"/tmp/sum.$1.$2" || return
+	cat "/tmp/sum.$1.$2"
 }
 
-# sends FROM TO MIB [ADDRESS]: a file over TCP; what comes is what was sent
+# sends FROM TO MIB [ADDRESS]: a file over TCP; what comes is what was sent. Who sends knocks
+# until the other one listens.
 sends()
 {
 	local from=$1 to=$2 mib=$3 address=${4:-$(address4 "$2")} pid wanted
 
-	wanted=$(script "$from" "[ -s /tmp/sent.$mib ] ||
-		head -c $((mib << 20)) /dev/urandom >/tmp/sent.$mib; md5sum </tmp/sent.$mib")
+	wanted=$(sum "$from" "$mib")
 	script "$to" "timeout 90 socat -u TCP6-LISTEN:$port,reuseaddr STDOUT | md5sum" >/tmp/came &
 	pid=$!
-	await 20 listens "$to" $port || return
-	on "$from" socat -u FILE:/tmp/sent.$mib "TCP:$address:$port" || return
+	on "$from" socat -u "FILE:/tmp/sent.$mib" "TCP:$address:$port,forever,interval=0.05" \
+		2>/tmp/knocks || { sed 's/^/# /' /tmp/knocks | tail -n 3; return 1; }
 	wait $pid
 	[ -n "$wanted" ] && [ "$wanted" != "$(md5sum </dev/null)" ] &&
 		[ "$(cat /tmp/came)" = "$wanted" ] && return
