@@ -287,7 +287,9 @@ static int step(struct session *s, const char *command)
 
 	if (poll(fds, ARRAY_SIZE(fds), -1) < 0)
 		return errno == EINTR ? 0 : errno;
-	if (to >= 0 && s->fatal && fds[0].revents & (POLLRDHUP | POLLHUP | POLLERR))
+	/* What can still be written is, and how the command has ended may come behind it. */
+	if (to >= 0 && !fds[3].revents && s->fatal &&
+	    fds[0].revents & (POLLRDHUP | POLLHUP | POLLERR))
 		die_of(s->fatal);
 	if (fds[3].revents)
 		write_output(s, to, f);
