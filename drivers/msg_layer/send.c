@@ -253,7 +253,7 @@ static bool port_put_once(struct pcn_port *port, const struct pcn_msg_header *he
 	return true;
 }
 
-/* Whoever only looks for room may be the one who finds that there is nothing sound to be found. */
+/* A false tail breaks the link, also if nobody puts a message but only looks for room. */
 static void port_report_fault(struct pcn_link *link, const struct pcn_port *port)
 {
 	lockdep_assert_held(&port->tx_lock);
