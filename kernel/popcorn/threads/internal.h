@@ -153,6 +153,7 @@ struct pcn_spread {
  * @hold:	how often it has faulted without progress
  * @migrations:	how often it has left
  * @calls:	system calls done for it while it was away
+ * @call_since:	when the last of them began, jiffies
  * @visits:	how often it came home for one thing, to leave again
  * @left_at:	shadow: when it left, ns
  * @stay_until:	shadow: when it may leave, ns; 0: at once
@@ -198,6 +199,7 @@ struct pcn_thread {
 	struct pcn_hold_thread	hold;
 	u64			migrations;
 	u64			calls;
+	unsigned long		call_since;
 	u64			visits;
 	u64			left_at;
 	u64			stay_until;
@@ -214,6 +216,7 @@ int pcn_thread_enlist(struct pcn_thread *t, u64 number);
 void pcn_thread_depart(struct pcn_thread *t, unsigned int kid);
 void pcn_thread_forget(struct pcn_thread *t);
 long pcn_threads_in_use(void);
+bool pcn_thread_waits(const struct pcn_thread *t);
 void pcn_threads_subtract(int *room);
 
 /* thread_msg.c */
@@ -324,6 +327,7 @@ void pcn_count_home(struct pcn_thread *t, unsigned int reason);
 /* spread.c */
 void pcn_spread_begin(struct pcn_thread *t);
 void pcn_spread_end(struct pcn_thread *t);
+bool pcn_spread_lists(const struct pcn_thread *t);
 
 /* affinity.c */
 void pcn_thread_move(struct pcn_thread *t, unsigned int kid);

@@ -52,9 +52,15 @@ static struct pcn_thread *thread_of_spread(struct pcn_spread *s)
 	return container_of(s, struct pcn_thread, spread);
 }
 
-static bool is_listed(const struct pcn_spread *s)
+/**
+ * pcn_spread_lists - may a thread be moved for want of CPUs, or has it been?
+ * @t:	the thread
+ *
+ * Context: any; the answer may be out of date.
+ */
+bool pcn_spread_lists(const struct pcn_thread *t)
 {
-	return s->node.next;
+	return READ_ONCE(t->spread.node.next);
 }
 
 /**
@@ -88,9 +94,9 @@ void pcn_spread_end(struct pcn_thread *t)
 	if (!t->spreads)
 		return;
 	spin_lock_irqsave(&spread_lock, flags);
-	if (is_listed(&t->spread)) {
+	if (pcn_spread_lists(t)) {
 		list_del(&t->spread.node);
-		t->spread.node.next = NULL;
+		WRITE_ONCE(t->spread.node.next, NULL);
 	}
 	spin_unlock_irqrestore(&spread_lock, flags);
 }
@@ -121,7 +127,7 @@ static bool may_move(const struct pcn_thread *t)
 	       !READ_ONCE(t->task->vfork_done);
 }
 
-/* CPUs of each other kernel that is up, less the threads from here that run there. */
+/* CPUs of each other kernel that is up, less the threads from here that chose to be there. */
 static void count_room(int *room)
 {
 	DECLARE_BITMAP(cpus, PCN_CPU_LIMIT);
@@ -137,15 +143,16 @@ static void count_room(int *room)
 	pcn_threads_subtract(room);
 }
 
+/* Those that have been moved: on their way, there, or here for one thing. */
 static void subtract_moved(int *room)
 {
 	struct pcn_spread *s;
-	struct pcn_thread *t;
+	unsigned int kid;
 
 	list_for_each_entry(s, &spreads, node) {
-		t = thread_of_spread(s);
-		if (t->at == pcn_self() && READ_ONCE(t->wanted) != pcn_self())
-			room[READ_ONCE(t->wanted)]--;
+		kid = READ_ONCE(thread_of_spread(s)->wanted);
+		if (kid != pcn_self() && !pcn_thread_waits(thread_of_spread(s)))
+			room[kid]--;
 	}
 }
 

@@ -233,12 +233,30 @@ void pcn_task_free(struct task_struct *p)
 	kfree(t);
 }
 
+/* A system call that sleeps for that long may do so for ever. */
+#define LONG_CALL_MS	500
+
+/**
+ * pcn_thread_waits - does a thread that is away need no CPU there?
+ * @t:	a thread of this kernel
+ *
+ * One that waits in a system call, which is done here, does not, once it has waited for a
+ * while: most calls are short, and the thread goes on where it is.
+ *
+ * Context: any; @t does not end.
+ */
+bool pcn_thread_waits(const struct pcn_thread *t)
+{
+	return READ_ONCE(t->at) != pcn_self() && !READ_ONCE(t->open) &&
+	       !task_is_running(t->task) &&
+	       time_after(jiffies, READ_ONCE(t->call_since) + msecs_to_jiffies(LONG_CALL_MS));
+}
+
 /**
  * pcn_threads_subtract - take off the threads of this kernel that run elsewhere
  * @room:	a number for each kernel, to be made less by its threads
  *
- * One that has a system call done here is waited for, and may be so for long: it does not
- * count.
+ * But not those that spread.c has a list of, and counts.
  *
  * Context: process.
  */
@@ -249,7 +267,8 @@ void pcn_threads_subtract(int *room)
 
 	spin_lock(&pcn_threads_lock);
 	hash_for_each(threads, i, t, node)
-		if (!t->visitor && t->at != pcn_self() && READ_ONCE(t->open))
+		if (!t->visitor && !pcn_spread_lists(t) && t->at != pcn_self() &&
+		    !pcn_thread_waits(t))
 			room[t->at]--;
 	spin_unlock(&pcn_threads_lock);
 }

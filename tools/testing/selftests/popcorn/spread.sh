@@ -10,16 +10,17 @@
 . /selftests/threads-lib.sh
 
 COMPUTE='while :; do :; done'
+CALL='while :; do : </dev/null; done'
 
-# run_children COUNT OPTION...: in the background, as process $runner
+# run_children COUNT LOOP OPTION...: in the background, as process $runner
 run_children()
 {
 	local children= i
 
 	for i in $(seq "$1"); do
-		children="$children sh -c '$COMPUTE' &"
+		children="$children sh -c '$2' &"
 	done
-	shift
+	shift 2
 	popcorn run "$@" sh -c "$children wait" &
 	runner=$!
 }
@@ -51,23 +52,32 @@ stay()
 	await 20 left_once
 }
 
+# keep_place: when one has gone to kernel 2 no other follows, whatever it does there
+keep_place()
+{
+	await 60 on_kernel 2 1 && sleep 3 && on_kernel 2 1
+}
+
 stay_home()
 {
 	sleep 3
 	no_thread
 }
 
-run_children 3
+run_children 3 "$COMPUTE"
 check "of three children that compute on one CPU two go away" await 60 one_each
 check "and stay there" stay
 check "until they are killed" end_children
-run_children 3 --pin 0,1,2
+run_children 3 "$COMPUTE" --pin 0,1,2
 check "with --pin they stay" stay_home
 check "until they are killed" end_children
-run_children 1
+run_children 1 "$COMPUTE"
 check "one that has the CPU for itself stays" stay_home
 check "until it is killed" end_children
-run_children 3 --kernels 0,2
+run_children 3 "$COMPUTE" --kernels 0,2
 check "with two kernels one goes away" await 60 on_kernel 2 1
+check "until they are killed" end_children
+run_children 3 "$CALL" --kernels 0,2
+check "one that does system calls keeps its place" keep_place
 check "until they are killed" end_children
 plan
