@@ -153,7 +153,7 @@ struct pcn_spread {
  * @hold:	how often it has faulted without progress
  * @migrations:	how often it has left
  * @calls:	system calls done for it while it was away
- * @call_since:	when the last of them began, jiffies
+ * @call_since:	of a shadow: when the one that it does began, jiffies; 0: it does none
  * @visits:	how often it came home for one thing, to leave again
  * @left_at:	shadow: when it left, ns
  * @stay_until:	shadow: when it may leave, ns; 0: at once

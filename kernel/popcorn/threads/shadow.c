@@ -246,10 +246,11 @@ static u32 shadow_answer(struct pcn_thread *t, struct pt_regs *regs)
 static u32 shadow_do_call(struct pcn_thread *t, struct pt_regs *regs)
 {
 	t->calls++;
-	WRITE_ONCE(t->call_since, jiffies);
+	WRITE_ONCE(t->call_since, jiffies | 1);
 	trace_pcn_call_serve(t->process, t->number, t->at);
 	pcn_arch_gprs_load(t->msg->gprs);
 	pcn_arch_do_call(regs);
+	WRITE_ONCE(t->call_since, 0);
 	pcn_torn_wait(current->mm);
 	return shadow_answer(t, regs);
 }

@@ -233,23 +233,24 @@ void pcn_task_free(struct task_struct *p)
 	kfree(t);
 }
 
-/* A system call that sleeps for that long may do so for ever. */
+/* Most system calls are short: one that sleeps for that long may do so for ever. */
 #define LONG_CALL_MS	500
 
 /**
  * pcn_thread_waits - does a thread that is away need no CPU there?
  * @t:	a thread of this kernel
  *
- * One that waits in a system call, which is done here, does not, once it has waited for a
- * while: most calls are short, and the thread goes on where it is.
+ * One that has slept for a while in a system call, which is done here, does not. A shadow that
+ * is ready to run is about to go on, however long it has been without a CPU.
  *
  * Context: any; @t does not end.
  */
 bool pcn_thread_waits(const struct pcn_thread *t)
 {
-	return READ_ONCE(t->at) != pcn_self() && !READ_ONCE(t->open) &&
-	       !task_is_running(t->task) &&
-	       time_after(jiffies, READ_ONCE(t->call_since) + msecs_to_jiffies(LONG_CALL_MS));
+	unsigned long since = READ_ONCE(t->call_since);
+
+	return since && !task_is_running(t->task) &&
+	       time_after(jiffies, since + msecs_to_jiffies(LONG_CALL_MS));
 }
 
 /**
