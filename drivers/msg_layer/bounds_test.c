@@ -108,6 +108,7 @@ static struct peer *new_peer(struct kunit *test, unsigned int kid)
 	unsigned int channel;
 
 	p->link.kid = kid;
+	raw_spin_lock_init(&p->link.bell_lock);
 	p->link.generation = 1;
 	p->link.state = PCN_LINK_UP;
 	p->link.endpoint = zeroed(test, sizeof(*p->link.endpoint));
@@ -798,6 +799,29 @@ static void leave(struct kunit *test)
 	pcn_blocks_init(0);
 }
 
+/* A peer that arms its bell again whenever it is interrupted, as if nothing had come. */
+static void arm_again(u32 apicid)
+{
+	struct pcn_bell *bell = &pcn_links[PEER]->endpoint->bell[PCN_POLL_SOFTIRQ];
+
+	if (bell->armed < 1000)
+		pcn_bell_arm(bell, bell->armed + 1);
+}
+
+static void a_bell_that_is_armed_again_is_rung_once(struct kunit *test)
+{
+	struct peer *p = new_peer(test, PEER);
+	u64 rung = 0;
+
+	kunit_activate_static_stub(test, pcn_arch_doorbell, arm_again);
+	pcn_bell_arm(&p->link.endpoint->bell[PCN_POLL_SOFTIRQ], 1);
+	pcn_ring_doorbell(&p->link, PCN_POLL_SOFTIRQ, &rung);
+	KUNIT_EXPECT_EQ(test, rung, 1);
+	/* What comes later is news for it. */
+	pcn_ring_doorbell(&p->link, PCN_POLL_SOFTIRQ, &rung);
+	KUNIT_EXPECT_EQ(test, rung, 2);
+}
+
 static struct kunit_case cases[] = {
 	KUNIT_CASE(a_peer_that_does_not_read_is_held_back),
 	KUNIT_CASE(a_peer_that_never_reads_breaks_its_link),
@@ -820,6 +844,7 @@ static struct kunit_case cases[] = {
 	KUNIT_CASE(a_block_goes_round),
 	KUNIT_CASE(a_false_tail_is_no_news_for_ever),
 	KUNIT_CASE(a_ring_that_is_full_grows),
+	KUNIT_CASE(a_bell_that_is_armed_again_is_rung_once),
 	{}
 };
 

@@ -154,6 +154,7 @@ enum pcn_link_state {
  * @fault:	why the link is to be broken, or NULL; set once in a life
  * @apicid:	physical APIC id that takes the peer's doorbell
  * @endpoint:	the peer's, in the window
+ * @bell_lock:	of @rung, and of what the peer's bells are told
  * @rung:	per group of channels, for which arming of its bell it was rung
  * @called:	what the peer has called last for its lanes; the doorbell's
  * @charged:	per group: bytes of spilled messages, whatever their destination, that
@@ -176,6 +177,7 @@ struct pcn_link {
 	const char		*fault;
 	u32			apicid;
 	struct pcn_endpoint	*endpoint;
+	raw_spinlock_t		bell_lock;
 	u64			rung[PCN_POLL_GROUPS];
 	u32			called;
 	atomic_long_t		charged[PCN_POLL_GROUPS];

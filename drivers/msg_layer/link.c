@@ -252,13 +252,23 @@ static void ring_link(struct pcn_link *link, bool closed)
 	pcn_arch_doorbell(link->apicid);
 }
 
+/* The peer's bells begin with the first number again. */
+static void forget_rung(struct pcn_link *link)
+{
+	unsigned long flags;
+
+	raw_spin_lock_irqsave(&link->bell_lock, flags);
+	memset(link->rung, 0, sizeof(link->rung));
+	raw_spin_unlock_irqrestore(&link->bell_lock, flags);
+}
+
 /* Reset this side's part of both lanes, and say for which lives that was. */
 static void link_begin_life(struct pcn_link *link, u32 generation)
 {
 	enum pcn_channel channel;
 
 	link->generation = generation;
-	memset(link->rung, 0, sizeof(link->rung));
+	forget_rung(link);
 	WRITE_ONCE(link->fault, NULL);
 	for (channel = 0; channel < PCN_CHANNELS; channel++)
 		reset_port(link, channel);
@@ -548,6 +558,7 @@ static int __init make_link(unsigned int kid)
 	if (!link)
 		return -ENOMEM;
 	link->kid = kid;
+	raw_spin_lock_init(&link->bell_lock);
 	link->apicid = pcn_facts()->apicid[kid];
 	link->endpoint = window + pcn_endpoint_offset(l, kid);
 	link->out = window + pcn_lane_offset(l, kernel_rank(pcn_self()),

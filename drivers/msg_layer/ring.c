@@ -528,24 +528,20 @@ u64 pcn_bell_is_needed(const struct pcn_bell *bell)
  * @bell:	the consumer's
  * @self:	kid of the caller, a producer
  * @rung:	the number for which this kernel has rung last; all its CPUs share that
- * @called:	0, and then what the call before has left there
  *
- * To be called after every pcn_ring_put() or series of them, and again after each interrupt:
- * several CPUs may ring at once, for different numbers if the consumer has armed its bell anew
- * meanwhile, and the call for an older one may be stored last. Whoever stores last finds here
- * that it was not for the number that the bell is armed with.
+ * To be called if pcn_bell_is_needed() says another number than @rung. Calls are stored in the
+ * order in which the bell was read, so the last one is for what was read last.
  *
- * Context: any.
- * Return: true: interrupt the consumer, before which the store has to be visible, and call this
- * once more. Otherwise it need not be interrupted, or was for that number.
+ * Context: any; calls for one bell from one kernel must not overlap.
+ * Return: true: interrupt the consumer, before which the store has to be visible, and without
+ * letting go of the CPU before. Otherwise it need not be interrupted, or will be for that number.
  */
-bool pcn_bell_call(struct pcn_bell *bell, unsigned int self, u64 *rung, u64 *called)
+bool pcn_bell_call(struct pcn_bell *bell, unsigned int self, u64 *rung)
 {
-	u64 number = pcn_bell_is_needed(bell);
+	u64 number = READ_ONCE(bell->armed);
 
-	if (!number || number == (*called ?: READ_ONCE(*rung)))
+	if (!number || number == *rung)
 		return false;
-	*called = number;
 	WRITE_ONCE(*rung, number);
 	WRITE_ONCE(bell->calls[self], (u8)number);
 	return true;

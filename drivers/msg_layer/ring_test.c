@@ -7,7 +7,7 @@
 #include <popcorn/window.h>
 
 #define RING_SIZE	4096
-#define BLOCK_SIZE	8224
+#define TEST_BLOCK	8224
 #define BLOCKS		2
 #define LIMIT		1024
 #define LIVES		100000
@@ -212,9 +212,9 @@ static struct pair new_pair(struct kunit *test)
 		.space = {
 			.base = zeroed(test, RING_SIZE),
 			.base_size = RING_SIZE,
-			.pool = zeroed(test, BLOCKS * BLOCK_SIZE),
+			.pool = zeroed(test, BLOCKS * TEST_BLOCK),
 			.blocks = BLOCKS,
-			.block_size = BLOCK_SIZE,
+			.block_size = TEST_BLOCK,
 		},
 	};
 
@@ -271,7 +271,7 @@ static unsigned int drain(struct pair *p)
 static void a_ring_moves_when_it_is_empty(struct kunit *test)
 {
 	const unsigned int base = RING_SIZE / pcn_ring_record_size(LIMIT);
-	const unsigned int block = BLOCK_SIZE / pcn_ring_record_size(LIMIT);
+	const unsigned int block = TEST_BLOCK / pcn_ring_record_size(LIMIT);
 	struct pair p = new_pair(test);
 
 	KUNIT_EXPECT_EQ(test, fill(&p), base);
@@ -307,24 +307,21 @@ static void what_is_taken_away_is_not_read(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, drain(&p), 0);
 }
 
-/* Two CPUs of a kernel ring at once, and the call for the older number is stored last. */
-static void an_older_call_is_not_the_last(struct kunit *test)
+static void each_arming_is_called_for_once(struct kunit *test)
 {
-	u64 rung = 0, late = 0, other = 0;
 	struct pcn_bell bell = {};
+	u64 rung = 0;
 
 	WRITE_ONCE(bell.armed, 5);
-	KUNIT_EXPECT_TRUE(test, pcn_bell_call(&bell, 1, &rung, &late));
+	KUNIT_EXPECT_TRUE(test, pcn_bell_call(&bell, 1, &rung));
+	KUNIT_EXPECT_TRUE(test, pcn_bell_was_called(&bell, 1, 5));
+	KUNIT_EXPECT_FALSE(test, pcn_bell_call(&bell, 1, &rung));
 	WRITE_ONCE(bell.armed, 6);
-	KUNIT_EXPECT_TRUE(test, pcn_bell_call(&bell, 1, &rung, &other));
-	KUNIT_EXPECT_FALSE(test, pcn_bell_call(&bell, 1, &rung, &other));
-	WRITE_ONCE(bell.calls[1], 5);
-	KUNIT_EXPECT_TRUE(test, pcn_bell_call(&bell, 1, &rung, &late));
+	KUNIT_EXPECT_FALSE(test, pcn_bell_was_called(&bell, 1, 6));
+	KUNIT_EXPECT_TRUE(test, pcn_bell_call(&bell, 1, &rung));
 	KUNIT_EXPECT_TRUE(test, pcn_bell_was_called(&bell, 1, 6));
-	KUNIT_EXPECT_FALSE(test, pcn_bell_call(&bell, 1, &rung, &late));
 	WRITE_ONCE(bell.armed, 0);
-	other = 0;
-	KUNIT_EXPECT_FALSE(test, pcn_bell_call(&bell, 1, &rung, &other));
+	KUNIT_EXPECT_FALSE(test, pcn_bell_call(&bell, 1, &rung));
 }
 
 static struct kunit_case cases[] = {
@@ -336,7 +333,7 @@ static struct kunit_case cases[] = {
 	KUNIT_CASE(liars_break_their_ring_alone),
 	KUNIT_CASE(a_ring_moves_when_it_is_empty),
 	KUNIT_CASE(what_is_taken_away_is_not_read),
-	KUNIT_CASE(an_older_call_is_not_the_last),
+	KUNIT_CASE(each_arming_is_called_for_once),
 	{}
 };
 

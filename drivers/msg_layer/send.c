@@ -308,6 +308,29 @@ static int port_put_or_await(struct pcn_link *link, struct pcn_port *port,
 	return err;
 }
 
+/*
+ * Once a call is stored nobody else of this kernel rings for that number: the interrupt has
+ * to follow, so nothing else may run on this CPU before.
+ */
+static bool call_and_interrupt(struct pcn_link *link, enum pcn_poll_group_id id)
+{
+	struct pcn_bell *bell = &link->endpoint->bell[id];
+	u64 number = pcn_bell_is_needed(bell);
+	unsigned long flags;
+	bool called;
+
+	if (!number || number == READ_ONCE(link->rung[id]))
+		return false;
+	local_irq_save(flags);
+	raw_spin_lock(&link->bell_lock);
+	called = pcn_bell_call(bell, pcn_self(), &link->rung[id]);
+	raw_spin_unlock(&link->bell_lock);
+	if (called)
+		pcn_arch_doorbell(link->apicid);
+	local_irq_restore(flags);
+	return called;
+}
+
 /**
  * pcn_ring_doorbell - interrupt a peer if it wants to be
  * @link:	the peer
@@ -315,20 +338,17 @@ static int port_put_or_await(struct pcn_link *link, struct pcn_port *port,
  * @counter:	counts the interrupts
  *
  * Once for each time that it has armed its bell: until it gets to run, more
- * messages may come than it takes.
+ * messages may come than it takes. At most once per call, however often it arms its bell
+ * meanwhile: whoever is interrupted and finds nothing does that.
  *
  * Context: any.
  */
 void pcn_ring_doorbell(struct pcn_link *link, enum pcn_poll_group_id id, u64 *counter)
 {
-	struct pcn_bell *bell = &link->endpoint->bell[id];
-	u64 called = 0;
-
-	while (pcn_bell_call(bell, pcn_self(), &link->rung[id], &called)) {
-		WRITE_ONCE(*counter, *counter + 1);
-		trace_pcn_doorbell_send(link->kid, id);
-		pcn_arch_doorbell(link->apicid);
-	}
+	if (!call_and_interrupt(link, id))
+		return;
+	WRITE_ONCE(*counter, *counter + 1);
+	trace_pcn_doorbell_send(link->kid, id);
 }
 
 static void trace_sent(struct pcn_link *link, const struct pcn_msg_header *h)

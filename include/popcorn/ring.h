@@ -194,7 +194,7 @@ struct pcn_bell {
 };
 
 u64 pcn_bell_is_needed(const struct pcn_bell *bell);
-bool pcn_bell_call(struct pcn_bell *bell, unsigned int self, u64 *rung, u64 *called);
+bool pcn_bell_call(struct pcn_bell *bell, unsigned int self, u64 *rung);
 bool pcn_bell_was_called(const struct pcn_bell *bell, unsigned int kid, u64 number);
 void pcn_bell_arm(struct pcn_bell *bell, u64 number);
 void pcn_bell_disarm(struct pcn_bell *bell);

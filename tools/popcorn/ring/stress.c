@@ -104,10 +104,12 @@ static void wait_for_consumer(struct producer *p)
 /* Each arming of the bell is worth one doorbell of each producer. */
 static void ring_once(struct producer *p)
 {
-	u64 called = 0;
+	u64 number = pcn_bell_is_needed(&bell);
 
-	for (; pcn_bell_call(&bell, p - producer, &p->rung, &called); p->rings++)
-		sem_post(&doorbell);
+	if (!number || number == p->rung || !pcn_bell_call(&bell, p - producer, &p->rung))
+		return;
+	p->rings++;
+	sem_post(&doorbell);
 }
 
 /*
