@@ -59,6 +59,69 @@ static bool test_around(void)
 	return ok;
 }
 
+/* --- registers that only the FPU's instructions know, and protection keys --- */
+
+struct registers {
+	uint64_t xmm;
+	uint32_t mxcsr;
+	uint16_t fcw;
+	uint32_t pkru;
+};
+
+/* Has the CPU protection keys, and does Linux use them? */
+static bool has_pkru(void)
+{
+	uint32_t a = 7, b, c = 0, d;
+
+	asm("cpuid" : "+a"(a), "=b"(b), "+c"(c), "=d"(d));
+	return c & 1 << 4;
+}
+
+static void set_pkru(uint32_t pkru)
+{
+	asm volatile("wrpkru" : : "a"(pkru), "c"(0), "d"(0) : "memory");
+}
+
+static uint32_t get_pkru(void)
+{
+	uint32_t pkru, high;
+
+	asm volatile("rdpkru" : "=a"(pkru), "=d"(high) : "c"(0));
+	return pkru;
+}
+
+/* Go with these, with nothing between that could change or save them; false: others came. */
+static bool arrives_with(int kid, const struct registers *r)
+{
+	struct registers s = { .pkru = r->pkru };
+	long err = NR_MIGRATE;
+
+	if (has_pkru())
+		set_pkru(r->pkru);
+	asm volatile("movq %[xmm], %%xmm9; ldmxcsr %[mxcsr]; fldcw %[fcw]; syscall;"
+		     "movq %%xmm9, %[to_xmm]; stmxcsr %[to_mxcsr]; fnstcw %[to_fcw]"
+		     : "+a"(err), [to_xmm] "=m"(s.xmm), [to_mxcsr] "=m"(s.mxcsr),
+		       [to_fcw] "=m"(s.fcw)
+		     : "D"((long)kid), "S"(0L), [xmm] "m"(r->xmm), [mxcsr] "m"(r->mxcsr),
+		       [fcw] "m"(r->fcw)
+		     : "rcx", "r11", "xmm9", "memory");
+	if (has_pkru())
+		s.pkru = get_pkru();
+	return !err && s.xmm == r->xmm && s.mxcsr == r->mxcsr && s.fcw == r->fcw &&
+	       s.pkru == r->pkru;
+}
+
+static bool test_registers(void)
+{
+	/* MXCSR and the control word: rounding down, and up; all keys but 0 are shut, or 1 open. */
+	static const struct registers there = { 0x0123456789abcdef, 0x3f80, 0x077f, 0x55555550 };
+	static const struct registers back = { 0xfedcba9876543210, 0x5f80, 0x0b7f, 0x55555544 };
+	static const struct registers usual = { 0, 0x1f80, 0x037f, 0x55555554 };
+
+	return arrives_with(away[0], &there) && arrives_with(0, &back) &&
+	       arrives_with(away[0], &back) && arrives_with(0, &usual);
+}
+
 /* --- system calls --- */
 
 static bool test_calls(void)
@@ -103,6 +166,7 @@ static const struct {
 	{ test_refusals, "refuses what is no kernel, not up, or a flag" },
 	{ test_there_and_back, "memory is the same there and back" },
 	{ test_around, "and on all kernels, in turns" },
+	{ test_registers, "registers go along" },
 	{ test_calls, "system calls have results and errors as at home" },
 	{ test_time, "clocks agree" },
 	{ test_layout, "mmap, mprotect, mremap, madvise, munmap from afar" },

@@ -201,6 +201,8 @@ int pcn_arch_state_save(struct pcn_thread_msg *m)
 	m->xsize = to.left;
 	pcn_arch_gprs_save(m->gprs);
 	fpu_sync_fpstate(&current->thread.fpu);
+	/* Linux keeps it there for tasks that do not run. */
+	current->thread.pkru = read_pkru();
 	copy_xstate_to_uabi_buf(to, current, XSTATE_COPY_XSAVE);
 	return 0;
 }
