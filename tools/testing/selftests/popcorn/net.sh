@@ -7,6 +7,7 @@
 # each time instead of 2, and 100,000 lies.
 #
 # vm: --kernels 3 --mem 320M --no-start --timeout 1800
+# vm: --append popcorn.boot_ms=600000
 # vm: --add-bin /usr/bin/ip --add-bin /usr/bin/ss --add-bin /usr/bin/ping
 # vm: --add-bin /usr/sbin/nft --add-bin /usr/bin/tcpdump --add-bin /usr/sbin/ethtool --add-bin /usr/bin/socat
 
