@@ -240,8 +240,9 @@ static bool has_work_of(const struct pcn_poll_group *group, u64 callers)
 
 /*
  * If the group sleeps and nobody has called it, or there is nothing for it, the bell stays
- * armed. A producer stores its call before it interrupts, and stores none for an older number
- * after it (pcn_bell_call()): a call that this one does not see gets an interrupt of its own.
+ * armed. A producer stores its call before it interrupts, and none after it for a number that
+ * was read earlier (pcn_bell_call()): a call that this one does not see gets an interrupt of
+ * its own.
  */
 static void ring_group(struct pcn_poll_group *group)
 {

@@ -27,6 +27,7 @@
 #include <linux/ktime.h>
 #include <linux/mm.h>
 #include <linux/mutex.h>
+#include <linux/preempt.h>
 
 #include <asm/apic.h>
 #include <asm/hw_irq.h>
@@ -114,11 +115,13 @@ void pcn_arch_doorbell(u32 apicid)
 	send_ipi(apicid, APIC_DM_FIXED | X86_PLATFORM_IPI_VECTOR);
 }
 
-/* What follows is timed from when it is out. */
+/* What follows is timed from when it is out. The ICR is the CPU's own. */
 static void send_and_wait(u32 apicid, u32 what)
 {
+	preempt_disable();
 	send_ipi(apicid, what);
 	apic_wait_icr_idle();
+	preempt_enable();
 }
 
 static void send_init(u32 apicid)
