@@ -50,7 +50,7 @@ static void end_look(struct pcn_poll_group *group)
 static bool look_until(u64 end, bool (*is_over)(const void *arg), const void *arg)
 {
 	struct pcn_poll_group *group = &pcn_poll_groups[PCN_POLL_THREAD];
-	bool over, late;
+	bool over, late, wanted;
 
 	if (!begin_look(group))
 		return false;
@@ -64,8 +64,10 @@ static bool look_until(u64 end, bool (*is_over)(const void *arg), const void *ar
 	/* The thread may have slept all the time: wake it again. */
 	if (group->asleep && !pcn_poll_arm_bell(group))
 		pcn_poll_kick(group->id);
+	/* A kernel that is preemptible lets the other one go first at the end of the look. */
+	wanted = need_resched();
 	end_look(group);
-	return !over && !late && need_resched();
+	return !over && !late && wanted;
 }
 
 /**
