@@ -29,7 +29,7 @@ start()
 real='ip() { /usr/bin/ip "$@"; }; ping() { /usr/bin/ping "$@"; }'
 eval "$real"
 
-# on KID COMMAND...
+# on KID COMMAND...: within $limit seconds, or 120
 on()
 {
 	local kid=$1
@@ -37,7 +37,7 @@ on()
 	shift
 	set -- sh -c "$real; "'"$@"' sh "$@"
 	[ "$kid" = 0 ] || set -- popcorn exec "$kid" "$@"
-	timeout 120 "$@"
+	timeout "${limit:-120}" "$@"
 }
 
 # script KID TEXT: what a shell does there
@@ -68,13 +68,15 @@ mtu()
 	done
 }
 
-# pings FROM ADDRESS [OPTION]...: all of them come back; three without options
+# pings FROM ADDRESS [OPTION]...: all of them come back; without options three at once. ping waits
+# for the last answer an interval, or twice the longest time that another one took: where a kernel
+# is slow a short interval is not enough.
 pings()
 {
 	local from=$1 address=$2
 
 	shift 2
-	[ $# != 0 ] || set -- -c 3 -i 0.05
+	[ $# != 0 ] || set -- -c 3 -l 3 -i 5
 	on "$from" ping -q -W 5 "$@" "$address" >/tmp/ping 2>&1 &&
 		grep -q ' 0% packet loss' /tmp/ping && return
 	sed 's/^/# /' /tmp/ping
