@@ -58,9 +58,9 @@ bench-debian: build
 soak: build build-debug
 	@LONG=1 scripts/check 30-kunit 40-boot 45-debian-root 50-cycle 53-corrupt 70-programs \
 		71-progress guest-litmus guest-growth guest-hostile guest-fuzz guest-storm guest-records \
-		guest-memory guest-messages guest-vsock guest-ssh guest-many guest-root
+		guest-memory guest-messages guest-vsock guest-ssh guest-many guest-root guest-net-load
 	@KIND=debug scripts/check messages link-death garbage hostile window pages abi ping threads memory stats \
-		litmus growth cases frames records fuzz storm deaths protocols guest-root
+		litmus growth cases frames records fuzz storm deaths protocols guest-root guest-net-load
 	@MEMORY=coherent scripts/check guest-litmus guest-fuzz guest-storm guest-hostile \
 		guest-affinity guest-cases guest-threads-late
 	@scripts/build kasan
