@@ -410,13 +410,13 @@ is_flooded()
 	return "$1"
 }
 
-# keeps_no_more: but much, or nothing was shown
+# keeps_no_more: but something, or nothing was shown
 keeps_no_more()
 {
 	local kept=$((available_before - $(cat /tmp/least)))
 
 	echo "# this kernel had $kept KiB less for other things; $bound are allowed"
-	[ $kept -gt 8192 ] && [ $kept -lt $bound ]
+	[ $kept -gt 2048 ] && [ $kept -lt $bound ]
 }
 
 is_found_dead()
