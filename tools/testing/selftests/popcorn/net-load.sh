@@ -57,14 +57,15 @@ serve()
 }
 
 # run_of WHAT FROM TO STREAMS OPTION...: of iperf3; what it says goes to /tmp/WHAT.json, and a line
-# to /tmp/WHAT
+# to /tmp/WHAT. With -J it exits with 0 even if it has failed.
 run_of()
 {
 	local what=$1 from=$2 to=$3 streams=$4
 
 	shift 4
 	on "$from" iperf3 -c "$(address4 "$to")" -p $port -J -i 1 -P "$streams" "$@" \
-		>"/tmp/$what.json" && figures "$streams" <"/tmp/$what.json" >>"/tmp/$what" && return
+		>"/tmp/$what.json" && not grep -q '"error"' "/tmp/$what.json" &&
+		figures "$streams" <"/tmp/$what.json" >>"/tmp/$what" && return
 	echo "# iperf3 -P $streams $*, from $from to $to: $(grep '"error"' "/tmp/$what.json")"
 	return 1
 }
