@@ -68,15 +68,13 @@ mtu()
 	done
 }
 
-# pings FROM ADDRESS [OPTION]...: all of them come back; without options three at once. ping waits
-# for the last answer an interval, or twice the longest time that another one took: where a kernel
-# is slow a short interval is not enough.
+# pings FROM ADDRESS [OPTION]...: all of them come back; three without options
 pings()
 {
 	local from=$1 address=$2
 
 	shift 2
-	[ $# != 0 ] || set -- -c 3 -l 3 -i 5
+	[ $# != 0 ] || set -- -c 3 -i 0.05
 	on "$from" ping -q -W 5 "$@" "$address" >/tmp/ping 2>&1 &&
 		grep -q ' 0% packet loss' /tmp/ping && return
 	sed 's/^/# /' /tmp/ping
