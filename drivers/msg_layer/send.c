@@ -338,8 +338,8 @@ static bool call_and_interrupt(struct pcn_link *link, enum pcn_poll_group_id id)
  * @counter:	counts the interrupts
  *
  * Once for each time that it has armed its bell: until it gets to run, more
- * messages may come than it takes. At most once per call, however often it arms its bell
- * meanwhile: whoever is interrupted and finds nothing does that.
+ * messages may come than it takes. At most once per call: a peer that is interrupted and finds
+ * nothing arms its bell again, and a loop would interrupt it again.
  *
  * Context: any.
  */

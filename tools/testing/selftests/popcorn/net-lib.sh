@@ -29,7 +29,7 @@ start()
 real='ip() { /usr/bin/ip "$@"; }; ping() { /usr/bin/ping "$@"; }'
 eval "$real"
 
-# on KID COMMAND...: within $limit seconds, or 120
+# on KID COMMAND...: within $on_limit seconds, or 120
 on()
 {
 	local kid=$1
@@ -37,7 +37,7 @@ on()
 	shift
 	set -- sh -c "$real; "'"$@"' sh "$@"
 	[ "$kid" = 0 ] || set -- popcorn exec "$kid" "$@"
-	timeout "${limit:-120}" "$@"
+	timeout "${on_limit:-120}" "$@"
 }
 
 # script KID TEXT: what a shell does there

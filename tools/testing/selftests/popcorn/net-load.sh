@@ -19,9 +19,9 @@
 . /selftests/net-lib.sh
 . /selftests/console-lib.sh
 
-# What ends on any host has ended after $limit seconds; the longest is a transfer beside all rounds.
-seconds=10 mib=16 udp_mib=4 rounds=2 limit=300
-[ "$LONG" != 1 ] || { seconds=600; mib=128; udp_mib=32; rounds=20; limit=1800; }
+# What ends on any host has ended after $on_limit seconds; the longest is a transfer beside all rounds.
+seconds=10 mib=16 udp_mib=4 rounds=2 on_limit=300
+[ "$LONG" != 1 ] || { seconds=600; mib=128; udp_mib=32; rounds=20; on_limit=1800; }
 
 # unsaid REGEX: by any kernel; /tmp/logs has the logs of lives that are over
 unsaid()
