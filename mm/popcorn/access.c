@@ -344,8 +344,8 @@ static int access_miss(struct pcn_record *r, bool write)
  * @page:	number of the page
  * @write:	to write it, not only to read it
  *
- * Until pcn_access_end() the page stays as it is, except for what the caller
- * writes: let that not take long, and use no other page meanwhile.
+ * Until pcn_access_end() no other kernel writes the page, nor reads it if @write, but other
+ * threads of this one may: let that not take long, and use no other page meanwhile.
  *
  * Context: process; sleeps, killably.
  * Return: 0; -ENOMEM; -EINTR a fatal signal; -EIO the content of the page is lost.

@@ -107,6 +107,9 @@ static struct pcn_space *space;
 static atomic64_t count[OUTCOMES];
 static atomic64_t seen[PAGES_MAX];
 
+/* Threads of one kernel have a page at the same time, also to write it. */
+static DEFINE_SPINLOCK(use_lock);
+
 /* Of the kernel that drives: one run at a time, and what became of the last. */
 static DEFINE_MUTEX(drive_lock);
 static struct outcome total;
@@ -142,26 +145,33 @@ static void page_load_see(u64 page, u64 n, u64 before)
 	} while (was < n && atomic64_cmpxchg(&seen[page], was, n) != was);
 }
 
+static void page_load_touch(u64 *data, u64 page, bool write, u64 before)
+{
+	u64 i;
+
+	if (!is_whole(data, page))
+		atomic64_inc(COUNTER(torn));
+	page_load_see(page, data[0], before);
+	if (!write)
+		return;
+	data[0]++;
+	for (i = 1; i < WORDS; i++)
+		data[i] = page_load_word(page, data[0], i);
+	page_load_see(page, data[0], data[0]);
+}
+
 static void page_load_use(u64 page, bool write)
 {
-	u64 before = atomic64_read(&seen[page]), i;
+	u64 before = atomic64_read(&seen[page]);
 	struct pcn_access access;
-	u64 *data;
 
 	if (pcn_access_begin(&access, space, page, write)) {
 		atomic64_inc(COUNTER(errors));
 		return;
 	}
-	data = access.data;
-	if (!is_whole(data, page))
-		atomic64_inc(COUNTER(torn));
-	page_load_see(page, data[0], before);
-	if (write) {
-		data[0]++;
-		for (i = 1; i < WORDS; i++)
-			data[i] = page_load_word(page, data[0], i);
-		page_load_see(page, data[0], data[0]);
-	}
+	spin_lock(&use_lock);
+	page_load_touch(access.data, page, write, before);
+	spin_unlock(&use_lock);
 	pcn_access_end(&access);
 	atomic64_inc(write ? COUNTER(writes) : COUNTER(reads));
 }
