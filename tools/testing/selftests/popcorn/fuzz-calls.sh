@@ -16,7 +16,7 @@ seconds=30
 [ "${LONG:-}" != 1 ] || seconds=1800
 
 check "a program has run on all kernels" /programs/hop 4 0,1,2 10
-await 10 quiet
+check "and has ended" await 20 quiet
 before=$(objects)
 mkdir -m 777 /tmp/calls
 /programs/fuzz-calls -s "${SEED:-$(date +%s)}" -t $seconds /tmp/calls 0,1,2 \

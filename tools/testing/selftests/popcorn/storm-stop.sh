@@ -53,7 +53,7 @@ signals()
 }
 
 check "a program has run on all kernels" /programs/hop 4 0,1,2 10
-await 10 quiet
+check "and has ended" await 20 quiet
 before=$(objects)
 signals waiting "$threads"
 signals computing "$spinning" spin

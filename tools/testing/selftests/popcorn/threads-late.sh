@@ -63,7 +63,7 @@ link_of()
 mkfifo /tmp/line
 # Then each has what it keeps ready.
 check "a program has run on all kernels" /programs/hop 4 0,1,2 10
-check "and has ended" await 5 quiet
+check "and has ended" await 20 quiet
 before=$(objects)
 
 away "a program waits on kernel 2"
