@@ -518,8 +518,10 @@ bool pcn_ring_room_is_awaited(const struct pcn_ring *ring)
  */
 u64 pcn_bell_is_needed(const struct pcn_bell *bell)
 {
+#ifndef PCN_SEED_NO_LOOK_BARRIER	/* the stress test has to find it */
 	/* Publish before looking: pairs with the barrier in pcn_bell_arm(). */
 	virt_mb();
+#endif
 	return READ_ONCE(bell->armed);
 }
 
@@ -576,7 +578,7 @@ bool pcn_bell_was_called(const struct pcn_bell *bell, unsigned int kid, u64 numb
 void pcn_bell_arm(struct pcn_bell *bell, u64 number)
 {
 	WRITE_ONCE(bell->armed, number);
-#ifndef PCN_SEED_NO_ARM_BARRIER	/* what the stress test has to find */
+#ifndef PCN_SEED_NO_ARM_BARRIER	/* the stress test has to find it */
 	/* Arm before looking: pairs with the barrier in pcn_bell_is_needed(). */
 	virt_mb();
 #endif

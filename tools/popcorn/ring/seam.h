@@ -25,24 +25,40 @@ struct kvec {
 	size_t	iov_len;
 };
 
-#define READ_ONCE(x)		__atomic_load_n(&(x), __ATOMIC_RELAXED)
-#define WRITE_ONCE(x, v)	__atomic_store_n(&(x), v, __ATOMIC_RELAXED)
 /* what has been read is not read again */
 static inline void barrier(void)
 {
 	__asm__ __volatile__("" : : : "memory");
 }
 
+#ifdef PCN_STORE_BUFFER
+#include "store_buffer.h"
+#else	/* PCN_STORE_BUFFER */
+#define READ_ONCE(x)		__atomic_load_n(&(x), __ATOMIC_RELAXED)
+#define WRITE_ONCE(x, v)	__atomic_store_n(&(x), v, __ATOMIC_RELAXED)
 /* orders what comes after */
 #define virt_load_acquire(p)	__atomic_load_n(p, __ATOMIC_ACQUIRE)
 /* orders what came before */
 #define virt_store_release(p, v) __atomic_store_n(p, v, __ATOMIC_RELEASE)
+/* orders all */
+#define virt_mb()		__atomic_thread_fence(__ATOMIC_SEQ_CST)
+/* before a thread waits, or wakes another one */
+static inline void seam_settle(void)
+{
+}
+
+/* what several threads use by these macros only */
+static inline void seam_share(void *start, size_t size)
+{
+	(void)start;
+	(void)size;
+}
+#endif	/* PCN_STORE_BUFFER */
+
 /* orders loads */
 #define virt_rmb()		__atomic_thread_fence(__ATOMIC_ACQUIRE)
 /* orders stores */
 #define virt_wmb()		__atomic_thread_fence(__ATOMIC_RELEASE)
-/* orders all */
-#define virt_mb()		__atomic_thread_fence(__ATOMIC_SEQ_CST)
 
 #define min_t(type, a, b)	((type)(a) < (type)(b) ? (type)(a) : (type)(b))
 

@@ -9,11 +9,12 @@
  * and content. When nothing moves for STALL_S seconds although messages are
  * there, a doorbell was lost.
  *
- *	stress PRODUCERS MESSAGES [SEED [lockstep]]
+ *	stress PRODUCERS MESSAGES [SEED [lockstep] [cpus]]
  *
  * In lockstep a producer waits after each message, for a random short time at
  * least, until the consumer has taken it: then no later message makes up for a
  * doorbell that was lost, and each meets a consumer that is about to sleep.
+ * With "cpus" the producers are CPUs of one kernel: they ring as one, under a lock.
  *
  * Exit status: 0 all came; 1 something was wrong; 3 a doorbell was lost.
  */
@@ -37,6 +38,7 @@ static unsigned int producers;
 static u64 messages;
 static u64 seed;
 static bool lockstep;
+static bool cpus;
 
 static struct producer {
 	pthread_t		thread;
@@ -45,12 +47,16 @@ static struct producer {
 	struct pcn_ring		tx, rx;
 	u64			random;
 	sem_t			room;
-	u64			rung;
+	unsigned int		kernel;
 	u64			rings;
 	u64			waits;
 	u64			moves;
 } producer[PRODUCERS_MAX];
 
+static u64 rung[PRODUCERS_MAX];
+#ifndef PCN_SEED_NO_BELL_LOCK
+static pthread_mutex_t bell_lock = PTHREAD_MUTEX_INITIALIZER;
+#endif
 static struct pcn_bell bell;
 static sem_t doorbell;
 static bool failed;
@@ -95,18 +101,36 @@ static void wait_for_consumer(struct producer *p)
 	u32 spin = next_random(&p->random) % 512;
 
 	/* It publishes its tail when it has the message: nothing else is read. */
-	while (READ_ONCE(p->shared->tail) != p->tx.head && !READ_ONCE(failed))
-		;
+	do
+		seam_settle();
+	while (READ_ONCE(p->shared->tail) != p->tx.head && !READ_ONCE(failed));
+	for (; spin % 8; spin--)
+		seam_settle();
 	while (READ_ONCE(spin))
 		spin--;
 }
 
-/* Each arming of the bell is worth one doorbell of each producer. */
+/* As in the kernel, but for the interrupt, which ring_once() sends afterwards. */
+static bool call(struct producer *p)
+{
+	bool called;
+
+#ifdef PCN_SEED_NO_BELL_LOCK	/* this program has to find it */
+	pthread_mutex_t bell_lock = PTHREAD_MUTEX_INITIALIZER;
+#endif
+	pthread_mutex_lock(&bell_lock);
+	called = pcn_bell_call(&bell, p->kernel, &rung[p->kernel]);
+	seam_settle();
+	pthread_mutex_unlock(&bell_lock);
+	return called;
+}
+
+/* Each arming of the bell is worth one doorbell of each kernel. */
 static void ring_once(struct producer *p)
 {
 	u64 number = pcn_bell_is_needed(&bell);
 
-	if (!number || number == p->rung || !pcn_bell_call(&bell, p - producer, &p->rung))
+	if (!number || number == READ_ONCE(rung[p->kernel]) || !call(p))
 		return;
 	p->rings++;
 	sem_post(&doorbell);
@@ -127,6 +151,7 @@ static bool wait_for_room(struct producer *p, u32 length)
 	p->waits++;
 	clock_gettime(CLOCK_REALTIME, &limit);
 	limit.tv_sec += STALL_S;
+	seam_settle();
 	if (sem_timedwait(&p->room, &limit))
 		return false;
 	pcn_ring_end_await(&p->tx);
@@ -185,6 +210,7 @@ static void *produce(void *arg)
 		if (lockstep)
 			wait_for_consumer(p);
 	}
+	seam_settle();
 	return NULL;
 }
 
@@ -217,8 +243,10 @@ static u64 poll_all(void)
 	for (i = 0; i < producers; i++) {
 		for (n = 0; n < BUDGET && take_one(&producer[i]); n++)
 			taken++;
-		if (n && pcn_ring_room_is_awaited(&producer[i].rx))
-			sem_post(&producer[i].room);
+		if (!n || !pcn_ring_room_is_awaited(&producer[i].rx))
+			continue;
+		seam_settle();
+		sem_post(&producer[i].room);
 	}
 	return taken;
 }
@@ -250,6 +278,7 @@ static bool sleep_until_rung(u64 number)
 
 	clock_gettime(CLOCK_REALTIME, &limit);
 	limit.tv_sec += STALL_S;
+	seam_settle();
 	do {
 		if (sem_timedwait(&doorbell, &limit))
 			return false;
@@ -291,7 +320,9 @@ static bool start(unsigned int i)
 	if (!p->shared || !p->space.base || !p->space.pool)
 		return false;
 	memset(p->shared, 0, sizeof(*p->shared));
+	seam_share(p->shared, sizeof(*p->shared));
 	p->random = seed + i;
+	p->kernel = cpus ? 0 : i;
 	sem_init(&p->room, 0, 0);
 	pcn_ring_init(&p->tx, p->shared, &p->space, LIMIT);
 	pcn_ring_init(&p->rx, p->shared, &p->space, LIMIT);
@@ -309,15 +340,20 @@ int main(int argc, char **argv)
 	producers = atoi(argv[1]);
 	messages = strtoull(argv[2], NULL, 0);
 	seed = argc > 3 ? strtoull(argv[3], NULL, 0) : 1;
-	lockstep = argc > 4;
+	for (i = 4; i < (unsigned int)argc; i++) {
+		lockstep |= !strcmp(argv[i], "lockstep");
+		cpus |= !strcmp(argv[i], "cpus");
+	}
 	if (!producers || producers > PRODUCERS_MAX)
 		return 2;
 	sem_init(&doorbell, 0, 0);
+	seam_share(&bell, sizeof(bell));
 	for (i = 0; i < producers; i++)
 		if (!start(i))
 			return 2;
 	status = consume(&sleeps);
 	WRITE_ONCE(failed, true);
+	seam_settle();
 	for (i = 0; i < producers; i++) {
 		pthread_join(producer[i].thread, NULL);
 		rings += producer[i].rings;
