@@ -126,18 +126,6 @@ static void set_rx_mode(struct net_device *dev)
 {
 }
 
-/*
- * Segments that have no checksum to be made, as of a NIC that has checked and merged them, are
- * divided here: no head says such a thing.
- */
-static netdev_features_t check_features(struct sk_buff *skb, struct net_device *dev,
-					netdev_features_t features)
-{
-	if (skb_is_gso(skb) && skb->ip_summed != CHECKSUM_PARTIAL)
-		features &= ~NETIF_F_GSO_MASK;
-	return features;
-}
-
 static const struct net_device_ops net_ops = {
 	.ndo_open		= net_open,
 	.ndo_stop		= net_stop,
@@ -147,7 +135,7 @@ static const struct net_device_ops net_ops = {
 	.ndo_set_rx_mode	= set_rx_mode,
 	.ndo_set_mac_address	= eth_mac_addr,
 	.ndo_validate_addr	= eth_validate_addr,
-	.ndo_features_check	= check_features,
+	.ndo_features_check	= pcn_net_check_features,
 	.ndo_tx_timeout		= pcn_net_tx_timeout,
 };
 

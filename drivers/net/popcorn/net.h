@@ -147,6 +147,8 @@ bool pcn_net_is_peer(unsigned int kid);
 /* tx.c */
 u16 pcn_net_select_queue(struct net_device *dev, struct sk_buff *skb,
 			 struct net_device *subordinate);
+netdev_features_t pcn_net_check_features(struct sk_buff *skb, struct net_device *dev,
+					 netdev_features_t features);
 netdev_tx_t pcn_net_xmit(struct sk_buff *skb, struct net_device *dev);
 void pcn_net_on_room(unsigned int kid);
 void pcn_net_tx_timeout(struct net_device *dev, unsigned int queue);

@@ -357,3 +357,7 @@ int __init pcn_net_rx_register(void)
 {
 	return pcn_msg_register(&frame_type);
 }
+
+#ifdef CONFIG_POPCORN_KUNIT_TEST
+#include "rx_test.c"
+#endif

@@ -55,6 +55,26 @@ u16 pcn_net_select_queue(struct net_device *dev, struct sk_buff *skb,
 	return pcn_net_is_peer(kid) ? kid : pcn_self();
 }
 
+/**
+ * pcn_net_check_features - what is left to the receiver of a frame?
+ * @skb:	the frame
+ * @dev:	the interface
+ * @features:	what it may be
+ *
+ * Segments that have no checksum to be made, as of a NIC that has checked and merged them, are
+ * divided here: no head says such a thing.
+ *
+ * Context: softirqs are off.
+ * Return: the features.
+ */
+netdev_features_t pcn_net_check_features(struct sk_buff *skb, struct net_device *dev,
+					 netdev_features_t features)
+{
+	if (skb_is_gso(skb) && skb->ip_summed != CHECKSUM_PARTIAL)
+		features &= ~NETIF_F_GSO_MASK;
+	return features;
+}
+
 static bool add_part(struct frame *f, void *data, size_t length)
 {
 	if (!length)
@@ -250,3 +270,7 @@ void pcn_net_tx_timeout(struct net_device *dev, unsigned int queue)
 		net->peers[queue] = PCN_NET_STALLED;
 	netif_tx_wake_queue(netdev_get_tx_queue(dev, queue));
 }
+
+#ifdef CONFIG_POPCORN_KUNIT_TEST
+#include "tx_test.c"
+#endif
