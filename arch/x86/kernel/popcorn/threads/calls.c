@@ -18,7 +18,8 @@ enum kind {
 };
 
 static const u8 kinds[] = {
-#define CALL(name, kind, subject)	[__NR_##name] = kind,
+#define CALL(name, kind, ...)	\
+	[__NR_##name] = kind,
 #include "calls.h"
 #undef CALL
 };
